@@ -1,0 +1,321 @@
+"""Laziness, in one place: the only module that knows dask.array.
+
+What runs on a worker is always a plain function on NumPy blocks, written elsewhere. This module grants such a
+function what it states: absolute tiles of the grid, so that no product depends on the chunk layout, and a reach
+beyond the tile, so that there are no seams.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import dask
+import dask.array as da
+import dask.threaded
+import numpy as np
+import xarray as xr
+from dask.system import CPU_COUNT
+
+CHUNK = 512
+"""Default edge of a chunk, a multiple of every tile used in the package. [px]"""
+
+
+def is_lazy(data: Any) -> bool:
+    """Whether a DataArray, Variable or array is backed by Dask."""
+    return dask.is_dask_collection(getattr(data, "data", data))
+
+
+def as_dask(data: xr.DataArray) -> da.Array:
+    """Dask array of a DataArray; arrays in memory become one with default chunks."""
+    if is_lazy(data):
+        return data.data
+    return da.from_array(data.values, chunks=(1,) * (data.ndim - 2) + (CHUNK, CHUNK))
+
+
+def spatial_chunks(data: xr.Dataset | xr.DataArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chunks along y and x of the first lazy variable, or the default ones."""
+    arrays = data.data_vars.values() if isinstance(data, xr.Dataset) else [data]
+    for array in arrays:
+        if is_lazy(array) and array.dims[-2:] == ("y", "x"):
+            return array.data.chunks[-2:]
+    return regular_chunks((data.sizes["y"], data.sizes["x"]))
+
+
+def regular_chunks(shape: tuple[int, int], edge: int = CHUNK) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chunks of one edge for a grid. [px]"""
+    return da.core.normalize_chunks((edge, edge), shape)
+
+
+def blank(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> da.Array:
+    """Lazy array without content, to describe a store."""
+    return da.zeros(shape, chunks=chunks, dtype=dtype)
+
+
+# -- arrays that are a function of the place --------------------------------------------------------------------
+
+
+def from_windows(
+    function: Callable,
+    chunks: tuple[tuple[int, ...], tuple[int, ...]],
+    dtype: Any,
+    *,
+    per_time: Sequence | None = None,
+    tile: int = CHUNK,
+) -> da.Array:
+    """Lazy raster whose pixels ``function`` computes from their place alone.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(rows, columns)`` or, with ``per_time``, ``function(rows, columns, value)``; slices of the grid in,
+        array of that window out. It is called on absolute tiles only.
+    chunks : tuple of tuple of int
+        Chunks along y and x.
+    dtype : dtype
+        Of the result.
+    per_time : sequence, optional
+        One value for each step of a leading time axis.
+    tile : int
+        Edge of the absolute tiles. [px]
+
+    Returns
+    -------
+    dask Array (y, x) or (time, y, x)
+    """
+    all_chunks = chunks if per_time is None else ((1,) * len(per_time), *chunks)
+    return da.map_blocks(
+        _windows_block,
+        function=function,
+        per_time=per_time,
+        tile=tile,
+        shape=tuple(map(sum, chunks)),
+        chunks=all_chunks,
+        dtype=dtype,
+        meta=np.empty((0,) * len(all_chunks), dtype),
+        name=f"{getattr(function, '__name__', type(function).__name__)}-"
+        + dask.base.tokenize(function, all_chunks, dtype, per_time, tile),
+    )
+
+
+def _windows_block(*, function, per_time, tile, shape, block_info=None):
+    info = block_info[None]
+    *times, rows, columns = [slice(*span) for span in info["array-location"]]
+    lead = () if per_time is None else (per_time[times[0].start],)
+    out = np.empty((rows.stop - rows.start, columns.stop - columns.start), info["dtype"])
+    for r, c in tiles(rows, columns, tile):
+        tile_rows = slice(r * tile, min((r + 1) * tile, shape[0]))
+        tile_columns = slice(c * tile, min((c + 1) * tile, shape[1]))
+        values = function(tile_rows, tile_columns, *lead)
+        top, bottom = max(rows.start, tile_rows.start), min(rows.stop, tile_rows.stop)
+        left, right = max(columns.start, tile_columns.start), min(columns.stop, tile_columns.stop)
+        out[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = values[
+            top - tile_rows.start : bottom - tile_rows.start,
+            left - tile_columns.start : right - tile_columns.start,
+        ]
+    return out if per_time is None else out[None]
+
+
+def tiles(rows: slice, columns: slice, tile: int) -> Iterable[tuple[int, int]]:
+    """Indices (row, column) of the absolute tiles that a window touches."""
+    for r in range(rows.start // tile, -(-rows.stop // tile)):
+        for c in range(columns.start // tile, -(-columns.stop // tile)):
+            yield r, c
+
+
+# -- arrays that are a function of other arrays and their surroundings ------------------------------------------
+
+
+def map_tiles(
+    function: Callable,
+    arrays: Sequence[da.Array],
+    *,
+    channels: int,
+    dtype: Any,
+    tile: int,
+    reach: int = 0,
+) -> da.Array:
+    """Apply a function to every absolute tile of some aligned arrays.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(blocks, inside) -> (channel, y, x)``; ``blocks`` are the 2-D arrays of one tile and one time,
+        with up to ``reach`` px of surroundings (fewer at the grid's edge), ``inside`` the tile within them.
+    arrays : sequence of dask Array
+        Each (y, x) or (time, y, x), on one grid.
+    channels : int
+        Length of the leading axis that the function returns.
+    dtype : dtype
+        Of the result.
+    tile : int
+        Edge of the absolute tiles. [px]
+    reach : int
+        Surroundings that the function needs. [px]
+
+    Returns
+    -------
+    dask Array (channel, y, x) or (channel, time, y, x)
+    """
+    timed = max(arrays, key=lambda a: a.ndim)
+    chunks = tuple(_aligned(c, tile, reach) for c in timed.chunks[-2:])
+    depth = tuple(reach if len(c) > 1 else 0 for c in chunks)
+    padded = [_with_surroundings(a, chunks, depth) for a in arrays]
+    lead = ((1,) * timed.shape[0],) if timed.ndim == 3 else ()
+    return da.map_blocks(
+        _tiles_block,
+        *padded,
+        function=function,
+        spatial=chunks,
+        depth=depth,
+        tile=tile,
+        reach=reach,
+        channels=channels,
+        out_dtype=np.dtype(dtype),
+        new_axis=0,
+        chunks=((channels,), *lead, *chunks),
+        dtype=dtype,
+        meta=np.empty((0,) * (timed.ndim + 1), dtype),
+    )
+
+
+def _aligned(chunks: tuple[int, ...], tile: int, reach: int) -> tuple[int, ...]:
+    """Chunks whose inner edges are multiples of the tile and which are no smaller than the reach."""
+    total, edges = sum(chunks), np.cumsum(chunks)[:-1]
+    if any(edge % tile for edge in edges):
+        edges = np.arange(CHUNK, total, CHUNK)
+    sizes = np.diff([0, *edges, total]).tolist()
+    while len(sizes) > 1 and sizes[-1] < reach:
+        sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return tuple(sizes)
+
+
+def _with_surroundings(array: da.Array, chunks, depth) -> da.Array:
+    array = array.rechunk((*((1,) * n for n in array.shape[:-2]), *chunks))
+    axes = {array.ndim - 2: depth[0], array.ndim - 1: depth[1]}
+    return da.overlap.overlap(array, axes, boundary="none", allow_rechunk=False)
+
+
+def _tiles_block(*blocks, function, spatial, depth, tile, reach, channels, out_dtype, block_id=None):
+    (i, j), (rows, columns) = block_id[-2:], spatial
+    top, left = (depth[0] if i else 0), (depth[1] if j else 0)
+    timed = max(b.ndim for b in blocks)
+    planes = [b[0] if b.ndim == 3 else b for b in blocks]
+    out = np.empty((channels, rows[i], columns[j]), out_dtype)
+    for r, c in tiles(slice(0, rows[i]), slice(0, columns[j]), tile):
+        r0, r1 = r * tile + top, min((r + 1) * tile, rows[i]) + top
+        c0, c1 = c * tile + left, min((c + 1) * tile, columns[j]) + left
+        # The same surroundings whatever the block: no more than the reach, even where the block has more.
+        y0, x0 = max(r0 - reach, 0), max(c0 - reach, 0)
+        near = (slice(y0, r1 + reach), slice(x0, c1 + reach))
+        inside = (slice(r0 - y0, r1 - y0), slice(c0 - x0, c1 - x0))
+        out[:, r0 - top : r1 - top, c0 - left : c1 - left] = function([p[near] for p in planes], inside)
+    return out[:, None] if timed == 3 else out
+
+
+def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -> da.Array:
+    """Merge runs along the first axis: ``first_valid`` turns (n, ...) blocks into (1, ...)."""
+    if all(size == 1 for size in group_sizes):
+        return array
+    grouped = array.rechunk({0: tuple(group_sizes)})
+    return da.map_blocks(first_valid, grouped, chunks=((1,) * len(group_sizes), *array.chunks[1:]), dtype=array.dtype)
+
+
+# -- running ----------------------------------------------------------------------------------------------------
+
+
+def each_tile(
+    function: Callable, variables: dict[str, xr.Variable], chunks: tuple, dims: tuple[str, ...]
+) -> da.Array:
+    """Lazy array with one element a tile: ``function({name: block}, start) -> int`` run for its effect.
+
+    Parameters
+    ----------
+    function : callable
+        Gets the blocks of one tile and the start of the tile along ``dims``.
+    variables : dict of Variable
+        Their dims must contain ``dims``; other dims are passed whole.
+    chunks : tuple of tuple of int
+        Tiles along ``dims``.
+    dims : tuple of str
+        Dims along which tiles are cut.
+    """
+    arguments: list = []
+    size = dict(zip(dims, chunks, strict=True))
+    for variable in variables.values():
+        data = variable.data if is_lazy(variable) else da.from_array(variable.data, chunks=-1)
+        rechunked = data.rechunk(tuple(size.get(d, (n,)) for d, n in zip(variable.dims, data.shape, strict=True)))
+        arguments += [rechunked, variable.dims]
+    for dim in dims:
+        starts = np.concatenate([[0], np.cumsum(size[dim])[:-1]])
+        positions = da.from_array(np.repeat(starts, size[dim]), chunks=(size[dim],))
+        arguments += [positions, (dim,)]
+    return da.blockwise(
+        _each_tile_block,
+        dims,
+        *arguments,
+        function=function,
+        names=tuple(variables),
+        ndim=len(dims),
+        adjust_chunks={dim: (1,) * len(size[dim]) for dim in dims},
+        concatenate=True,
+        align_arrays=False,
+        dtype="uint8",
+        meta=np.empty((0,) * len(dims), "uint8"),
+    )
+
+
+def _each_tile_block(*blocks, function, names, ndim):
+    start = tuple(int(position[0]) for position in blocks[len(names) :])
+    status = function(dict(zip(names, blocks, strict=False)), start)
+    return np.full((1,) * ndim, status, "uint8")
+
+
+def run(array: da.Array, blocks: Iterable[tuple[int, ...]], advance: Callable[[], None]) -> None:
+    """Compute some blocks of an array for their effect, in one graph, calling ``advance`` as each one ends.
+
+    When a block fails, no other is still running by the time the error is raised.
+    """
+    blocks = [tuple(map(int, block)) for block in blocks]
+    if not blocks:
+        return
+    if client := _distributed_client():
+        _run_on_cluster(client, [array.blocks[b] for b in blocks], advance)
+        return
+
+    def tick(status):
+        advance()
+        return status
+
+    ticking = array.map_blocks(tick, dtype=array.dtype, meta=array._meta, name=f"tick-{uuid4().hex}")
+    selected = [ticking.blocks[b] for b in blocks]
+    if dask.base.get_scheduler(collections=selected[:1]) is not dask.threaded.get:
+        dask.compute(*selected)
+        return
+    threads = dask.config.get("num_workers", None) or CPU_COUNT
+    with ThreadPoolExecutor(threads) as pool, dask.config.set(pool=pool):
+        dask.compute(*selected)
+
+
+def _run_on_cluster(client, selected, advance) -> None:
+    from distributed import as_completed
+
+    futures, failed = client.compute(selected), None
+    try:
+        for future in as_completed(futures):
+            failed = failed or future.exception()
+            advance()
+    except BaseException:
+        client.cancel(futures)
+        raise
+    if failed is not None:
+        raise failed
+
+
+def _distributed_client():
+    try:
+        from distributed import get_client
+
+        return get_client()
+    except (ImportError, ValueError):
+        return None

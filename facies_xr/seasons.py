@@ -1,0 +1,103 @@
+"""Balance years and end-of-ablation seasons.
+
+A balance year is named by the year in which it ends. The season in which it is observed is centred on 20 August
+north of the equator and on 20 February south of it; a season given by the user is taken literally (Maslov et al.
+2026, section 3; the tropics have no single end of ablation, so there it must be given).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+
+from .errors import InputError
+
+TROPIC = 23.5  # degree
+
+
+@dataclass(frozen=True)
+class Season:
+    """A window of days that returns every year."""
+
+    month: int
+    day: int
+    half_width: int
+    """Days on either side of the centre. [day]"""
+
+    @classmethod
+    def parse(cls, season: "Season | tuple[str, int]") -> "Season":
+        """Season from ``("08-20", 20)``: centre as month-day, half width in days."""
+        if isinstance(season, Season):
+            return season
+        try:
+            centre, half_width = season
+            month, day = (int(part) for part in centre.split("-"))
+            date(2001, month, day)
+            half_width = int(half_width)
+        except (TypeError, ValueError, AttributeError):
+            raise InputError(
+                f'season {season!r} is not understood; give (centre, days), for example ("08-20", 20).'
+            ) from None
+        if not 0 <= half_width <= 182:
+            raise InputError(f"season {season!r}: the half width must be 0 to 182 days.")
+        return cls(month, day, half_width)
+
+    @classmethod
+    def at(cls, latitude: float) -> "Season":
+        """The end of the ablation season at a latitude. [degree north]"""
+        if abs(latitude) <= TROPIC:
+            raise InputError(
+                f"latitude {latitude:.1f}: in the tropics there is no common end of the ablation season; "
+                'give season=("MM-DD", days).'
+            )
+        return cls(8, 20, 20) if latitude > 0 else cls(2, 20, 20)
+
+    def centre(self, year: int) -> date:
+        """Centre of the season in a calendar year, which names the balance year."""
+        return date(year, self.month, self.day)
+
+    def window(self, year: int) -> tuple[date, date]:
+        """First and last day of the season of a balance year."""
+        half = timedelta(days=self.half_width)
+        return self.centre(year) - half, self.centre(year) + half
+
+    def balance_year(self, when) -> np.ndarray:
+        """Balance year of each date: that of the nearest season centre; a tie goes to the later year.
+
+        Parameters
+        ----------
+        when : array-like of datetime64
+
+        Returns
+        -------
+        ndarray of int32
+        """
+        when = pd.DatetimeIndex(np.atleast_1d(np.asarray(when, "datetime64[ns]")))
+        return np.array([self._nearest(day.date())[0] for day in when], dtype="int32")
+
+    def days_from_centre(self, when) -> np.ndarray:
+        """Signed days from the nearest season centre. [day]"""
+        when = pd.DatetimeIndex(np.atleast_1d(np.asarray(when, "datetime64[ns]")))
+        return np.array([self._nearest(day.date())[1] for day in when], dtype="int32")
+
+    def _nearest(self, day: date) -> tuple[int, int]:
+        years = (day.year + 1, day.year, day.year - 1)  # later first: min() keeps the first of equals
+        offsets = {year: (day - self.centre(year)).days for year in years}
+        year = min(years, key=lambda y: abs(offsets[y]))
+        return year, offsets[year]
+
+    def __str__(self) -> str:
+        return f"{self.month:02d}-{self.day:02d} +-{self.half_width} d"
+
+
+def check_years(years: int | Iterable[int]) -> list[int]:
+    """Sorted distinct years, from one year or several."""
+    try:
+        found = sorted({int(y) for y in ([years] if isinstance(years, int | np.integer) else years)})
+    except (TypeError, ValueError):
+        raise InputError(f"years={years!r} is not a year or a list of years.") from None
+    if not found:
+        raise InputError("years is empty; give at least one balance year.")
+    return found

@@ -109,19 +109,26 @@ def require_projected(crs: CRS) -> None:
 
 
 def geobox(data: Any) -> GeoBox:
-    """Grid of a Dataset, DataArray or GeoBox.
-
-    The stored affine (``spatial_ref``'s GeoTransform) is not consulted, because slicing leaves it behind; the
-    coordinates are, and they must be regular.
+    """Projected grid of a Dataset, DataArray or GeoBox.
 
     Raises
     ------
     GridError
         Without CRS or coordinates, on a grid that is not regular, not north-up or not in metres.
     """
+    box = any_geobox(data)
+    require_projected(box.crs)
+    return box
+
+
+def any_geobox(data: Any) -> GeoBox:
+    """Grid of a Dataset, DataArray or GeoBox in any CRS.
+
+    The stored affine (``spatial_ref``'s GeoTransform) is not consulted, because slicing leaves it behind; the
+    coordinates are, and they must be regular.
+    """
     if isinstance(data, GeoBox):
-        require_projected(data.crs) if data.crs is not None else _no_crs("the GeoBox")
-        return data
+        return data if data.crs is not None else _no_crs("the GeoBox")
     for dim in ("y", "x"):
         if dim not in data.dims or dim not in data.coords:
             raise GridError(
@@ -129,7 +136,6 @@ def geobox(data: Any) -> GeoBox:
                 "facies_xr needs projected pixel centres named y and x."
             )
     crs = _crs_of(data)
-    require_projected(crs)
     (x0, dx), (y0, dy) = (_regular(data[dim].values, dim) for dim in ("x", "y"))
     if dx <= 0 or dy >= 0:
         raise GridError("x must increase and y decrease (north up); use data.sortby('y', ascending=False).")

@@ -221,6 +221,21 @@ def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -
     return da.map_blocks(first_valid, grouped, chunks=((1,) * len(group_sizes), *array.chunks[1:]), dtype=array.dtype)
 
 
+def real_plane(array: da.Array, band: int) -> da.Array:
+    """Real part of one band of a complex array (time, band, y, x)."""
+    return array[:, band].real
+
+
+def flag_planes(array: da.Array) -> da.Array:
+    """One bit a band: set where the imaginary part of a complex array (time, band, y, x) is positive."""
+    chunks = (array.chunks[0], (1,), *array.chunks[2:])
+    return da.map_blocks(_pack_bits, array.rechunk({1: -1}), chunks=chunks, dtype="uint8")[:, 0]
+
+
+def _pack_bits(block: np.ndarray) -> np.ndarray:
+    return np.packbits(block.imag > 0, axis=1, bitorder="little")
+
+
 # -- running ----------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,245 @@
+"""A raster file seen on a grid: exact bilinear resampling that no chunk layout can change.
+
+GDAL's warper derives its approximation from the window that it is asked for. So the grid is always cut into the same
+absolute tiles; each tile reads the source pixels that it needs once, and the warper resamples them with a fixed
+kernel (``XSCALE``, ``YSCALE``) and an error below 1e-6 source pixels. Source pixels without data have no weight.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import rasterio
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from pyproj import CRS, Transformer
+from rasterio.enums import Resampling
+from rasterio.io import DatasetReader, MemoryFile
+from rasterio.vrt import WarpedVRT
+from rasterio.windows import Window
+
+from . import grids
+
+TILE = 512
+"""Edge of the absolute tiles. [px]"""
+
+TOLERANCE = 1e-6
+"""Largest error of the position of a source pixel. [px]"""
+
+GDAL_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_MAX_RETRY": "5",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_HTTP_TIMEOUT": "60",
+    "VSI_CACHE": "TRUE",
+}
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """Where the pixels of a source lie."""
+
+    crs: CRS
+    transform: Affine
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One band of one file."""
+
+    href: str
+    nodata: float | None = None
+    """Number that means no data, where the file does not say so itself."""
+    saturated_from: float | None = None
+    """Smallest number that means a saturated detector, if that is to be flagged."""
+    resampling: str = "bilinear"
+
+    def read(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
+        """Values, and a saturation flag, on one window of a grid.
+
+        Parameters
+        ----------
+        box : GeoBox
+            The whole grid.
+        rows, columns : slice
+            An absolute tile of it; any other window would make the result depend on the window.
+
+        Returns
+        -------
+        ndarray (1 or 2, y, x) of float32
+            Values (NaN: no source pixel with data contributes); then, with ``saturated_from``, the weight of
+            saturated source pixels.
+        """
+        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(self.href) as file:
+            extent = _Extent(CRS.from_user_input(file.crs), file.transform, file.height, file.width)
+            return _on_grid(
+                extent, lambda part: self._layers(file, part), self.layers, box, rows, columns, self.resampling
+            )
+
+    @property
+    def layers(self) -> int:
+        """Number of layers that :meth:`read` returns."""
+        return 1 if self.saturated_from is None else 2
+
+    def _layers(self, file: DatasetReader, part: Window) -> np.ndarray:
+        raw = file.read(1, window=part)
+        pixels = np.empty((self.layers, *raw.shape), "float32")
+        pixels[0] = raw
+        if self.saturated_from is not None:
+            pixels[1] = raw >= self.saturated_from
+        for nodata in (self.nodata, file.nodata):
+            if nodata is not None and not math.isnan(nodata):
+                pixels[:, raw == nodata] = np.nan
+        pixels[:, np.isnan(pixels[0])] = np.nan
+        return pixels
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayRaster:
+    """An array in memory, read like a file."""
+
+    values: np.ndarray
+    box: GeoBox | _Extent
+    resampling: str = "bilinear"
+    layers: int = 1
+
+    def read(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
+        """Values on one window of a grid; see :meth:`Raster.read`."""
+        place = _Extent(CRS.from_user_input(self.box.crs.to_wkt()), self.box.transform, *self.values.shape)
+
+        def layers(part: Window) -> np.ndarray:
+            return np.asarray(self.values[part.toslices()], "float32")[None]
+
+        return _on_grid(place, layers, 1, box, rows, columns, self.resampling)
+
+
+def _on_grid(
+    source: _Extent,
+    layers: Callable[[Window], np.ndarray],
+    count: int,
+    box: GeoBox,
+    rows: slice,
+    columns: slice,
+    resampling: str,
+) -> np.ndarray:
+    target = grids.window(box, rows, columns)
+    part = _source_window(source, target)
+    if part is None:
+        return np.full((count, *target.shape), np.nan, "float32")
+    pixels = layers(part)
+    place = source.transform * Affine.translation(part.col_off, part.row_off)
+    offset = _whole_pixel_offset(source, place, target)
+    if offset is not None:
+        return _crop(pixels, offset, target.shape)
+    return _warp(pixels, place, source.crs, target, _zoom(source, box), Resampling[resampling])
+
+
+def read_window(raster: Raster | ArrayRaster, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
+    """Any window of a grid, put together from absolute tiles; rows and columns may lie outside the grid."""
+    shape = rows.stop - rows.start, columns.stop - columns.start
+    out = np.empty((raster.layers, *shape), "float32")
+    for r in range(rows.start // TILE, -(-rows.stop // TILE)):
+        for c in range(columns.start // TILE, -(-columns.stop // TILE)):
+            tile = raster.read(box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE))
+            y = slice(max(rows.start, r * TILE), min(rows.stop, (r + 1) * TILE))
+            x = slice(max(columns.start, c * TILE), min(columns.stop, (c + 1) * TILE))
+            out[:, y.start - rows.start : y.stop - rows.start, x.start - columns.start : x.stop - columns.start] = (
+                tile[:, y.start - r * TILE : y.stop - r * TILE, x.start - c * TILE : x.stop - c * TILE]
+            )
+    return out
+
+
+def _source_window(source: _Extent, target: GeoBox) -> Window | None:
+    """Source pixels that can contribute to the target, or None."""
+    steps = np.linspace(0, 1, 21)
+    u, v = np.meshgrid(steps * target.width, steps * target.height)
+    x, y = target.affine * (u, v)
+    if source.crs != target.crs.proj:
+        x, y = Transformer.from_crs(target.crs.proj, source.crs, always_xy=True).transform(x, y)
+    columns, rows = ~source.transform * (np.asarray(x), np.asarray(y))
+    finite = np.isfinite(columns) & np.isfinite(rows)
+    if not finite.any():
+        return None
+    columns, rows = columns[finite], rows[finite]
+    # Half a kernel on each side: one pixel, or one target pixel where that is larger; and some for curvature.
+    margin = 3 + np.ceil(
+        [(columns.max() - columns.min()) / target.width * 2, (rows.max() - rows.min()) / target.height * 2]
+    )
+    left, right = math.floor(columns.min() - margin[0]), math.ceil(columns.max() + margin[0])
+    top, bottom = math.floor(rows.min() - margin[1]), math.ceil(rows.max() + margin[1])
+    left, top = max(left, 0), max(top, 0)
+    right, bottom = min(right, source.width), min(bottom, source.height)
+    if left >= right or top >= bottom:
+        return None
+    return Window(left, top, right - left, bottom - top)
+
+
+def _whole_pixel_offset(source: _Extent, place: Affine, target: GeoBox) -> tuple[int, int] | None:
+    """Row and column of the target's corner in the source pixels, if both share their pixels."""
+    if source.crs != target.crs.proj:
+        return None
+    a, b = place, target.affine
+    if not np.allclose([a.a, a.b, a.d, a.e], [b.a, b.b, b.d, b.e], rtol=0, atol=1e-9 * abs(a.a)):
+        return None
+    column, row = ~a * (b.c, b.f)
+    if max(abs(column - round(column)), abs(row - round(row))) > TOLERANCE:
+        return None
+    return round(row), round(column)
+
+
+def _crop(pixels: np.ndarray, offset: tuple[int, int], shape: tuple[int, int]) -> np.ndarray:
+    out = np.full((pixels.shape[0], *shape), np.nan, "float32")
+    row, column = offset
+    y0, x0 = max(-row, 0), max(-column, 0)
+    y1, x1 = min(shape[0], pixels.shape[1] - row), min(shape[1], pixels.shape[2] - column)
+    if y1 > y0 and x1 > x0:
+        out[:, y0:y1, x0:x1] = pixels[:, y0 + row : y1 + row, x0 + column : x1 + column]
+    return out
+
+
+def _zoom(source: _Extent, box: GeoBox) -> tuple[float, float]:
+    """Target pixels per source pixel along the target's x and y, at one place for the whole grid."""
+    column, row = box.width / 2, box.height / 2
+    corners = [box.affine * (column + du, row + dv) for du, dv in ((0, 0), (1, 0), (0, 1))]
+    x, y = np.array(corners).T
+    if source.crs != box.crs.proj:
+        x, y = Transformer.from_crs(box.crs.proj, source.crs, always_xy=True).transform(x, y)
+    u, v = ~source.transform * (np.asarray(x), np.asarray(y))
+    return 1 / math.hypot(u[1] - u[0], v[1] - v[0]), 1 / math.hypot(u[2] - u[0], v[2] - v[0])
+
+
+def _warp(pixels, place, crs, target: GeoBox, zoom, resampling: Resampling) -> np.ndarray:
+    layers, height, width = pixels.shape
+    with MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            count=layers,
+            height=height,
+            width=width,
+            dtype="float32",
+            crs=crs,
+            transform=place,
+            nodata=np.nan,
+        ) as copy:
+            copy.write(pixels)
+        with (
+            memory.open() as copy,
+            WarpedVRT(
+                copy,
+                crs=target.crs.proj.to_wkt(),
+                transform=target.affine,
+                height=target.height,
+                width=target.width,
+                resampling=resampling,
+                src_nodata=np.nan,
+                nodata=np.nan,
+                dtype="float32",
+                tolerance=TOLERANCE,
+                XSCALE=str(zoom[0]),
+                YSCALE=str(zoom[1]),
+            ) as warped,
+        ):
+            return warped.read()

@@ -1,0 +1,1 @@
+"""Scenes: from STAC items, through calibration, to a lazy cube of reflectance."""

@@ -1,0 +1,273 @@
+"""Searching for scenes: STAC APIs by name or URL, static catalogues, items files, and Landsat folders."""
+
+import json
+import math
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pystac
+import rasterio
+import shapely
+from pyproj import Transformer
+from pystac.utils import make_absolute_href
+
+from .. import outlines as _outlines
+from ..errors import CatalogError, FaciesError, InputError
+from ..seasons import Season, check_years
+from . import sensors
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A STAC API that people know by name."""
+
+    url: str
+    collections: Mapping[str, tuple[str, ...]]
+    """Collections by level."""
+    remark: str
+    """What the catalogue does not have, or what access needs."""
+
+
+CATALOGS = {
+    "landsatlook": Catalog(
+        "https://landsatlook.usgs.gov/stac-server",
+        {"TOA": ("landsat-c2l1",), "SR": ("landsat-c2l2-sr",)},
+        "Landsat only; its files need AWS credentials (requester pays) or an EROS sign-in",
+    ),
+    "earth-search": Catalog(
+        "https://earth-search.aws.element84.com/v1",
+        {"TOA": ("sentinel-2-l1c",), "SR": ("sentinel-2-c1-l2a", "landsat-c2-l2")},
+        "its Landsat is surface reflectance; its Sentinel-2 L1C files need AWS credentials (requester pays)",
+    ),
+    "cdse": Catalog(
+        "https://stac.dataspace.copernicus.eu/v1",
+        {"TOA": ("sentinel-2-l1c",), "SR": ("sentinel-2-l2a",)},
+        "Sentinel-2 only; its files need free S3 keys",
+    ),
+    "planetary-computer": Catalog(
+        "https://planetarycomputer.microsoft.com/api/stac/v1",
+        {"TOA": (), "SR": ("sentinel-2-l2a", "landsat-c2-l2")},
+        "surface reflectance only",
+    ),
+}
+
+
+def search(
+    catalog: str | Path,
+    area: Any,
+    *,
+    years: int | Iterable[int],
+    season: Any = None,
+    level: str = "TOA",
+    sensor: str | Sequence[str] | None = None,
+    max_cloud: float = 100.0,
+) -> pystac.ItemCollection:
+    """Scenes of some glaciers at the end of the ablation season of some years.
+
+    Parameters
+    ----------
+    catalog : str or Path
+        Name of a known catalogue, URL of a STAC API, or a local catalogue or items file.
+    area : outlines
+        Path or GeoDataFrame, or (west, south, east, north) in degrees.
+    years : int or iterable of int
+        Balance years.
+    season : (str, int), optional
+        Centre as "MM-DD" and days on either side; by default 20 August +-20 days, 20 February in the south.
+    level : {"TOA", "SR"}
+        Top-of-atmosphere (Level-1) or surface reflectance (Level-2).
+    sensor : str or sequence of str, optional
+        For example "sentinel-2" or ("landsat-8", "landsat-9").
+    max_cloud : float
+        Largest cloud cover of a scene, by the provider's field. [%]
+
+    Returns
+    -------
+    pystac.ItemCollection
+        Sorted by time; ``extra_fields`` keep the season.
+
+    Raises
+    ------
+    CatalogError
+        If the catalogue is unknown or unreachable, or nothing was found.
+    OutlineError
+        If the area is unusable.
+    """
+    if level not in ("TOA", "SR"):
+        raise InputError(f'level={level!r}: choose "TOA" or "SR".')
+    region = _outlines.footprint(area).to_crs(4326).union_all()
+    years = check_years(years)
+    season = Season.parse(season) if season is not None else Season.at(region.centroid.y)
+    wanted = None if sensor is None else {sensor} if isinstance(sensor, str) else set(sensor)
+    if wanted is not None and (unknown := wanted - set(sensors.SENSORS)):
+        raise InputError(f"unknown sensor {sorted(unknown)}; facies_xr knows {', '.join(sensors.SENSORS)}.")
+
+    reasons: Counter[str] = Counter()
+    found: dict[str, tuple[datetime, pystac.Item]] = {}
+    for item in _candidates(str(catalog), region, years, season, level):
+        try:
+            scene = sensors.resolve(item)
+        except FaciesError as error:
+            reasons["not usable scenes"] += 1
+            last_error = str(error)
+            continue
+        day, year = scene.datetime.date(), int(season.balance_year(scene.datetime)[0])
+        first, last = season.window(year)
+        if not shapely.box(*scene.bbox).intersects(region):
+            reasons["elsewhere"] += 1
+        elif year not in years or not first <= day <= last:
+            reasons[f"outside the season {season} of the years"] += 1
+        elif scene.level != level:
+            reasons[f"of level {scene.level}"] += 1
+        elif wanted is not None and scene.sensor not in wanted:
+            reasons["of other sensors"] += 1
+        elif scene.cloud_cover > max_cloud:
+            reasons[f"cloudier than {max_cloud:g} %"] += 1
+        else:
+            found.setdefault(scene.id, (scene.datetime, item))
+    if not found:
+        left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
+        hint = f" (first reason: {last_error})" if reasons["not usable scenes"] else ""
+        raise CatalogError(
+            f"{catalog}: no {level} scene of these glaciers in {_span(years)}, season {season}; found {left_out}{hint}. "
+            f"Widen season=, years= or max_cloud=, or choose another catalogue or level."
+        )
+    items = [item for _, item in sorted(found.values(), key=lambda pair: pair[0])]
+    window = (f"{season.month:02d}-{season.day:02d}", season.half_width)
+    return pystac.ItemCollection(items, extra_fields={"facies_xr:season": window}, clone_items=False)
+
+
+def _span(years: Sequence[int]) -> str:
+    return str(years[0]) if len(years) == 1 else f"{years[0]}..{years[-1]}"
+
+
+# -- where items come from --------------------------------------------------------------------------------------
+
+
+def _candidates(catalog: str, region, years, season: Season, level: str) -> Iterator[pystac.Item]:
+    if catalog in CATALOGS:
+        known = CATALOGS[catalog]
+        if not known.collections[level]:
+            raise CatalogError(f"{catalog} has no {level} reflectance ({known.remark}); choose another catalogue or level.")
+        warnings.warn(f"{catalog}: {known.remark}.", stacklevel=4)
+        return _from_api(known.url, known.collections[level], region, years, season)
+    if catalog.startswith(("http://", "https://")) and not catalog.endswith(".json"):
+        return _from_api(catalog, None, region, years, season)
+    return _from_file(catalog)
+
+
+def _from_api(url: str, collections, region, years, season: Season) -> Iterator[pystac.Item]:
+    from pystac_client import Client
+    from pystac_client.exceptions import APIError
+
+    try:
+        client = Client.open(url)
+        for year in years:
+            first, last = season.window(year)
+            found = client.search(
+                collections=collections, intersects=shapely.geometry.mapping(region.convex_hull), datetime=(first, last)
+            )
+            yield from found.items()
+    except (APIError, OSError) as error:
+        raise CatalogError(f"the STAC API {url} does not answer: {error}") from error
+
+
+def _from_file(catalog: str) -> Iterator[pystac.Item]:
+    if "://" not in catalog and not Path(catalog).is_file():
+        raise CatalogError(
+            f"catalogue {catalog!r} is neither a file nor one of {', '.join(CATALOGS)}; "
+            "make one from Landsat folders with: facies-xr catalog DIR -o catalog.json"
+        )
+    try:
+        content = pystac.StacIO.default().read_json(catalog)
+        if content.get("type") == "FeatureCollection":
+            for feature in content["features"]:
+                item = pystac.Item.from_dict(feature, preserve_dict=False)
+                for asset in item.assets.values():
+                    asset.href = make_absolute_href(asset.href, str(catalog))
+                yield item
+        elif content.get("type") in ("Catalog", "Collection"):
+            for item in pystac.read_file(catalog).get_items(recursive=True):
+                yield item.make_asset_hrefs_absolute()
+        elif content.get("type") == "Feature":
+            item = pystac.Item.from_dict(content, href=catalog)
+            yield item.make_asset_hrefs_absolute()
+        else:
+            raise CatalogError(f"{catalog} is not a STAC catalogue, item or items file (type {content.get('type')!r}).")
+    except (json.JSONDecodeError, pystac.STACError, KeyError, OSError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{catalog} cannot be read as STAC: {error}") from error
+
+
+# -- a catalogue of Landsat folders -----------------------------------------------------------------------------
+
+
+def from_folders(folder: str | Path) -> pystac.ItemCollection:
+    """STAC items of all Landsat Level-1 folders (MTL and band files) in and below a folder.
+
+    Raises
+    ------
+    CatalogError
+        If there is none.
+    MetadataError
+        If an MTL is broken or a band file is missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CatalogError(f"{folder} is not a folder.")
+    texts = {p.parent for p in folder.rglob("*") if p.name.upper().endswith(("_MTL.TXT", "_MTL.JSON", "_MTL.XML"))}
+    if not texts:
+        raise CatalogError(f"{folder} holds no Landsat scene: no *_MTL.txt in it or below it.")
+    items = [_landsat_item(sensors.read_mtl(scene)) for scene in sorted(texts)]
+    return pystac.ItemCollection(sorted(items, key=lambda i: i.datetime))
+
+
+def _landsat_item(scene: sensors.Scene) -> pystac.Item:
+    """Item in the form of the USGS's own, with the geometry of the files."""
+    assets = {}
+    try:
+        for name, band in scene.bands.items():
+            common = {"nir": "nir08", "swir1": "swir16", "swir2": "swir22"}.get(name, name)
+            with rasterio.open(band.href) as file:
+                grid = {"proj:shape": list(file.shape), "proj:transform": list(file.transform)[:6]}
+                crs, bounds = file.crs, file.bounds
+            path = str(Path(band.href).resolve())
+            assets[common] = pystac.Asset(path, media_type=pystac.MediaType.GEOTIFF, roles=["data"], extra_fields=grid)
+    except (OSError, rasterio.errors.RasterioError) as error:
+        raise CatalogError(f"scene {scene.id}: {name} cannot be read: {error}") from error
+    assert scene.mtl is not None
+    kind = Path(scene.mtl).suffix.lower()
+    assets[f"MTL{kind}"] = pystac.Asset(str(Path(scene.mtl).resolve()), roles=["metadata"])
+    outline = shapely.segmentize(shapely.box(*bounds), (bounds.right - bounds.left) / 8)
+    ring = shapely.transform(outline, lambda xy: _to_degrees(crs, xy))
+    path = scene.datatake.split("/")[1]
+    properties: dict[str, Any] = {
+        "platform": scene.sensor,
+        "instruments": [sensors.SENSORS[scene.sensor].name.lower()],
+        "landsat:wrs_path": f"{int(path):03d}",
+        "landsat:correction": "L1TP" if scene.level == "TOA" else "L2SP",
+        "view:sun_azimuth": scene.sun_azimuth,
+        "view:sun_elevation": scene.sun_elevation,
+        "proj:code": f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else None,
+    }
+    if math.isfinite(scene.cloud_cover):
+        properties["eo:cloud_cover"] = scene.cloud_cover
+    item = pystac.Item(
+        id=scene.id,
+        geometry=shapely.geometry.mapping(ring),
+        bbox=list(ring.bounds),
+        datetime=scene.datetime.to_pydatetime(),
+        properties=properties,
+    )
+    item.assets = assets
+    return item
+
+
+def _to_degrees(crs, xy):
+    import numpy as np
+
+    return np.column_stack(Transformer.from_crs(crs, 4326, always_xy=True).transform(*xy.T))

@@ -1,0 +1,285 @@
+"""The terrain layers of a cube: one public function, and the functions of the window behind it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import shapely
+import xarray as xr
+from odc.geo.geobox import GeoBox
+
+from .. import grids, lazy
+from .. import outlines as _outlines
+from ..errors import InputError, MissingVariableError, OutlineError
+from . import relief
+from .dem import HIGHEST, Dem, open_dem
+from .proximity import Boundary, Glaciers
+from .shadow import Sweep, cast_shadow
+
+UNKNOWN = 255
+"""Value of ``shadow_mask`` where the elevation is unknown."""
+
+
+def add_terrain(
+    cube: xr.Dataset | GeoBox,
+    dem: Any,
+    outlines: Any,
+    *,
+    sun_azimuth: Any = None,
+    sun_elevation: Any = None,
+) -> xr.Dataset:
+    """Terrain layers on the grid of a cube; no scene pixel is read, the elevation model is read once for its bounds.
+
+    Parameters
+    ----------
+    cube : Dataset or GeoBox
+        A cube as ``load`` makes it, or a grid.
+    dem : path or DataArray
+        Elevation model. [m]
+    outlines : path or GeoDataFrame
+        Glacier outlines.
+    sun_azimuth, sun_elevation : float or array (time), optional
+        The sun, where the cube does not say it; azimuth clockwise from true north. [degree]
+
+    Returns
+    -------
+    Dataset
+        The cube with ``elevation``, ``slope``, ``glacier_index``, ``proximity`` (y, x), ``hillshade``,
+        ``shadow_mask`` ([time,] y, x), and per glacier the bounds of elevation and proximity.
+
+    Raises
+    ------
+    OutlineError
+        If no outline touches the grid.
+    GridError
+        If the elevation model has no CRS or no data there.
+    InputError
+        If the sun is unknown or stands at or below the horizon.
+    """
+    box = grids.geobox(cube)
+    data = cube if isinstance(cube, xr.Dataset) else xr.Dataset(coords=grids.coords(box))
+    suns = _suns(data, box, sun_azimuth, sun_elevation)
+    table = _inside(_outlines.read(outlines), box)
+    model = open_dem(dem, box)
+    glaciers = Glaciers.of(table, box)
+    survey = _survey(glaciers, model)
+    chunks = lazy.spatial_chunks(data)
+    lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
+
+    light = _Light(model, lowest, highest)
+    timed = "time" in data.dims
+    dims = ("time", "y", "x") if timed else ("y", "x")
+    tilt = lazy.from_windows(_Slope(model), chunks, "float32")
+    lit, shade = (
+        lazy.from_windows(kind, chunks, dtype, per_time=suns)
+        for kind, dtype in ((_Hillshade(light), "float32"), (_ShadowMask(light), "uint8"))
+    )
+    rasters = {
+        "elevation": (("y", "x"), lazy.from_windows(model.read, chunks, "float32"), _ELEVATION),
+        "slope": (("y", "x"), tilt, _SLOPE),
+        "hillshade": (dims, lit if timed else lit[0], _HILLSHADE),
+        "shadow_mask": (dims, shade if timed else shade[0], _SHADOW),
+        "glacier_index": (("y", "x"), lazy.from_windows(glaciers.index, chunks, "int32"), _INDEX),
+        "proximity": (
+            ("y", "x"),
+            lazy.from_windows(_Proximity(glaciers, survey.boundaries), chunks, "float32"),
+            _PROXIMITY,
+        ),
+    }
+    found = {n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in rasters.items()}
+    result = data.assign(found).assign(survey.variables()).assign_coords(_glacier_coords(table, glaciers.number))
+    return result.assign_attrs(dem=model.name, outlines=_outlines.digest(table))
+
+
+# -- the sun ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sun:
+    """The sun of one scene as the grid sees it."""
+
+    azimuth: float
+    """Clockwise from the grid's north. [degree]"""
+    elevation: float
+    """[degree]"""
+
+
+def _suns(data: xr.Dataset, box: GeoBox, azimuth: Any, elevation: Any) -> tuple[Sun, ...]:
+    """Suns of all dates; azimuth and grid convergence are taken at the same place, that of the angles."""
+    n = data.sizes.get("time", 1)
+    given = {"sun_azimuth": azimuth, "sun_elevation": elevation}
+    for name, value in given.items():
+        if value is None and name not in data.coords:
+            raise MissingVariableError(
+                f"the cube has no coordinate {name!r}; pass {name}= [degree] to add_terrain, or load the cube with fx.load."
+            )
+    angles = {n_: np.atleast_1d(data[n_].values if v is None else v).astype(float) for n_, v in given.items()}
+    for name, values in angles.items():
+        if values.size not in (1, n):
+            raise InputError(f"{name} has {values.size} values for {n} dates; give one, or one for each date.")
+        angles[name] = np.broadcast_to(values, n)
+    low = ~(angles["sun_elevation"] > 0)
+    if low.any():
+        when = f" on {pd.Timestamp(data.time.values[low.argmax()])}" if "time" in data.dims else ""
+        raise InputError(
+            f"the sun stands at {angles['sun_elevation'][low.argmax()]:.1f} degrees{when}: at or below the horizon "
+            "there is no light to model; leave that date out."
+        )
+    place = grids.centre_lonlat(box)
+    own = azimuth is None and "sun_longitude" in data.coords
+    lons, lats = (data.sun_longitude.values, data.sun_latitude.values) if own else ([place[0]] * n, [place[1]] * n)
+    turned = [grids.convergence(box.crs, *p) for p in zip(np.atleast_1d(lons), np.atleast_1d(lats), strict=True)]
+    return tuple(
+        Sun((float(a) - g) % 360, float(e))
+        for a, e, g in zip(angles["sun_azimuth"], angles["sun_elevation"], turned, strict=True)
+    )
+
+
+# -- functions of the window ------------------------------------------------------------------------------------
+
+
+def _grown(rows: slice, columns: slice, y: tuple[int, int], x: tuple[int, int]) -> tuple[slice, slice]:
+    return slice(rows.start - y[0], rows.stop + y[1]), slice(columns.start - x[0], columns.stop + x[1])
+
+
+@dataclass(frozen=True)
+class _Slope:
+    dem: Dem
+
+    def __call__(self, rows: slice, columns: slice) -> np.ndarray:
+        margin = (relief.MARGIN, relief.MARGIN)
+        z = self.dem.read(*_grown(rows, columns, margin, margin))
+        return relief.slope_and_aspect(z, self.dem.box.affine.a)[0]
+
+
+@dataclass(frozen=True)
+class _Light:
+    dem: Dem
+    lowest: float
+    highest: float
+
+    def incidence(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
+        margin = (relief.MARGIN, relief.MARGIN)
+        z = self.dem.read(*_grown(rows, columns, margin, margin))
+        return relief.incidence(*relief.slope_and_aspect(z, self.dem.box.affine.a), sun.azimuth, sun.elevation)
+
+
+@dataclass(frozen=True)
+class _Hillshade:
+    light: _Light
+
+    def __call__(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
+        return np.maximum(self.light.incidence(rows, columns, sun), 0).astype("float32")
+
+
+@dataclass(frozen=True)
+class _ShadowMask:
+    light: _Light
+
+    def __call__(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
+        sweep = Sweep.of(sun.azimuth, sun.elevation, self.light.dem.box.affine.a)
+        (top, bottom), (left, right) = sweep.margin(self.light.lowest, self.light.highest)
+        near = _grown(rows, columns, (top, bottom), (left, right))
+        z = self.light.dem.read(*near)
+        inside = (slice(top, z.shape[0] - bottom), slice(left, z.shape[1] - right))
+        shaded = cast_shadow(z, sweep, (near[0].start, near[1].start))[inside]
+        mask = np.where(shaded | (self.light.incidence(rows, columns, sun) <= 0), 0, 1).astype("uint8")
+        mask[np.isnan(z[inside])] = UNKNOWN
+        return mask
+
+
+@dataclass(frozen=True)
+class _Proximity:
+    glaciers: Glaciers
+    boundaries: Mapping[int, Boundary]
+
+    def __call__(self, rows: slice, columns: slice) -> np.ndarray:
+        index = self.glaciers.index(rows, columns)
+        out = np.zeros(index.shape, "float32")
+        for number in np.unique(index[index > 0]):
+            r, c = np.nonzero(index == number)
+            pixels = self.boundaries[int(number)].distance(r + rows.start, c + columns.start)
+            out[r, c] = pixels * self.glaciers.box.affine.a
+        return out
+
+
+# -- glaciers as wholes -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """Bounds of each glacier, over all its pixels on the grid's extension."""
+
+    boundaries: Mapping[int, Boundary]
+    lowest: np.ndarray
+    highest: np.ndarray
+    farthest: np.ndarray
+
+    def variables(self) -> dict[str, tuple]:
+        return {
+            "glacier_elevation_min": ("glacier", self.lowest, {"units": "m", "long_name": "lowest elevation"}),
+            "glacier_elevation_max": ("glacier", self.highest, {"units": "m", "long_name": "highest elevation"}),
+            "glacier_proximity_max": ("glacier", self.farthest, {"units": "m", "long_name": "largest proximity"}),
+        }
+
+
+def _survey(glaciers: Glaciers, dem: Dem) -> _Survey:
+    n, boundaries = glaciers.number.size, {}
+    lowest, highest, farthest = (np.full(n, np.nan, "float32") for _ in range(3))
+    for k, number in enumerate(glaciers.number):
+        rows, columns = glaciers.window(k)
+        inside = glaciers.index(rows, columns) == number
+        if not inside.any():
+            continue  # smaller than a pixel, or hidden under another outline
+        boundary = Boundary.of(inside, (rows.start, columns.start))
+        boundaries[int(number)] = boundary
+        z = dem.read(rows, columns)[inside]
+        if np.isfinite(z).any():
+            lowest[k], highest[k] = np.nanmin(z), np.nanmax(z)
+        r, c = np.nonzero(inside)
+        farthest[k] = boundary.distance(r + rows.start, c + columns.start).max() * glaciers.box.affine.a
+    return _Survey(boundaries, lowest, highest, farthest)
+
+
+def _inside(table, box: GeoBox):
+    """Outlines that touch the grid."""
+    frame = shapely.box(*box.boundingbox.bbox)
+    projected = table.geometry.to_crs(box.crs.to_wkt())
+    kept = table[projected.intersects(frame).values].reset_index(drop=True)
+    if kept.empty:
+        west, south, east, north = projected.total_bounds
+        raise OutlineError(
+            f"none of the {len(table)} outlines touches the grid: they span x {west:.0f}..{east:.0f}, "
+            f"y {south:.0f}..{north:.0f} in {box.crs}, the grid {tuple(round(v) for v in box.boundingbox.bbox)}."
+        )
+    repeated = kept.glacier[kept.glacier.duplicated()]
+    if not repeated.empty:
+        raise OutlineError(f"glacier {repeated.iloc[0]!r} has several outlines; keep one date for each glacier.")
+    return kept
+
+
+def _glacier_coords(table, number: np.ndarray) -> dict[str, tuple]:
+    place = table.geometry.to_crs(4326).representative_point()
+    return {
+        "glacier": ("glacier", table.glacier.to_numpy(str), {"long_name": "glacier id"}),
+        "glacier_number": ("glacier", number, {"long_name": "value of glacier_index"}),
+        "glacier_name": ("glacier", table.name.to_numpy(str), {"long_name": "glacier name"}),
+        "longitude": ("glacier", place.x.to_numpy(), {"units": "degrees_east", "standard_name": "longitude"}),
+        "latitude": ("glacier", place.y.to_numpy(), {"units": "degrees_north", "standard_name": "latitude"}),
+        "outline_date": ("glacier", table.date.to_numpy("datetime64[ns]"), {"long_name": "date of the outline"}),
+    }
+
+
+_ELEVATION = {"units": "m", "long_name": "elevation", "standard_name": "surface_altitude"}
+_SLOPE = {"units": "degree", "long_name": "slope of the terrain"}
+_HILLSHADE = {"units": "1", "long_name": "cosine of the sun's angle of incidence, at least 0"}
+_SHADOW = {
+    "long_name": "light from the sun, cast and self shadow",
+    "flag_values": np.array([0, 1, UNKNOWN], "uint8"),
+    "flag_meanings": "shadow lit unknown",
+}
+_INDEX = {"long_name": "number of the glacier, 0 outside"}
+_PROXIMITY = {"units": "m", "long_name": "distance to the glacier's boundary, 0 outside"}

@@ -221,6 +221,28 @@ def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -
     return da.map_blocks(first_valid, grouped, chunks=((1,) * len(group_sizes), *array.chunks[1:]), dtype=array.dtype)
 
 
+def blockwise(function: Callable, arrays: Sequence, dtype: Any):
+    """Apply a function of equal blocks; arrays in memory stay in memory."""
+    if not any(is_lazy(array) for array in arrays):
+        return function(*arrays)
+    return da.map_blocks(function, *arrays, dtype=dtype, meta=np.empty((0,) * arrays[0].ndim, dtype))
+
+
+def repeated(array: da.Array, times: int) -> da.Array:
+    """Array (y, x) as (time, y, x)."""
+    return da.broadcast_to(array, (times, *array.shape), chunks=((1,) * times, *array.chunks))
+
+
+def cast(array: da.Array, dtype: Any) -> da.Array:
+    """Array of another dtype."""
+    return array.astype(dtype)
+
+
+def moved(array: da.Array, source: int, destination: int) -> da.Array:
+    """Array with one axis moved."""
+    return da.moveaxis(array, source, destination).rechunk({destination: -1})
+
+
 def real_plane(array: da.Array, band: int) -> da.Array:
     """Real part of one band of a complex array (time, band, y, x)."""
     return array[:, band].real

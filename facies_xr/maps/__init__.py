@@ -1,0 +1,1 @@
+"""Maps: lazy inference, albedo and glacier statistics."""

@@ -1,0 +1,205 @@
+"""From a cube to facies maps, lazily, on absolute tiles of the grid."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import grids, lazy
+from ..classes import NAMES, NODATA, cf_flags
+from ..errors import ModelError
+from ..nn import calibration, dense, features, patches, registry
+from . import albedo
+
+MIN_CONTEXT = 0.5
+"""Valid share of its context below which a pixel is not classified."""
+
+CARRIED = ("elevation", "glacier_index", "glacier_elevation_min", "glacier_elevation_max", "glacier_proximity_max")
+
+
+def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_level: bool = False) -> xr.Dataset:
+    """Facies of every glacier pixel, lazily.
+
+    Parameters
+    ----------
+    cube : Dataset ([time,] y, x)
+        The features of the model; without ``glacier_index`` every complete pixel is classified (feature set 1 only).
+    model : str, Path or Classifier
+        Name of a model that comes with the package, a file, or a Classifier.
+    probability : bool
+        Also give the probability of every class.
+    accept_level : bool
+        Use the model on another level of reflectance than it was trained on; said in the output's attributes.
+
+    Returns
+    -------
+    Dataset
+        ``facies_map`` uint8 (255: not classified), ``confidence`` (largest softmax value) float32, ``albedo`` where
+        the sensor is known, and what the statistics need.
+
+    Raises
+    ------
+    MissingVariableError
+        If a feature is missing, by name.
+    GridError
+        If the cube has no georeference.
+    ModelError
+        If there is no such model, or it was trained on another level of reflectance.
+    """
+    grids.geobox(cube)
+    handle = registry.Handle.of(model)
+    classifier = handle.classifier()
+    features.require(cube, classifier.feature_set)
+    level = _check_level(cube, classifier, accept_level)
+
+    names = [*classifier.features, *(["glacier_index"] if "glacier_index" in cube else [])]
+    scale = features.GlacierScale.of(cube) if classifier.feature_set > 1 else None
+    tile = _Tile(handle, scale, "glacier_index" in cube, probability)
+    timed = "time" in cube.dims
+    arrays = [lazy.as_dask(cube[name]) for name in names]
+    if timed and all(array.ndim == 2 for array in arrays):
+        arrays[0] = lazy.repeated(arrays[0], cube.sizes["time"])
+    out = lazy.map_tiles(
+        tile, arrays, channels=tile.channels, dtype="float32", tile=classifier.tile, reach=patches.REACH
+    )
+    dims = ("time", "y", "x") if timed else ("y", "x")
+    provenance = {"classifier": classifier.name, "classifier_digest": classifier.digest}
+    found = {
+        "facies_map": (dims, lazy.cast(out[0], "uint8"), {**_MAP, **cf_flags(), **provenance}),
+        "confidence": (dims, out[1], {**_CONFIDENCE, **provenance, **_calibrator(classifier)}),
+    }
+    if probability:
+        stacked = lazy.moved(out[2:], 0, 1) if timed else out[2:]
+        found["probability"] = ((*dims[:-2], "facies_class", "y", "x"), stacked, {**_PROBABILITY, **provenance})
+    maps = xr.Dataset({n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in found.items()})
+    kept = {name: cube[name] for name in CARRIED if name in cube}
+    maps = maps.assign(kept).assign_coords({n: c for n, c in cube.coords.items() if set(c.dims) <= set(maps.dims) | {"glacier"}})
+    if probability:
+        maps = maps.assign_coords(facies_class=("facies_class", np.array(NAMES)))
+    if "sensor" in cube.coords:
+        maps["albedo"] = albedo.liang(cube)
+    return maps.assign_attrs(
+        {k: v for k, v in cube.attrs.items() if k in ("dem", "outlines")},
+        level=level,
+        classifier=classifier.name,
+        classifier_digest=classifier.digest,
+        feature_set=classifier.feature_set,
+        bounds=classifier.bounds,
+        **_warnings(level, classifier),
+    )
+
+
+def calibrate(maps: xr.Dataset, *, keep_raw: bool = False) -> xr.Dataset:
+    """Turn the confidence of maps into the probability that the label is right, lazily.
+
+    Parameters
+    ----------
+    maps : Dataset
+        As :func:`classify` makes them, or a store of them.
+    keep_raw : bool
+        Keep the uncalibrated confidence as ``confidence_raw``.
+
+    Returns
+    -------
+    Dataset
+        ``confidence`` is P(correct) for the population that its attributes name.
+
+    Raises
+    ------
+    ModelError
+        If the maps are calibrated already, or their classifier has no calibrator.
+    """
+    for name in ("facies_map", "confidence"):
+        if name not in maps:
+            raise ModelError(f"the dataset has no {name!r}; calibrate() works on what classify() returns.")
+    raw = maps["confidence"]
+    if "calibrated" in raw.attrs:
+        raise ModelError("these maps are calibrated already; a second calibration would falsify their confidence.")
+    if "calibrator" not in raw.attrs:
+        raise ModelError(f"classifier {raw.attrs.get('classifier', '?')!r} has no calibrator; its confidence stays a score.")
+    calibrator = calibration.Calibrator.from_json(raw.attrs["calibrator"])
+    attrs = {k: v for k, v in raw.attrs.items() if k != "calibrator"}
+    attrs |= {
+        "long_name": "probability that facies_map is right",
+        "calibrated": calibrator.method,
+        "population": calibrator.population,
+    }
+    probability = lazy.blockwise(calibrator, [maps["facies_map"].data, raw.data], "float32")
+    result = maps.assign(confidence=(raw.dims, probability, attrs))
+    return result.assign(confidence_raw=raw) if keep_raw else result
+
+
+def _check_level(cube: xr.Dataset, classifier, accept_level: bool) -> str:
+    level = str(cube.attrs.get("level", "unknown"))
+    if level == "unknown":
+        warnings.warn(
+            "the cube does not say whether it holds TOA or surface reflectance (attribute 'level'); "
+            f"{classifier.name} was trained on {classifier.level}.",
+            stacklevel=4,
+        )
+    elif level != classifier.level and not accept_level:
+        raise ModelError(
+            f"{classifier.name} was trained on {classifier.level} reflectance, the cube holds {level}; load the other "
+            "level, or pass accept_level=True to use it all the same."
+        )
+    return level
+
+
+def _warnings(level: str, classifier) -> dict[str, str]:
+    if level in ("unknown", classifier.level):
+        return {}
+    return {"warning": f"{classifier.name} was trained on {classifier.level} reflectance and used on {level}"}
+
+
+def _calibrator(classifier) -> dict[str, str]:
+    return {"calibrator": classifier.calibrator.to_json()} if classifier.calibrator else {}
+
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """Classifies one tile: label, confidence and, if asked for, probabilities."""
+
+    handle: registry.Handle
+    scale: features.GlacierScale | None
+    glaciers: bool
+    probability: bool
+
+    @property
+    def channels(self) -> int:
+        return 2 + (len(NAMES) if self.probability else 0)
+
+    def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice]) -> np.ndarray:
+        classifier = self.handle.classifier()
+        shape = inside[0].stop - inside[0].start, inside[1].stop - inside[1].start
+        out = np.full((self.channels, *shape), np.nan, "float32")
+        out[0] = NODATA
+        planes = blocks[: len(classifier.features)]
+        index = blocks[-1] if self.glaciers else np.ones(planes[0].shape, "int32")
+        wanted = index[inside] > 0
+        if not wanted.any():
+            return out
+        raw = features.stack(planes, classifier.feature_set)
+        valid = np.isfinite(raw).all(0)
+        wanted &= valid[inside]
+        wanted &= patches.valid_share(patches.frame(valid, inside)) >= MIN_CONTEXT
+        if not wanted.any():
+            return out
+        source = patches.sources(valid)
+        for number in np.unique(index[inside][wanted]) if self.scale else [None]:
+            own = raw if number is None else features.relative_to(raw, index, self.scale, int(number))
+            filled = patches.fill(classifier.scale(own), source, classifier.mean)
+            mask = wanted if number is None else wanted & (index[inside] == number)
+            framed = np.pad(mask, patches.RADIUS)
+            scores = dense.evaluate(classifier.network, patches.frame(filled, inside), framed)
+            found = scores[:, framed]
+            out[0][mask], out[1][mask] = found.argmax(0), found.max(0)
+            if self.probability:
+                out[2:, mask] = found
+        return out
+
+
+_MAP = {"long_name": "facies of the glacier surface"}
+_CONFIDENCE = {"long_name": "largest softmax value", "units": "1"}
+_PROBABILITY = {"long_name": "softmax value of each class", "units": "1"}

@@ -1,0 +1,1 @@
+"""The network: features, evaluation, classifiers, calibration, training."""

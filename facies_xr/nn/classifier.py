@@ -1,0 +1,145 @@
+"""A classifier: the network and everything without which its numbers mean nothing, in one file.
+
+The file is safetensors: arrays, and a JSON text in its header. Nothing in it is code, and nothing is pickled.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+
+from ..classes import NAMES
+from ..errors import ModelError
+from .calibration import Calibrator
+from .features import FEATURE_SETS
+from .network import FaciesNet
+
+FORMAT = "facies_xr classifier 1"
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A trained network with its scaling, calibrator and provenance."""
+
+    network: FaciesNet
+    feature_set: int
+    minimum: np.ndarray
+    """Of each feature over the training data; features are scaled to 0..1 between minimum and maximum."""
+    maximum: np.ndarray
+    mean: np.ndarray
+    """Of each scaled feature over the training data; stands in where a context has no data."""
+    name: str
+    level: str = "TOA"
+    """Reflectance that it was trained on."""
+    bounds: str = "training"
+    """Where minimum and maximum come from."""
+    calibrator: Calibrator | None = None
+    architecture: str = "patch"
+    tile: int = 128
+    """Edge of the absolute tiles on which it is evaluated. [px]"""
+    card: dict = field(default_factory=dict)
+    """Data card: what it was trained on, scores, licence, what it is not for."""
+
+    def __post_init__(self):
+        if self.feature_set not in FEATURE_SETS:
+            raise ModelError(f"{self.name}: feature set {self.feature_set!r}; there are {', '.join(map(str, FEATURE_SETS))}.")
+        n = len(self.features)
+        for what in ("minimum", "maximum", "mean"):
+            values = np.asarray(getattr(self, what), "float32")
+            if values.shape != (n,) or not np.isfinite(values).all():
+                raise ModelError(f"{self.name}: {what} must be {n} finite numbers, one for each feature.")
+            object.__setattr__(self, what, values)
+        if (self.maximum <= self.minimum).any():
+            worst = self.features[int(np.argmax(self.maximum <= self.minimum))]
+            raise ModelError(f"{self.name}: the bounds of {worst} are not increasing.")
+        if self.network.channels != n:
+            raise ModelError(f"{self.name}: its network takes {self.network.channels} features, feature set "
+                             f"{self.feature_set} has {n}.")  # fmt: skip
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features, in order."""
+        return FEATURE_SETS[self.feature_set]
+
+    def scale(self, features: np.ndarray) -> np.ndarray:
+        """Features (feature, y, x) scaled to the bounds, not clipped. float32"""
+        low, high = (v[:, None, None] for v in (self.minimum, self.maximum))
+        return ((features - low) / (high - low)).astype("float32")
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of all that decides the maps that it makes."""
+        hashed = hashlib.sha256(json.dumps(self._metadata(), sort_keys=True).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            hashed.update(name.encode())
+            hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return hashed.hexdigest()[:16]
+
+    def _metadata(self) -> dict:
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "architecture": self.architecture,
+            "feature_set": self.feature_set,
+            "features": list(self.features),
+            "classes": list(NAMES),
+            "minimum": self.minimum.tolist(),
+            "maximum": self.maximum.tolist(),
+            "mean": self.mean.tolist(),
+            "bounds": self.bounds,
+            "level": self.level,
+            "tile": self.tile,
+            "calibrator": self.calibrator.to_json() if self.calibrator else None,
+            "card": self.card,
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write one safetensors file."""
+        path = Path(path)
+        tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        safetensors.torch.save_file(tensors, path, {"facies_xr": json.dumps(self._metadata())})
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Classifier":
+        """Read a file written by :meth:`save`.
+
+        Raises
+        ------
+        ModelError
+            If there is no such file, it is no classifier, or it does not fit this version's features and classes.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ModelError(f"model file {path} does not exist.")
+        if path.suffix.lower() in (".pickle", ".pkl", ".pt", ".pth"):
+            raise ModelError(f"{path} may hold a pickle, which could run any code; facies_xr reads safetensors only.")
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                header = (file.metadata() or {}).get("facies_xr")
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (safetensors.SafetensorError, OSError) as error:
+            raise ModelError(f"{path} is not a complete safetensors file: {error}") from error
+        if header is None:
+            raise ModelError(f"{path} is a safetensors file, but not a classifier of facies_xr.")
+        meta = json.loads(header)
+        if meta.get("format") != FORMAT or meta.get("classes") != list(NAMES):
+            raise ModelError(f"{path}: format {meta.get('format')!r} or its classes are not those of this version.")
+        if meta["features"] != list(FEATURE_SETS.get(meta["feature_set"], ())):
+            raise ModelError(f"{path}: its features {meta['features']} are not feature set {meta['feature_set']}.")
+        if meta["architecture"] != "patch":
+            raise ModelError(f"{path}: architecture {meta['architecture']!r} is not known to this version.")
+        network = FaciesNet(len(meta["features"]))
+        try:
+            network.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise ModelError(f"{path}: its weights do not fit the network: {error}") from error
+        calibrator = Calibrator.from_json(meta["calibrator"]) if meta["calibrator"] else None
+        kept = {k: meta[k] for k in ("feature_set", "name", "level", "bounds", "architecture", "tile", "card")}
+        arrays = {k: np.array(meta[k], "float32") for k in ("minimum", "maximum", "mean")}
+        return cls(network.eval(), calibrator=calibrator, **arrays, **kept)

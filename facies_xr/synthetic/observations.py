@@ -1,0 +1,93 @@
+"""What people would know of the region: mass balance records and labelled points."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from ..classes import NAMES, VALUES
+
+OBSERVATION_ERROR = 0.2
+"""Standard deviation of an annual balance. [m w.e.]"""
+
+RECORDED = 0.85
+"""Share of the years of a glacier that were measured."""
+
+NIR_FIRN, NIR_SNOW = 0.40, 0.55
+"""Near infrared reflectance at which experts see firn rather than ice, snow rather than firn (Maslov et al. 2026)."""
+
+
+def balance_table(truth: pd.DataFrame, areas: dict[str, float], seed: int) -> pd.DataFrame:
+    """Records in the layout of the World Glacier Monitoring Service. [mm w.e.]
+
+    Parameters
+    ----------
+    truth : DataFrame
+        Columns ``glacier``, ``balance_year``, ``balance``, ``winter_balance``. [m w.e.]
+    areas : dict
+        Area of each glacier. [km2]
+    seed : int
+    """
+    rng = np.random.default_rng([seed, 8])
+    annual = truth.balance + rng.normal(0, OBSERVATION_ERROR, len(truth))
+    winter = truth.winter_balance + rng.normal(0, OBSERVATION_ERROR, len(truth))
+    order = {name: k for k, name in enumerate(areas)}
+    table = pd.DataFrame(
+        {
+            "YEAR": truth.balance_year,
+            "WGMS_ID": truth.glacier.map(order) + 90001,
+            "NAME": "SYNTHETIC " + (truth.glacier.map(order) + 1).astype(str),
+            "AREA": truth.glacier.map(areas).round(3),
+            "WINTER_BALANCE": (1000 * winter).round(),
+            "SUMMER_BALANCE": (1000 * (annual - winter)).round(),
+            "ANNUAL_BALANCE": (1000 * annual).round(),
+            "RGI_ID": truth.glacier,
+        }
+    )
+    return table[rng.random(len(table)) < RECORDED].reset_index(drop=True)
+
+
+def label_points(
+    x, y, surface, seen, nir, parts, crs, *, seed: int, scene: str, per_class: int = 60
+) -> gpd.GeoDataFrame:
+    """Points that an expert labels in one scene.
+
+    The expert sees brightness, not history: between ice, firn and snow the label follows the near infrared, with a
+    bias of the scene's annotator, and what lies between two classes is left unlabelled.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        Places of glacier pixels. [m]
+    surface, seen : ndarray of uint8
+        True class of the surface, and with shadow and cloud over it.
+    nir : ndarray
+        Reflectance.
+    parts : ndarray (surface, pixel)
+        Fractions of the surfaces.
+    crs : CRS
+    seed : int
+    scene : str
+        Id of the scene.
+    per_class : int
+        Points of a common class.
+    """
+    rng = np.random.default_rng([seed, 9])
+    bias = rng.normal(0, 0.03)
+    label = seen.copy()
+    bright = np.isin(seen, [VALUES["ice"], VALUES["firn"], VALUES["snow"]])
+    near = nir + bias + rng.normal(0, 0.015, nir.shape)
+    pure = parts.max(0) > 0.7
+    doubtful = bright & ((np.abs(near - NIR_FIRN) < 0.03) | (np.abs(near - NIR_SNOW) < 0.03) | ~pure)
+    by_eye = np.select([near < NIR_FIRN, near < NIR_SNOW], [VALUES["ice"], VALUES["firn"]], VALUES["snow"])
+    swayed = bright & (rng.random(nir.shape) < 0.35)  # elsewhere context tells the expert the truth
+    label[swayed] = by_eye[swayed]
+    rows = []
+    for value, name in enumerate(NAMES):
+        found = np.flatnonzero((label == value) & ~doubtful)
+        if found.size:
+            chosen = rng.choice(found, min(per_class, found.size), replace=False)
+            rows.append(pd.DataFrame({"class": name, "truth": np.array(NAMES)[seen[chosen]], "k": chosen}))
+    table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"class": [], "truth": [], "k": []})
+    k = table.pop("k").to_numpy(int)
+    table["item"] = scene
+    return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(x[k], y[k]), crs=crs)

@@ -12,6 +12,8 @@ _PUBLIC = {
     "load": "scenes.cube",
     "grid": "grids",
     "add_terrain": "terrain.layers",
+    "classify": "maps.inference",
+    "calibrate": "maps.inference",
     "write": "store",
     "open_store": "store",
 }

@@ -16,6 +16,16 @@ NIR_FIRN, NIR_SNOW = 0.40, 0.55
 """Near infrared reflectance at which experts see firn rather than ice, snow rather than firn (Maslov et al. 2026)."""
 
 
+ADAPTATION = 0.8
+"""How far experts adapt to the brightness of a scene, 0..1."""
+
+CONFUSED = {"water": ("ice", 0.10), "refrozen-like": ("ice", 0.05), "debris": ("shadow", 0.02), "cloud": ("snow", 0.03)}
+"""What experts take for something else, and how often."""
+
+SWAYED = 0.3
+"""Share of points at which brightness, not context, decides between ice, firn and snow."""
+
+
 def balance_table(truth: pd.DataFrame, areas: dict[str, float], seed: int) -> pd.DataFrame:
     """Records in the layout of the World Glacier Monitoring Service. [mm w.e.]
 
@@ -47,7 +57,7 @@ def balance_table(truth: pd.DataFrame, areas: dict[str, float], seed: int) -> pd
 
 
 def label_points(
-    x, y, surface, seen, nir, parts, crs, *, seed: int, scene: str, per_class: int = 60
+    x, y, seen, whole, nir, parts, crs, *, seed: int, scene: str, brightness: float, per_class: int = 60
 ) -> gpd.GeoDataFrame:
     """Points that an expert labels in one scene.
 
@@ -58,8 +68,10 @@ def label_points(
     ----------
     x, y : ndarray
         Places of glacier pixels. [m]
-    surface, seen : ndarray of uint8
-        True class of the surface, and with shadow and cloud over it.
+    seen : ndarray of uint8
+        True class, shadow and cloud included.
+    whole : ndarray of bool
+        Whether the neighbours are of the same class.
     nir : ndarray
         Reflectance.
     parts : ndarray (surface, pixel)
@@ -68,6 +80,8 @@ def label_points(
     seed : int
     scene : str
         Id of the scene.
+    brightness : float
+        Of snow in this scene, relative to the mean.
     per_class : int
         Points of a common class.
     """
@@ -75,12 +89,16 @@ def label_points(
     bias = rng.normal(0, 0.03)
     label = seen.copy()
     bright = np.isin(seen, [VALUES["ice"], VALUES["firn"], VALUES["snow"]])
-    near = nir + bias + rng.normal(0, 0.015, nir.shape)
+    near = nir / brightness**ADAPTATION + bias + rng.normal(0, 0.015, nir.shape)
     pure = parts.max(0) > 0.7
-    doubtful = bright & ((np.abs(near - NIR_FIRN) < 0.03) | (np.abs(near - NIR_SNOW) < 0.03) | ~pure)
+    between = (np.abs(near - NIR_FIRN) < 0.03) | (np.abs(near - NIR_SNOW) < 0.03)
+    doubtful = ~whole | (bright & (between | ~pure))
     by_eye = np.select([near < NIR_FIRN, near < NIR_SNOW], [VALUES["ice"], VALUES["firn"]], VALUES["snow"])
-    swayed = bright & (rng.random(nir.shape) < 0.35)  # elsewhere context tells the expert the truth
+    swayed = bright & (rng.random(nir.shape) < SWAYED)
     label[swayed] = by_eye[swayed]
+    for name, (other, share) in CONFUSED.items():
+        mistaken = (seen == VALUES[name]) & (rng.random(nir.shape) < share)
+        label[mistaken] = VALUES[other]
     rows = []
     for value, name in enumerate(NAMES):
         found = np.flatnonzero((label == value) & ~doubtful)

@@ -74,13 +74,13 @@ class Plan:
 
 
 def plan(seed: int, years, sensors, per_year: int, place: tuple[float, float], season) -> list[Plan]:
-    """Scenes of some years: sensors in turn, days within the season, about one in seven after fresh snow."""
+    """Scenes of some years: all sensors equally often where they can, days within the season."""
     rng = np.random.default_rng([seed, 5])
-    plans = []
+    plans: list[Plan] = []
     for year in years:
         able = [s for s in sensors if OPERATION[s][0] <= year <= OPERATION[s][1]]
         for k in range(per_year if able else 0):
-            sensor = able[(year + k) % len(able)]
+            sensor = min(reversed(able), key=lambda s: sum(p.sensor == s for p in plans))
             day = season.centre(year) + timedelta(days=int(rng.integers(-season.half_width, season.half_width + 1)))
             noon = 12 - place[0] / 15
             hours = noon - rng.uniform(1.4, 2.2)
@@ -408,7 +408,7 @@ def _neighbour(box: GeoBox):
 
 def _covering(box: GeoBox, crs, resolution: float, origin: float) -> GeoBox:
     """Grid of a mission over the region, with a rim of pixels that the region does not fill."""
-    x, y = box.boundary(16).T
+    x, y = shapely.get_coordinates(shapely.segmentize(shapely.box(*box.boundingbox.bbox), 500)).T
     if crs != box.crs:
         x, y = Transformer.from_crs(box.crs.proj, crs.proj, always_xy=True).transform(x, y)
     west, south, east, north = (

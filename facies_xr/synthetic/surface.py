@@ -21,18 +21,22 @@ SURFACES = ("ice", "snow", "debris", "firn", "refrozen-like", "water")
 # blue, green, red, nir, swir1, swir2
 SPECTRA = {
     "ice": (0.35, 0.34, 0.33, 0.25, 0.016, 0.016),
-    "snow": (0.61, 0.61, 0.65, 0.56, 0.027, 0.025),
+    "snow": (0.68, 0.68, 0.72, 0.61, 0.027, 0.025),
     "debris": (0.16, 0.15, 0.16, 0.19, 0.235, 0.216),
-    "firn": (0.48, 0.50, 0.51, 0.42, 0.012, 0.012),
+    "firn": (0.51, 0.53, 0.54, 0.44, 0.012, 0.012),
     "refrozen-like": (0.55, 0.51, 0.43, 0.20, 0.015, 0.014),
     "water": (0.16, 0.16, 0.11, 0.05, 0.020, 0.020),
 }
-"""Top-of-atmosphere reflectance of sunlit surfaces."""
+"""Top-of-atmosphere reflectance of level, sunlit, pure surfaces; slopes, haze and mixing darken snow and firn."""
 
 ROCK = (0.15, 0.14, 0.15, 0.19, 0.25, 0.22)
 """Terrain outside the glaciers."""
 
 THICK_CLOUD = (0.56, 0.55, 0.56, 0.60, 0.46, 0.36)
+ICE_CLOUD = (0.50, 0.50, 0.52, 0.50, 0.10, 0.07)
+
+OPAQUE = 0.22
+"""Opacity from which a pixel is cloud: thin cloud lets the surface show."""
 
 PATH = (0.05, 0.02, 0.015, 0.004, 0.0, 0.0)
 """Reflectance of the air over a black surface."""
@@ -43,9 +47,15 @@ AMBIENT = (0.32, 0.27, 0.21, 0.19, 0.40, 0.30)
 RELIEF_EFFECT = 0.7
 """Share of the direct light that follows the angle of incidence."""
 
-BETWEEN_SCENES = {"ice": 0.20, "snow": 0.15, "debris": 0.13, "firn": 0.16, "refrozen-like": 0.15, "water": 0.15}
-WITHIN_SCENE = {"ice": 0.15, "snow": 0.10, "debris": 0.16, "firn": 0.13, "refrozen-like": 0.10, "water": 0.15}
+BETWEEN_SCENES = {"ice": 0.20, "snow": 0.15, "debris": 0.13, "firn": 0.16, "refrozen-like": 0.25, "water": 0.40}
+WITHIN_SCENE = {"ice": 0.17, "snow": 0.12, "debris": 0.20, "firn": 0.15, "refrozen-like": 0.22, "water": 0.35}
 """Standard deviations of the logarithm of brightness."""
+
+DIRT_SEED = 61
+"""Dust and cryoconite darken patches of ice, the same in all scenes of a region."""
+
+GRAZING = 0.07
+"""Cosine of incidence below which terrain looks like shadow."""
 
 PURE_DEBRIS = 0.75
 """Below this fraction of debris a mixed pixel is ice (Maslov et al. 2026)."""
@@ -152,6 +162,10 @@ class Sky:
     """Logarithm of the brightness of each surface."""
     grain: float
     """Logarithm of the near infrared brightness of snow and firn, relative to the visible."""
+    wetness: float
+    """The same for refrozen ice and water."""
+    ice_cloud: bool
+    """Clouds of ice, dark in the shortwave infrared like snow."""
 
     @classmethod
     def draw(cls, seed: int, sun_azimuth: float, sun_elevation: float, cloud_cover: float) -> "Sky":
@@ -159,7 +173,8 @@ class Sky:
         rng = np.random.default_rng([seed, 4])
         brightness = tuple(rng.normal(0, BETWEEN_SCENES[name]) for name in SURFACES)
         share = cloud_cover / 100
-        return cls(seed, sun_azimuth, sun_elevation, share, rng.normal(0, 0.10), brightness, rng.normal(0, 0.06))
+        haze, grain, wetness = rng.normal(0, (0.10, 0.06, 0.45))
+        return cls(seed, sun_azimuth, sun_elevation, share, haze, brightness, grain, wetness, rng.random() < 0.5)
 
     def cloud(self, x, y) -> np.ndarray:
         """Opacity of the clouds, 0..1."""
@@ -195,14 +210,19 @@ def toa_reflectance(parts, on_glacier, sky: Sky, cosine, lit, x, y) -> np.ndarra
     pixel = 0.8 * fractal(x, y, sky.seed + 51, 80.0, 4) + 0.6 * _normal(x, y, sky.seed + 52)
     spectra = np.array([SPECTRA[name] for name in SURFACES]) - PATH
     spectra = np.maximum(spectra, 0.002)
+    dirt = _smooth((fractal(x, y, DIRT_SEED + sky.seed // 100_000, 120.0, 4) - 0.2) / 1.6)
     level = np.array([b + sky.haze for b in sky.brightness])[:, None] + np.array(
         [WITHIN_SCENE[n] for n in SURFACES]
     )[:, None] * pixel.ravel()
     weight = np.exp(level).reshape(len(SURFACES), *np.shape(x)) * parts
+    weight[0] *= 1 - 0.6 * dirt
     grain = np.ones((len(SURFACES), 6))
     for name in ("snow", "firn"):
         grain[SURFACES.index(name), 3:] = np.exp(sky.grain * np.array([1, 2, 2]))
+    for name in ("refrozen-like", "water"):
+        grain[SURFACES.index(name), 3] = np.exp(sky.wetness)
     surface = np.einsum("sb,s...->b...", spectra * grain, weight)
+    surface[4:] += 0.06 * dirt * parts[0]
     rock = np.maximum(np.array(ROCK) - PATH, 0.002).reshape(6, *(1,) * np.ndim(x)) * np.exp(0.18 * pixel)
     surface = np.where(on_glacier, surface, rock)
 
@@ -215,7 +235,7 @@ def toa_reflectance(parts, on_glacier, sky: Sky, cosine, lit, x, y) -> np.ndarra
 
     opacity = sky.cloud(x, y)
     bright = np.exp(0.22 * fractal(x, y, sky.seed + 54, 500.0, 3) + sky.haze)
-    cloud = np.array(THICK_CLOUD).reshape(6, *(1,) * np.ndim(x)) * bright
+    cloud = np.array(ICE_CLOUD if sky.ice_cloud else THICK_CLOUD).reshape(6, *(1,) * np.ndim(x)) * bright
     swir = np.array([1, 1, 1, 1, 0.85, 0.8]).reshape(6, *(1,) * np.ndim(x))
     toa = toa * (1 - opacity) + cloud * opacity ** (1 / swir)
     return toa * np.exp(0.012 * _normal_bands(x, y, sky.seed + 55))

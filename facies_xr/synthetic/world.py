@@ -26,6 +26,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.features import shapes
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from .. import grids
 from ..classes import NODATA, VALUES, cf_flags
@@ -153,7 +154,7 @@ class World:
         return Region(folder)
 
 
-VERSION = 1
+VERSION = 6
 """Raised when the same seed gives another world."""
 
 
@@ -279,7 +280,7 @@ class _Builder:
             sky = surface.Sky.draw(plan.seed, azimuth, plan.sun_elevation, plan.cloud_cover)
             cosine = _incidence(tilt, azimuth, plan.sun_elevation)
             spans = ((HORIZON, z_wide.shape[0] - HORIZON), (HORIZON, z_wide.shape[1] - HORIZON))
-            lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > 0)
+            lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > surface.GRAZING)
             parts = np.zeros((len(surface.SURFACES), *x.shape))
             if on.any():
                 parts[:, on] = surface.fractions(
@@ -289,16 +290,18 @@ class _Builder:
             covered = np.full(x.shape, NODATA, "uint8")
             covered[on] = surface.dominant(parts[:, on])
             seen = np.where(lit | ~on, covered, VALUES["shadow"])
-            seen = np.where((sky.cloud(x, y) > 0.5) & on, VALUES["cloud"], seen).astype("uint8")
+            seen = np.where((sky.cloud(x, y) > surface.OPAQUE) & on, VALUES["cloud"], seen).astype("uint8")
             at = (t, rows, columns)
             arrays["surface"][at], arrays["seen"][at] = covered, seen
             arrays["cloud_shadow"][at] = ((sky.cloud_shadow(x, y) > 0.3) & (seen != VALUES["cloud"])).astype("uint8")
             arrays["reflectance"][(t, slice(None), rows, columns)] = toa.astype("float32")
             if on.any():
+                whole = minimum_filter(seen, 3) == maximum_filter(seen, 3)
                 points.append(
                     observations.label_points(
-                        gx, gy, covered[on], seen[on], toa[3][on], parts[:, on], self.box.crs.to_wkt(),
+                        gx, gy, seen[on], whole[on], toa[3][on], parts[:, on], self.box.crs.to_wkt(),
                         seed=plan.seed + rows.start * 7 + columns.start, scene=_scene_id(plan, self.box),
+                        brightness=float(np.exp(sky.haze + sky.brightness[surface.SURFACES.index("snow")])),
                     )
                 )  # fmt: skip
         return points

@@ -4,10 +4,22 @@ Importing the package registers the accessor ``.facies``; everything else is loa
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+from . import accessor as _accessor  # noqa: F401, registers .facies
+
+if TYPE_CHECKING:
+    from .grids import grid
+    from .maps.inference import calibrate, classify
+    from .maps.statistics import statistics
+    from .scenes.catalog import search
+    from .scenes.cube import load
+    from .store import open_store, write
+    from .terrain.layers import add_terrain
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
+_HOME = {
     "search": "scenes.catalog",
     "load": "scenes.cube",
     "grid": "grids",
@@ -16,16 +28,29 @@ _PUBLIC = {
     "calibrate": "maps.inference",
     "write": "store",
     "open_store": "store",
+    "statistics": "maps.statistics",
 }
 
-__all__ = [*_PUBLIC]
+__all__ = [
+    "add_terrain",
+    "calibrate",
+    "classify",
+    "grid",
+    "load",
+    "open_store",
+    "search",
+    "statistics",
+    "write",
+]
 
 
 def __getattr__(name: str):
-    if name in _PUBLIC:
-        return getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    if name == "synthetic":
+        return import_module(".synthetic", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *_PUBLIC])
+    return sorted([*globals(), *_HOME, "synthetic"])

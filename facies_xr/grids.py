@@ -166,7 +166,7 @@ def _crs_of(data: xr.Dataset | xr.DataArray) -> CRS:
         for variable in data.data_vars.values():
             names += [variable.encoding.get("grid_mapping"), variable.attrs.get("grid_mapping")]
     for name in [*names, "spatial_ref", "crs"]:
-        if name and name in data.coords or (isinstance(data, xr.Dataset) and name and name in data):
+        if (name and name in data.coords) or (isinstance(data, xr.Dataset) and name and name in data):
             attrs = data[name].attrs
             wkt = attrs.get("crs_wkt") or attrs.get("spatial_ref")
             if wkt:

@@ -42,7 +42,7 @@ def spatial_chunks(data: xr.Dataset | xr.DataArray) -> tuple[tuple[int, ...], tu
     return regular_chunks((data.sizes["y"], data.sizes["x"]))
 
 
-def regular_chunks(shape: tuple[int, int], edge: int = CHUNK) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def regular_chunks(shape: tuple[int, ...], edge: int = CHUNK) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Chunks of one edge for a grid. [px]"""
     return da.core.normalize_chunks((edge, edge), shape)
 
@@ -258,12 +258,40 @@ def _pack_bits(block: np.ndarray) -> np.ndarray:
     return np.packbits(block.imag > 0, axis=1, bitorder="little")
 
 
+def tabulate(function: Callable, arrays: Sequence[da.Array]) -> list[list]:
+    """Results of ``function`` for each block of aligned arrays: computes; for each time a list over its blocks.
+
+    Parameters
+    ----------
+    function : callable
+        Gets the 2-D blocks of one time.
+    arrays : sequence of dask Array
+        The first (time, y, x), the others (time, y, x) or (y, x).
+    """
+    first = arrays[0]
+    chunks = first.chunks[-2:]
+    aligned = [a.rechunk((*((1,) * n for n in a.shape[:-2]), *chunks)) for a in arrays]
+    boxed = da.map_blocks(
+        _boxed,
+        *aligned,
+        function=function,
+        chunks=((1,) * first.shape[0], (1,) * len(chunks[0]), (1,) * len(chunks[1])),
+        dtype=object,
+        meta=np.empty((0, 0, 0), object),
+    )
+    return [list(date.ravel()) for date in boxed.compute()]
+
+
+def _boxed(*blocks, function):
+    out = np.empty((1, 1, 1), object)
+    out[0, 0, 0] = function(*(b[0] if b.ndim == 3 else b for b in blocks))
+    return out
+
+
 # -- running ----------------------------------------------------------------------------------------------------
 
 
-def each_tile(
-    function: Callable, variables: dict[str, xr.Variable], chunks: tuple, dims: tuple[str, ...]
-) -> da.Array:
+def each_tile(function: Callable, variables: dict[str, xr.Variable], chunks: tuple, dims: tuple[str, ...]) -> da.Array:
     """Lazy array with one element a tile: ``function({name: block}, start) -> int`` run for its effect.
 
     Parameters
@@ -278,7 +306,7 @@ def each_tile(
         Dims along which tiles are cut.
     """
     arguments: list = []
-    size = dict(zip(dims, chunks, strict=True))
+    size: dict[Any, tuple[int, ...]] = dict(zip(dims, chunks, strict=True))
     for variable in variables.values():
         data = variable.data if is_lazy(variable) else da.from_array(variable.data, chunks=-1)
         rechunked = data.rechunk(tuple(size.get(d, (n,)) for d, n in zip(variable.dims, data.shape, strict=True)))
@@ -324,7 +352,7 @@ def run(array: da.Array, blocks: Iterable[tuple[int, ...]], advance: Callable[[]
         advance()
         return status
 
-    ticking = array.map_blocks(tick, dtype=array.dtype, meta=array._meta, name=f"tick-{uuid4().hex}")
+    ticking = da.map_blocks(tick, array, dtype=array.dtype, meta=array._meta, name=f"tick-{uuid4().hex}")
     selected = [ticking.blocks[b] for b in blocks]
     if dask.base.get_scheduler(collections=selected[:1]) is not dask.threaded.get:
         dask.compute(*selected)

@@ -22,7 +22,9 @@ def iou(counts: np.ndarray) -> np.ndarray:
     return np.divide(hit, union, out=np.full(hit.shape, np.nan), where=union > 0)
 
 
-def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15, *, equal_count: bool = True) -> float:
+def calibration_error(
+    confidence: np.ndarray, correct: np.ndarray, bins: int = 15, *, equal_count: bool = True
+) -> float:
     """Expected calibration error: mean over bins of |accuracy - confidence|, weighted by their counts.
 
     Parameters
@@ -45,7 +47,9 @@ def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 1
     return float(np.abs(gap).sum() / max(count.sum(), 1))
 
 
-def null_calibration_error(confidence: np.ndarray, bins: int = 15, *, equal_count: bool = True, draws: int = 50) -> float:
+def null_calibration_error(
+    confidence: np.ndarray, bins: int = 15, *, equal_count: bool = True, draws: int = 50
+) -> float:
     """The error that a perfectly calibrated classifier shows with these confidences, by simulation.
 
     It is far from 0 for few samples; a score means its excess over this.

@@ -146,9 +146,9 @@ def read_window(raster: Raster | ArrayRaster, box: GeoBox, rows: slice, columns:
             tile = raster.read(box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE))
             y = slice(max(rows.start, r * TILE), min(rows.stop, (r + 1) * TILE))
             x = slice(max(columns.start, c * TILE), min(columns.stop, (c + 1) * TILE))
-            out[:, y.start - rows.start : y.stop - rows.start, x.start - columns.start : x.stop - columns.start] = (
-                tile[:, y.start - r * TILE : y.stop - r * TILE, x.start - c * TILE : x.stop - c * TILE]
-            )
+            out[:, y.start - rows.start : y.stop - rows.start, x.start - columns.start : x.stop - columns.start] = tile[
+                :, y.start - r * TILE : y.stop - r * TILE, x.start - c * TILE : x.stop - c * TILE
+            ]
     return out
 
 

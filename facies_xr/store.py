@@ -174,12 +174,12 @@ def _create(data: xr.Dataset, path: str, box) -> None:
     encoding: dict[Hashable, dict] = {}
     for name, variable in _rasters(data).items():
         chunks = tuple(
-            {"time": 1, "y": TILE, "x": TILE}.get(str(d), n)
-            for d, n in zip(variable.dims, variable.shape, strict=True)
+            {"time": 1, "y": TILE, "x": TILE}.get(str(d), n) for d, n in zip(variable.dims, variable.shape, strict=True)
         )
         template[name] = (variable.dims, lazy.blank(variable.shape, chunks, variable.dtype), variable.attrs)
         encoding[name] = {"chunks": chunks, **_fill_encoding(variable)}
-    for name, variable in template.variables.items():
+    for key, variable in template.variables.items():
+        name = str(key)
         if variable.dtype.kind == "M":
             encoding[name] = dict(TIME_ENCODING)
         elif name not in encoding and variable.dtype.kind == "f":
@@ -221,7 +221,8 @@ def _conventions(box) -> dict:
         bbox=list(box.boundingbox.bbox),
         registration="pixel",
     )
-    return spatial.insert(proj.create_convention_attrs(**crs), place)
+    declared: dict = {**proj.create_convention_attrs(**crs)}
+    return dict(spatial.insert(declared, place))
 
 
 def _identity(data: xr.Dataset, box) -> dict:
@@ -246,7 +247,9 @@ def _require_identity(stored: dict, given: dict, path: str) -> None:
         if old == new:
             continue
         if old is None or new is None:
-            problem = f"it has {'no' if old is None else 'a'} {part}, these data have {'one' if old is None else 'none'}"
+            problem = (
+                f"it has {'no' if old is None else 'a'} {part}, these data have {'one' if old is None else 'none'}"
+            )
         else:
             key = next(k for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k))
             problem = f"{part}: {key} is {_short(old.get(key))} there and {_short(new.get(key))} here"
@@ -338,10 +341,9 @@ def _tasks(variables: dict[str, xr.Variable], path: str, kind: str, slots: np.nd
     dims = ("time", "y", "x") if kind == "status" else ("y", "x")
     shape = next(iter(variables.values())).shape[-2:]
     chunks = lazy.regular_chunks(shape, TILE)
-    if kind == "status":
-        chunks = ((1,) * slots.size, *chunks)
+    dates = ((1,) * slots.size,) if kind == "status" else ()
     function = partial(_write_tile, path=path, kind=kind, slots=tuple(slots.tolist()))
-    return lazy.each_tile(function, variables, chunks, dims)
+    return lazy.each_tile(function, variables, (*dates, *chunks), dims)
 
 
 def _pending(status: zarr.Array, slots: np.ndarray | None) -> np.ndarray:

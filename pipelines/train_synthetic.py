@@ -60,7 +60,9 @@ def build(folder: Path, k: int) -> None:
     cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
     cube = fx.add_terrain(cube, region.dem, region.outlines)
     found = sample(cube, gpd.read_file(region.points), 4)
-    np.savez(target, patches=found.patches.astype("float16"), label=found.label, glacier=found.glacier, scene=found.scene)
+    np.savez(
+        target, patches=found.patches.astype("float16"), label=found.label, glacier=found.glacier, scene=found.scene
+    )
 
 
 def samples(folder: Path, worlds: range, feature_set: int) -> Samples:
@@ -107,7 +109,9 @@ def main() -> None:
     chosen = np.random.default_rng(0).permutation(len(fitted))[:MOST_SAMPLES]
     run = train.fit(fitted[chosen], validated, feature_set, NAME[feature_set], train.Settings(epochs=EPOCHS))
     network = run.classifier
-    checked = train.predict(network.network, train.scaled(validated.patches, network.minimum, network.maximum, network.mean))
+    checked = train.predict(
+        network.network, train.scaled(validated.patches, network.minimum, network.maximum, network.mean)
+    )
     population = "labelled points of synthetic worlds, classes in equal numbers where they are common"
     calibrator = Calibrator.fit(checked.argmax(1), checked.max(1), validated.label, population)
     network = replace(network, calibrator=calibrator)

@@ -27,7 +27,9 @@ def liang(cube: xr.Dataset) -> xr.DataArray:
     ----------
     Liang, S. (2001): Narrowband to broadband conversions of land surface albedo I. Remote Sensing of Environment 76.
     """
-    total = sum(weight * cube[band] for band, weight in LIANG.items()) + LIANG_OFFSET
+    total = (
+        sum((weight * cube[band] for band, weight in LIANG.items()), start=xr.zeros_like(cube["blue"])) + LIANG_OFFSET
+    )
     if "saturated" in cube:
         bits = sum(1 << BANDS.index(band) for band in LIANG)
         total = total.where((cube["saturated"] & np.uint8(bits)) == 0)

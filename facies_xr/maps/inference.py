@@ -1,6 +1,7 @@
 """From a cube to facies maps, lazily, on absolute tiles of the grid."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,9 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
         found["probability"] = ((*dims[:-2], "facies_class", "y", "x"), stacked, {**_PROBABILITY, **provenance})
     maps = xr.Dataset({n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in found.items()})
     kept = {name: cube[name] for name in CARRIED if name in cube}
-    maps = maps.assign(kept).assign_coords({n: c for n, c in cube.coords.items() if set(c.dims) <= set(maps.dims) | {"glacier"}})
+    maps = maps.assign(kept).assign_coords(
+        {n: c for n, c in cube.coords.items() if set(c.dims) <= set(maps.dims) | {"glacier"}}
+    )
     if probability:
         maps = maps.assign_coords(facies_class=("facies_class", np.array(NAMES)))
     if "sensor" in cube.coords:
@@ -118,7 +121,9 @@ def calibrate(maps: xr.Dataset, *, keep_raw: bool = False) -> xr.Dataset:
     if "calibrated" in raw.attrs:
         raise ModelError("these maps are calibrated already; a second calibration would falsify their confidence.")
     if "calibrator" not in raw.attrs:
-        raise ModelError(f"classifier {raw.attrs.get('classifier', '?')!r} has no calibrator; its confidence stays a score.")
+        raise ModelError(
+            f"classifier {raw.attrs.get('classifier', '?')!r} has no calibrator; its confidence stays a score."
+        )
     calibrator = calibration.Calibrator.from_json(raw.attrs["calibrator"])
     attrs = {k: v for k, v in raw.attrs.items() if k != "calibrator"}
     attrs |= {
@@ -187,10 +192,8 @@ class _Tile:
         if not wanted.any():
             return out
         source = patches.sources(valid)
-        for number in np.unique(index[inside][wanted]) if self.scale else [None]:
-            own = raw if number is None else features.relative_to(raw, index, self.scale, int(number))
+        for own, mask in self._by_glacier(raw, index, wanted, inside):
             filled = patches.fill(classifier.scale(own), source, classifier.mean)
-            mask = wanted if number is None else wanted & (index[inside] == number)
             framed = np.pad(mask, patches.RADIUS)
             scores = dense.evaluate(classifier.network, patches.frame(filled, inside), framed)
             found = scores[:, framed]
@@ -198,6 +201,14 @@ class _Tile:
             if self.probability:
                 out[2:, mask] = found
         return out
+
+    def _by_glacier(self, raw, index, wanted, inside) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Features in the scale of each glacier, and its pixels in the tile; once in all if no scale is needed."""
+        if self.scale is None:
+            yield raw, wanted
+            return
+        for number in np.unique(index[inside][wanted]):
+            yield features.relative_to(raw, index, self.scale, int(number)), wanted & (index[inside] == number)
 
 
 _MAP = {"long_name": "facies of the glacier surface"}

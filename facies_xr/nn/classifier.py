@@ -47,7 +47,9 @@ class Classifier:
 
     def __post_init__(self):
         if self.feature_set not in FEATURE_SETS:
-            raise ModelError(f"{self.name}: feature set {self.feature_set!r}; there are {', '.join(map(str, FEATURE_SETS))}.")
+            raise ModelError(
+                f"{self.name}: feature set {self.feature_set!r}; there are {', '.join(map(str, FEATURE_SETS))}."
+            )
         n = len(self.features)
         for what in ("minimum", "maximum", "mean"):
             values = np.asarray(getattr(self, what), "float32")
@@ -140,6 +142,6 @@ class Classifier:
         except RuntimeError as error:
             raise ModelError(f"{path}: its weights do not fit the network: {error}") from error
         calibrator = Calibrator.from_json(meta["calibrator"]) if meta["calibrator"] else None
-        kept = {k: meta[k] for k in ("feature_set", "name", "level", "bounds", "architecture", "tile", "card")}
-        arrays = {k: np.array(meta[k], "float32") for k in ("minimum", "maximum", "mean")}
-        return cls(network.eval(), calibrator=calibrator, **arrays, **kept)
+        kept: dict = {k: meta[k] for k in ("feature_set", "name", "level", "bounds", "architecture", "tile", "card")}
+        kept |= {k: np.array(meta[k], "float32") for k in ("minimum", "maximum", "mean")}
+        return cls(network.eval(), calibrator=calibrator, **kept)

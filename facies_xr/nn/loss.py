@@ -21,8 +21,9 @@ def focal_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor,
 
 
 def balancing_weights(label: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """(N / N_class) (N / N_scene) of each sample, with mean 1; the published weights are not normalised, which only
-    scales the learning rate.
+    """(N / N_class) (N / N_scene) of each sample, with mean 1.
+
+    The published weights are not normalised, which only scales the learning rate.
     """
     weight = np.ones(label.size)
     for key in (label, scene):

@@ -79,7 +79,9 @@ def _fold(block: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:
     convolution, norm = block[0], block[1]
     gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
     weight = (convolution.weight.detach().double() * gain[:, None, None, None]).float()
-    bias = ((convolution.bias.detach().double() - norm.running_mean.double()) * gain + norm.bias.detach().double()).float()
+    bias = (
+        (convolution.bias.detach().double() - norm.running_mean.double()) * gain + norm.bias.detach().double()
+    ).float()
     return weight.contiguous(memory_format=torch.channels_last), bias
 
 

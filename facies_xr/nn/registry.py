@@ -35,7 +35,9 @@ def get(model: Any) -> Classifier:
         return _load(str(_SHIPPED / f"{model}.safetensors"))
     if Path(model).suffix or Path(model).exists():
         return _load(str(Path(model).resolve()))
-    raise ModelError(f"there is no model {str(model)!r}; the package has {', '.join(names()) or 'none'}, or give a path.")
+    raise ModelError(
+        f"there is no model {str(model)!r}; the package has {', '.join(names()) or 'none'}, or give a path."
+    )
 
 
 @lru_cache(maxsize=8)

@@ -134,8 +134,8 @@ def search(
         left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
         hint = f" (first reason: {last_error})" if reasons["not usable scenes"] else ""
         raise CatalogError(
-            f"{catalog}: no {level} scene of these glaciers in {_span(years)}, season {season}; found {left_out}{hint}. "
-            f"Widen season=, years= or max_cloud=, or choose another catalogue or level."
+            f"{catalog}: no {level} scene of these glaciers in {_span(years)}, season {season}; found {left_out}{hint}."
+            " Widen season=, years= or max_cloud=, or choose another catalogue or level."
         )
     items = [item for _, item in sorted(found.values(), key=lambda pair: pair[0])]
     window = (f"{season.month:02d}-{season.day:02d}", season.half_width)
@@ -153,7 +153,9 @@ def _candidates(catalog: str, region, years, season: Season, level: str) -> Iter
     if catalog in CATALOGS:
         known = CATALOGS[catalog]
         if not known.collections[level]:
-            raise CatalogError(f"{catalog} has no {level} reflectance ({known.remark}); choose another catalogue or level.")
+            raise CatalogError(
+                f"{catalog} has no {level} reflectance ({known.remark}); choose another catalogue or level."
+            )
         warnings.warn(f"{catalog}: {known.remark}.", stacklevel=4)
         return _from_api(known.url, known.collections[level], region, years, season)
     if catalog.startswith(("http://", "https://")) and not catalog.endswith(".json"):
@@ -170,7 +172,9 @@ def _from_api(url: str, collections, region, years, season: Season) -> Iterator[
         for year in years:
             first, last = season.window(year)
             found = client.search(
-                collections=collections, intersects=shapely.geometry.mapping(region.convex_hull), datetime=(first, last)
+                collections=collections,
+                intersects=shapely.geometry.mapping(region.convex_hull),
+                datetime=f"{first}/{last}",
             )
             yield from found.items()
     except (APIError, OSError) as error:
@@ -192,11 +196,13 @@ def _from_file(catalog: str) -> Iterator[pystac.Item]:
                     asset.href = make_absolute_href(asset.href, str(catalog))
                 yield item
         elif content.get("type") in ("Catalog", "Collection"):
-            for item in pystac.read_file(catalog).get_items(recursive=True):
-                yield item.make_asset_hrefs_absolute()
+            for item in pystac.Catalog.from_file(catalog).get_items(recursive=True):
+                item.make_asset_hrefs_absolute()
+                yield item
         elif content.get("type") == "Feature":
             item = pystac.Item.from_dict(content, href=catalog)
-            yield item.make_asset_hrefs_absolute()
+            item.make_asset_hrefs_absolute()
+            yield item
         else:
             raise CatalogError(f"{catalog} is not a STAC catalogue, item or items file (type {content.get('type')!r}).")
     except (json.JSONDecodeError, pystac.STACError, KeyError, OSError, UnicodeDecodeError) as error:
@@ -222,8 +228,8 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
     texts = {p.parent for p in folder.rglob("*") if p.name.upper().endswith(("_MTL.TXT", "_MTL.JSON", "_MTL.XML"))}
     if not texts:
         raise CatalogError(f"{folder} holds no Landsat scene: no *_MTL.txt in it or below it.")
-    items = [_landsat_item(sensors.read_mtl(scene)) for scene in sorted(texts)]
-    return pystac.ItemCollection(sorted(items, key=lambda i: i.datetime))
+    scenes = sorted((sensors.read_mtl(scene) for scene in texts), key=lambda scene: scene.datetime)
+    return pystac.ItemCollection([_landsat_item(scene) for scene in scenes])
 
 
 def _landsat_item(scene: sensors.Scene) -> pystac.Item:

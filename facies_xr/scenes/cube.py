@@ -9,7 +9,6 @@ import pandas as pd
 import shapely
 import xarray as xr
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
 from .. import grids, lazy, outlines
 from ..errors import CatalogError, FaciesError, GridError, InputError, MetadataError
@@ -132,10 +131,8 @@ def _touching(scenes: Sequence[Scene], box: GeoBox) -> list[Scene]:
 
 def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Scene]]:
     """Scenes by datatake, in time; within one, the scene that covers most of the area comes first."""
-    if area is None:
-        target = box.extent.to_crs("EPSG:4326").geom
-    else:
-        target = outlines.footprint(area).to_crs(4326).union_all()
+    grid = box.extent.to_crs("EPSG:4326").geom
+    target = grid if area is None else outlines.footprint(area).to_crs(4326).union_all()
     groups: dict[str, list[Scene]] = {}
     for scene in scenes:
         groups.setdefault(scene.datatake, []).append(scene)
@@ -162,45 +159,58 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
     times = pd.DatetimeIndex([s.datetime for s in leading]).as_unit("ns")
     if times.has_duplicates:
         raise CatalogError(f"two datatakes have the same time {times[times.duplicated()][0]}; leave one out.")
-    centres = np.array([_centre(s) for s in leading])
+    centres = np.array([((s.bbox[0] + s.bbox[2]) / 2, (s.bbox[1] + s.bbox[3]) / 2) for s in leading])
     timed = {
-        "item": (["  ".join(s.id for s in g).replace("  ", " ") for g in datatakes],
-                 {"long_name": "scenes of the datatake, in mosaic order"}),
-        "sensor": ([s.sensor for s in leading], {"long_name": "sensor"}),
-        "sun_azimuth": ([s.sun_azimuth for s in leading],
-                        {"units": "degree", "standard_name": "solar_azimuth_angle", "long_name": "sun azimuth, from true north"}),
-        "sun_elevation": ([s.sun_elevation for s in leading],
-                          {"units": "degree", "standard_name": "solar_elevation_angle", "long_name": "sun elevation"}),
-        "sun_longitude": (centres[:, 0], {"units": "degrees_east", "long_name": "place of the sun angles"}),
-        "sun_latitude": (centres[:, 1], {"units": "degrees_north", "long_name": "place of the sun angles"}),
-        "cloud_cover": ([s.cloud_cover for s in leading], {"units": "percent", "long_name": "cloud cover of the scene"}),
-        "balance_year": (season.balance_year(times), {"long_name": f"balance year, season {season}"}),
-        "calibration": ([s.bands["blue"].why for s in leading], {"long_name": "origin of scale and offset (blue)"}),
-    }  # fmt: skip
-    names = {"nir": "near infrared", "swir1": "shortwave infrared 1", "swir2": "shortwave infrared 2"}
+        "time": times,
+        "item": np.array([" ".join(s.id for s in group) for group in datatakes]),
+        "sensor": np.array([s.sensor for s in leading]),
+        "sun_azimuth": np.array([s.sun_azimuth for s in leading]),
+        "sun_elevation": np.array([s.sun_elevation for s in leading]),
+        "sun_longitude": centres[:, 0],
+        "sun_latitude": centres[:, 1],
+        "cloud_cover": np.array([s.cloud_cover for s in leading]),
+        "balance_year": season.balance_year(times),
+        "calibration": np.array([s.bands["blue"].why for s in leading]),
+    }
+    coords: dict[str, Any] = {name: ("time", values, dict(_TIMED[name])) for name, values in timed.items()}
+    coords["balance_year"][2]["comment"] = f"season {season}"
     level = leading[0].level
-    standard = {"TOA": "toa_bidirectional_reflectance", "SR": "surface_bidirectional_reflectance"}[level]
+    georeferenced = {"grid_mapping": "spatial_ref"}
     data = {
-        band: (("time", "y", "x"), lazy.real_plane(pixels, k),
-               {"units": "1", "long_name": f"{names.get(band, band)} reflectance", "standard_name": standard,
-                "grid_mapping": "spatial_ref"})
-        for k, band in enumerate(BANDS)
-    }  # fmt: skip
-    data["saturated"] = (
-        ("time", "y", "x"),
-        lazy.flag_planes(pixels),
-        {
-            "long_name": "bands to which a saturated source pixel contributes",
-            "flag_masks": np.uint8(1) << np.arange(6, dtype="uint8"),
-            "flag_meanings": " ".join(BANDS),
-            "grid_mapping": "spatial_ref",
-        },
-    )
-    coords = {"time": ("time", times, {"long_name": "time of the datatake", "standard_name": "time"})}
-    coords |= {name: ("time", np.asarray(values), attrs) for name, (values, attrs) in timed.items()}
+        band: (
+            ("time", "y", "x"),
+            lazy.real_plane(pixels, k),
+            {"units": "1", "long_name": f"{name} reflectance", "standard_name": _STANDARD_NAME[level], **georeferenced},
+        )
+        for k, (band, name) in enumerate(_LONG_NAME.items())
+    }
+    data["saturated"] = (("time", "y", "x"), lazy.flag_planes(pixels), {**_SATURATED, **georeferenced})
     return xr.Dataset(data, coords={**coords, **grids.coords(box)}, attrs={"level": level})
 
 
-def _centre(scene: Scene) -> tuple[float, float]:
-    west, south, east, north = scene.bbox
-    return (west + east) / 2, (south + north) / 2
+_STANDARD_NAME = {"TOA": "toa_bidirectional_reflectance", "SR": "surface_bidirectional_reflectance"}
+_LONG_NAME = dict(
+    zip(BANDS, ("blue", "green", "red", "near infrared", "shortwave infrared 1", "shortwave infrared 2"), strict=True)
+)
+_SATURATED: dict[str, Any] = {
+    "long_name": "bands to which a saturated source pixel contributes",
+    "flag_masks": np.uint8(1) << np.arange(6, dtype="uint8"),
+    "flag_meanings": " ".join(BANDS),
+}
+_SUN = "place that the sun's angles hold for"
+_TIMED = {
+    "time": {"long_name": "time of the datatake", "standard_name": "time"},
+    "item": {"long_name": "scenes of the datatake, in mosaic order"},
+    "sensor": {"long_name": "sensor"},
+    "sun_azimuth": {
+        "units": "degree",
+        "standard_name": "solar_azimuth_angle",
+        "long_name": "sun azimuth, clockwise from true north",
+    },
+    "sun_elevation": {"units": "degree", "standard_name": "solar_elevation_angle", "long_name": "sun elevation"},
+    "sun_longitude": {"units": "degrees_east", "long_name": _SUN},
+    "sun_latitude": {"units": "degrees_north", "long_name": _SUN},
+    "cloud_cover": {"units": "percent", "long_name": "cloud cover of the scene"},
+    "balance_year": {"long_name": "balance year, named by its end"},
+    "calibration": {"long_name": "origin of scale and offset of the blue band"},
+}

@@ -104,7 +104,8 @@ def _key(scene: Scene, band: str) -> str:
 
 def _source(scene: Scene, band: str) -> _Source:
     found = scene.bands[band]
-    assert found.scale is not None and found.offset is not None
+    assert found.scale is not None
+    assert found.offset is not None
     raster = rasters.Raster(found.href, found.nodata, found.saturated_from)
     return _Source(scene.id, raster, found.scale, found.offset)
 

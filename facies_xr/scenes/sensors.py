@@ -201,13 +201,15 @@ def resolve(item: Any) -> Scene:
         sun_elevation=elevation,
         crs=_crs(properties, assets),
         cloud_cover=float(properties.get("eo:cloud_cover", math.nan)),
-        bbox=tuple(map(float, item["bbox"]))[:4] if len(item["bbox"]) == 4 else _flat_bbox(item["bbox"]),
+        bbox=_flat(item["bbox"]),
         mtl=_mtl_href(assets) if sensor.startswith("landsat") else None,
     )
     factors = _sentinel_factors if sensor == "sentinel-2" else _landsat_item_factors
     bands = {}
     for band, (key, href) in hrefs.items():
-        bands[band] = Band(href, **vars(factors(name, properties, assets[key], scene)), saturated_from=SENSORS[sensor].saturated_from)
+        bands[band] = Band(
+            href, **vars(factors(name, properties, assets[key], scene)), saturated_from=SENSORS[sensor].saturated_from
+        )
     return replace(scene, bands=bands)
 
 
@@ -301,7 +303,9 @@ def _from_rescaling(group: Mapping, number: str, divisor: float, name: str, why:
 
 def _from_radiance(mtl: Mapping, sensor: Sensor, band: str, sine: float, name: str) -> Factors:
     if sensor.solar_irradiance is None:
-        raise MetadataError(f"{name}: its MTL has no REFLECTANCE_MULT/ADD, without which {sensor.name} is not calibrated.")
+        raise MetadataError(
+            f"{name}: its MTL has no REFLECTANCE_MULT/ADD, without which {sensor.name} is not calibrated."
+        )
     number, limits = sensor.numbers[band][1:], mtl.get("MIN_MAX_RADIANCE", {})
     codes, product = mtl.get("MIN_MAX_PIXEL_VALUE", {}), mtl.get("PRODUCT_METADATA", {})
     try:
@@ -314,7 +318,10 @@ def _from_radiance(mtl: Mapping, sensor: Sensor, band: str, sine: float, name: s
     irradiance = sensor.solar_irradiance[band]
     factor = math.pi * distance**2 / (irradiance * sine)
     gain = (high - low) / (top - bottom)
-    why = f"TOA: MTL RADIANCE_MAXIMUM/MINIMUM_BAND_{number}, ESUN {irradiance:g} W m-2 um-1 ({sensor.name}), d {distance:.5f} au"
+    why = (
+        f"TOA: MTL RADIANCE_MAXIMUM/MINIMUM_BAND_{number}, ESUN {irradiance:g} W m-2 um-1 ({sensor.name}), "
+        f"d {distance:.5f} au"
+    )
     return Factors(gain * factor, (low - gain * bottom) * factor, why)
 
 
@@ -350,7 +357,7 @@ def _sensor_name(name: str, item: Mapping, properties: Mapping) -> str:
 def _level(name: str, item: Mapping, properties: Mapping, sensor: str) -> str:
     if sensor == "sentinel-2":
         texts = [properties.get("s2:product_type"), properties.get("s2:product_uri"), item.get("collection"), name]
-        levels = (("MSIL1C", "S2MSI1C", "l1c", "L1C"), ("MSIL2A", "S2MSI2A", "l2a", "L2A"))
+        levels: tuple[tuple[str, ...], ...] = (("MSIL1C", "S2MSI1C", "l1c", "L1C"), ("MSIL2A", "S2MSI2A", "l2a", "L2A"))
     else:
         correction = properties.get("landsat:correction") or properties.get("landsat:processing_level")
         texts = [correction, name, item.get("collection")]
@@ -383,13 +390,17 @@ def _sun(name: str, properties: Mapping) -> tuple[float, float]:
     if elevation is None and zenith is not None:
         elevation = 90.0 - zenith
     if azimuth is None or elevation is None or not (math.isfinite(azimuth) and math.isfinite(elevation)):
-        raise MetadataError(f"item {name}: it gives no sun azimuth and elevation (view:sun_azimuth, view:sun_elevation).")
+        raise MetadataError(
+            f"item {name}: it gives no sun azimuth and elevation (view:sun_azimuth, view:sun_elevation)."
+        )
     return azimuth % 360, _elevation(name, elevation)
 
 
 def _elevation(name: str, elevation: float) -> float:
     if not 0 < elevation <= 90:
-        raise MetadataError(f"scene {name}: the sun stands at {elevation:.1f} degrees; a scene without sun has no reflectance.")
+        raise MetadataError(
+            f"scene {name}: the sun stands at {elevation:.1f} degrees; a scene without sun has no reflectance."
+        )
     return elevation
 
 
@@ -403,7 +414,9 @@ def _datatake(sensor: str, name: str, properties: Mapping, when: pd.Timestamp) -
         platform = str(properties.get("platform", "")).lower()
         return f"{platform}/{when:%Y-%m-%dT%H}"
     path = properties.get("landsat:wrs_path")
-    if path is None and (match := re.match(r"L\w\d\d_L\w{3}_(\d{3})\d{3}_", name) or re.match(r"L\w\d(\d{3})\d{3}", name)):
+    if path is None and (
+        match := re.match(r"L\w\d\d_L\w{3}_(\d{3})\d{3}_", name) or re.match(r"L\w\d(\d{3})\d{3}", name)
+    ):
         path = match[1]
     if path is None:
         raise MetadataError(f"item {name}: it has no landsat:wrs_path.")
@@ -433,9 +446,10 @@ def _utc(text: Any) -> pd.Timestamp:
     return (when.tz_convert(None) if when.tzinfo else when).floor("us")
 
 
-def _flat_bbox(bbox) -> tuple[float, float, float, float]:
-    west, south, _, east, north, _ = map(float, bbox)
-    return west, south, east, north
+def _flat(bbox) -> tuple[float, float, float, float]:
+    """West, south, east, north of a box with or without heights."""
+    half = len(bbox) // 2
+    return float(bbox[0]), float(bbox[1]), float(bbox[half]), float(bbox[half + 1])
 
 
 def _raster_band(asset: Mapping) -> Mapping:
@@ -456,7 +470,7 @@ def _landsat_item_factors(name: str, properties: Mapping, asset: Mapping, scene:
         return Factors(SR_SCALE, SR_OFFSET, "SR: Landsat Collection 2 Level-2 rule 2.75e-5 DN - 0.2")
     if scene.mtl is None:
         raise MetadataError(
-            f"item {name}: Level-1 without an MTL asset; its scale and offset differ from scene to scene and band to band."
+            f"item {name}: Level-1 without an MTL asset; scale and offset differ from scene to scene and band to band."
         )
     return Factors(None, None, "TOA: REFLECTANCE_MULT/ADD of the MTL, still to be read")
 

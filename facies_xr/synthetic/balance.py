@@ -66,9 +66,7 @@ class History:
     """Days since the snow melted away (day, cell); 0 under snow. [day]"""
 
 
-def run(
-    cells: Cells, weather: Weather, anomalies: Anomalies, days: np.ndarray, factors=DEGREE_DAY_FACTORS
-) -> History:
+def run(cells: Cells, weather: Weather, anomalies: Anomalies, days: np.ndarray, factors=DEGREE_DAY_FACTORS) -> History:
     """Run the balance of all cells.
 
     Parameters

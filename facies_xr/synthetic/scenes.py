@@ -108,16 +108,14 @@ def sun(when: datetime, longitude: float, latitude: float) -> tuple[float, float
     sidereal = math.radians((280.46062 + 360.985647 * days + longitude) % 360)
     hour, phi = sidereal - ascension, math.radians(latitude)
     height = math.asin(math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(declination) * math.cos(hour))
-    azimuth = math.atan2(
-        -math.sin(hour), math.cos(phi) * math.tan(declination) - math.sin(phi) * math.cos(hour)
-    )
+    azimuth = math.atan2(-math.sin(hour), math.cos(phi) * math.tan(declination) - math.sin(phi) * math.cos(hour))
     return math.degrees(azimuth) % 360, math.degrees(height)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------
 
 
-def write(plan: Plan, truth: np.ndarray, box: GeoBox, folder: Path, wedge: bool) -> pystac.Item:
+def write(plan: Plan, truth: Any, box: GeoBox, folder: Path, wedge: bool) -> pystac.Item:
     """Write one scene and return its item, with hrefs relative to ``folder``.
 
     Parameters
@@ -261,7 +259,7 @@ class _Landsat:
         m, a = self.factors
         sensor, numbers = SENSORS[self.plan.sensor], [n[1:] for n in SENSORS[self.plan.sensor].numbers.values()]
         lon, lat = _corners(self.grid("red"))
-        corners = {}
+        corners: dict[str, str] = {}
         for corner, x, y in zip(("UL", "UR", "LR", "LL"), lon, lat, strict=True):
             corners |= {f"CORNER_{corner}_LAT_PRODUCT": f"{y:.5f}", f"CORNER_{corner}_LON_PRODUCT": f"{x:.5f}"}
         return {
@@ -420,7 +418,10 @@ def _covering(box: GeoBox, crs, resolution: float, origin: float) -> GeoBox:
 
 def _corners(box: GeoBox) -> tuple[list[float], list[float]]:
     bounds = box.boundingbox
-    x, y = [bounds.left, bounds.right, bounds.right, bounds.left], [bounds.top, bounds.top, bounds.bottom, bounds.bottom]
+    x, y = (
+        [bounds.left, bounds.right, bounds.right, bounds.left],
+        [bounds.top, bounds.top, bounds.bottom, bounds.bottom],
+    )
     return Transformer.from_crs(box.crs.proj, 4326, always_xy=True).transform(x, y)
 
 

@@ -211,9 +211,10 @@ def toa_reflectance(parts, on_glacier, sky: Sky, cosine, lit, x, y) -> np.ndarra
     spectra = np.array([SPECTRA[name] for name in SURFACES]) - PATH
     spectra = np.maximum(spectra, 0.002)
     dirt = _smooth((fractal(x, y, DIRT_SEED + sky.seed // 100_000, 120.0, 4) - 0.2) / 1.6)
-    level = np.array([b + sky.haze for b in sky.brightness])[:, None] + np.array(
-        [WITHIN_SCENE[n] for n in SURFACES]
-    )[:, None] * pixel.ravel()
+    level = (
+        np.array([b + sky.haze for b in sky.brightness])[:, None]
+        + np.array([WITHIN_SCENE[n] for n in SURFACES])[:, None] * pixel.ravel()
+    )
     weight = np.exp(level).reshape(len(SURFACES), *np.shape(x)) * parts
     weight[0] *= 1 - 0.6 * dirt
     grain = np.ones((len(SURFACES), 6))

@@ -231,7 +231,7 @@ def draw(seed: int, centre: tuple[float, float], glaciers: int, length: float, s
         seed=seed * 1000 + n,
         centre=(centre[0] + away * np.sin(gap), centre[1] + away * np.cos(gap)),
         radius=radius,
-        summit=mean_head - mean_drop * rng.uniform(0.25, 0.4),
+        summit=float(mean_head - mean_drop * rng.uniform(0.25, 0.4)),
         drop=max(80.0, radius * rng.uniform(0.3, 0.45)),
     )
     reach = max(away + radius * 1.3, max(np.hypot(*(v.line - centre).T).max() for v in valleys) * 0.82)

@@ -180,7 +180,9 @@ class _Builder:
     def landscape(self) -> terrain.Landscape:
         crs = grids.utm_crs(self.world.longitude, self.world.latitude)
         x, y = Transformer.from_crs(4326, crs.proj, always_xy=True).transform(self.world.longitude, self.world.latitude)
-        return terrain.draw(self.world.seed, (round(x), round(y)), self.world.glaciers, self.world.glacier_length, SUMMIT)
+        return terrain.draw(
+            self.world.seed, (round(x), round(y)), self.world.glaciers, self.world.glacier_length, SUMMIT
+        )
 
     @cached_property
     def box(self) -> GeoBox:
@@ -231,7 +233,9 @@ class _Builder:
     def _cells(self, x, y, z, tilt, index) -> balance.Cells:
         """Cells of the balance model at places on glaciers; ``tilt`` is the downhill gradient, east and north."""
         north = tilt[1] / np.sqrt(1 + tilt[0] ** 2 + tilt[1] ** 2)
-        wind = 0.26 * fractal(x, y, self.world.seed + 11, 260.0, 3) + 0.07 * fractal(x, y, self.world.seed + 12, 60.0, 2)
+        wind = 0.26 * fractal(x, y, self.world.seed + 11, 260.0, 3) + 0.07 * fractal(
+            x, y, self.world.seed + 12, 60.0, 2
+        )
         rng = np.random.default_rng([self.world.seed, 11])
         own = rng.normal(0, 0.10, len(self.landscape.glaciers))
         debris = surface.ground(self.landscape, x, y, index).debris
@@ -257,7 +261,10 @@ class _Builder:
         return root
 
     def _make_tile(self, arrays, rows: slice, columns: slice, sums, counts) -> list[gpd.GeoDataFrame]:
-        wide = (slice(rows.start - HORIZON, rows.stop + HORIZON), slice(columns.start - HORIZON, columns.stop + HORIZON))
+        wide = (
+            slice(rows.start - HORIZON, rows.stop + HORIZON),
+            slice(columns.start - HORIZON, columns.stop + HORIZON),
+        )
         z_wide = self.landscape.elevation(*_places(self.box, *wide))
         x, y = _places(self.box, rows, columns)
         index = self.landscape.glacier(x, y)
@@ -280,7 +287,9 @@ class _Builder:
             sky = surface.Sky.draw(plan.seed, azimuth, plan.sun_elevation, plan.cloud_cover)
             cosine = _incidence(tilt, azimuth, plan.sun_elevation)
             spans = ((HORIZON, z_wide.shape[0] - HORIZON), (HORIZON, z_wide.shape[1] - HORIZON))
-            lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > surface.GRAZING)
+            lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (
+                cosine > surface.GRAZING
+            )
             parts = np.zeros((len(surface.SURFACES), *x.shape))
             if on.any():
                 parts[:, on] = surface.fractions(
@@ -332,8 +341,14 @@ class _Builder:
                 if v == 1
             ]
             largest = max(parts, key=lambda p: p.area)
-            rows.append({"rgi_id": name, "glac_name": f"Synthetic {k + 1}", "src_date": date(DEM_YEAR, 8, 20).isoformat(),
-                         "geometry": largest.simplify(6.0)})  # fmt: skip
+            rows.append(
+                {
+                    "rgi_id": name,
+                    "glac_name": f"Synthetic {k + 1}",
+                    "src_date": date(DEM_YEAR, 8, 20).isoformat(),
+                    "geometry": largest.simplify(6.0),
+                }
+            )
         table = gpd.GeoDataFrame(rows, crs=self.box.crs.to_wkt())
         table.to_file(self.folder / "outlines.gpkg", driver="GPKG")
 

@@ -77,7 +77,7 @@ def add_terrain(
         lazy.from_windows(kind, chunks, dtype, per_time=suns)
         for kind, dtype in ((_Hillshade(light), "float32"), (_ShadowMask(light), "uint8"))
     )
-    rasters = {
+    rasters: dict[str, tuple[tuple[str, ...], Any, dict]] = {
         "elevation": (("y", "x"), lazy.from_windows(model.read, chunks, "float32"), _ELEVATION),
         "slope": (("y", "x"), tilt, _SLOPE),
         "hillshade": (dims, lit if timed else lit[0], _HILLSHADE),
@@ -114,7 +114,7 @@ def _suns(data: xr.Dataset, box: GeoBox, azimuth: Any, elevation: Any) -> tuple[
     for name, value in given.items():
         if value is None and name not in data.coords:
             raise MissingVariableError(
-                f"the cube has no coordinate {name!r}; pass {name}= [degree] to add_terrain, or load the cube with fx.load."
+                f"the cube has no coordinate {name!r}; pass {name}= [degree] to add_terrain, or load it with fx.load."
             )
     angles = {n_: np.atleast_1d(data[n_].values if v is None else v).astype(float) for n_, v in given.items()}
     for name, values in angles.items():

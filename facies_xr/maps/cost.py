@@ -1,0 +1,75 @@
+"""What a map will cost before it is made."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from .. import store
+from ..classes import NAMES
+from ..nn import dense, registry
+from ..nn.patches import RADIUS
+from ..scenes.sensors import SENSORS
+
+PROBE = 12
+"""Edge of the raster with which the speed of this machine is measured. [px]"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate."""
+
+    scenes: int
+    """Files are read from this many scenes."""
+    dates: int
+    pixels: int
+    """Pixels to classify, over all dates."""
+    tiles: int
+    """Tiles to compute and write."""
+    bytes_read: int
+    """Of the source pixels, uncompressed."""
+    bytes_written: int
+    """Of the maps, uncompressed."""
+    seconds: float
+    """Of inference on this machine's cores."""
+
+
+def estimate(cube: xr.Dataset, model: Any, cores: int, *, probability: bool = False) -> Cost:
+    """Cost of classifying a cube; reads no scene, but burns the outlines and times the network.
+
+    Parameters
+    ----------
+    cube : Dataset
+        As ``load`` and ``add_terrain`` give it.
+    model : str, Path or Classifier
+    cores : int
+    probability : bool
+    """
+    classifier = registry.get(model)
+    dates, grid = cube.sizes.get("time", 1), (cube.sizes["y"], cube.sizes["x"])
+    wanted = int((cube["glacier_index"] > 0).sum()) if "glacier_index" in cube else grid[0] * grid[1]
+    scenes = sum(len(str(i).split()) for i in np.atleast_1d(cube["item"].values)) if "item" in cube.coords else dates
+    resolution = abs(float(cube.x[1] - cube.x[0]))
+    sensors = [str(s) for s in np.atleast_1d(cube["sensor"].values)] if "sensor" in cube.coords else []
+    read = sum(
+        grid[0] * grid[1] * min(1.0, (resolution / r) ** 2) * (1 if SENSORS[s].saturated_from == 255 else 2)
+        for s in sensors
+        for r in SENSORS[s].resolutions
+    )
+    tiles = dates * int(np.prod([-(-n // store.TILE) for n in grid]))
+    channels = 1 + 4 + 4 + (4 * len(NAMES) if probability else 0)
+    seconds = dates * wanted / _pixels_per_second(classifier) / cores
+    return Cost(scenes, dates, dates * wanted, tiles, int(read), dates * grid[0] * grid[1] * channels, seconds)
+
+
+def _pixels_per_second(classifier) -> float:
+    n = PROBE + 2 * RADIUS
+    features = np.random.default_rng(0).random((len(classifier.features), n, n), "float32")
+    mask = np.zeros((n, n), bool)
+    mask[RADIUS:-RADIUS, RADIUS:-RADIUS] = True
+    dense.evaluate(classifier.network, features, mask)
+    start = time.perf_counter()
+    dense.evaluate(classifier.network, features, mask)
+    return PROBE**2 / (time.perf_counter() - start)

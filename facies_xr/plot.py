@@ -1,0 +1,160 @@
+"""Pictures: maps with their legend, balances against records, and the overview of a whole run."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import BoundaryNorm, ListedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from .classes import CLASSES, COLORS, NODATA, VALUES
+from .errors import MissingVariableError
+
+NOT_SEEN = "#b0304f"
+FALSE_COLOR = ("swir1", "nir", "red")
+
+
+def plot(data: xr.Dataset, **options) -> Any:
+    """Facies map or balances, whichever the Dataset holds.
+
+    Raises
+    ------
+    MissingVariableError
+        If it holds neither.
+    """
+    if "facies_map" in data:
+        return facies_map(data, **options)
+    if "balance" in data and "observed" in data:
+        return balance(data, **options)
+    raise MissingVariableError("there is neither 'facies_map' nor 'balance' to plot; classify() or smb() first.")
+
+
+def facies_map(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1, legend: bool = True) -> Axes:
+    """Facies of one date over the relief."""
+    ax = ax or plt.gca()
+    scene = maps.isel(time=time) if "time" in maps.dims else maps
+    labels = scene["facies_map"].values
+    _relief(ax, scene)
+    shown = np.ma.masked_equal(labels, NODATA)
+    colours, norm = ListedColormap(COLORS), BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES))
+    ax.imshow(shown, cmap=colours, norm=norm, extent=_extent(scene), interpolation="nearest")
+    handles = [Patch(facecolor=c.color, edgecolor="0.5", label=c.name) for c in CLASSES if (labels == c.value).any()]
+    if "glacier_index" in scene:
+        unseen = (labels == NODATA) & (scene["glacier_index"].values > 0)
+        if unseen.any():
+            paint = np.zeros((*labels.shape, 4))
+            paint[unseen] = (*to_rgb(NOT_SEEN), 1)
+            ax.imshow(paint, extent=_extent(scene), interpolation="nearest")
+            handles.append(Patch(facecolor=NOT_SEEN, label="no data"))
+    if legend:
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
+    return _finish(ax, "Facies" + _date(scene))
+
+
+def confidence(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> Axes:
+    """Confidence of one date."""
+    ax = ax or plt.gca()
+    scene = maps.isel(time=time) if "time" in maps.dims else maps
+    _relief(ax, scene)
+    calibrated = "calibrated" in maps["confidence"].attrs
+    image = ax.imshow(scene["confidence"].values, vmin=0.2, vmax=1, cmap="viridis", extent=_extent(scene),
+                      interpolation="nearest")  # fmt: skip
+    plt.colorbar(image, ax=ax, shrink=0.8, label="P(correct)" if calibrated else "largest softmax value")
+    return _finish(ax, "Confidence")
+
+
+def false_color(cube: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> Axes:
+    """Shortwave infrared, near infrared and red of one date as red, green and blue."""
+    ax = ax or plt.gca()
+    scene = cube.isel(time=time) if "time" in cube.dims else cube
+    rgb = np.stack([scene[band].values for band in FALSE_COLOR], -1)
+    top = np.nanpercentile(rgb, 99.5) if np.isfinite(rgb).any() else 1.0
+    ax.imshow(np.clip(np.nan_to_num(rgb) / top, 0, 1), extent=_extent(scene))
+    name = f", {scene.sensor.item()}" if "sensor" in scene.coords else ""
+    return _finish(ax, f"SWIR 1, NIR, red{_date(scene)}{name}")
+
+
+def balance(smb: xr.Dataset, *, ax: Axes | None = None) -> Axes:
+    """Balances of glaciers that were left out of the fit, against their records."""
+    ax = ax or plt.gca()
+    observed, found = smb["observed"].values, smb["balance_out_of_fold"].values
+    half = [found - smb["balance_lower"].values, smb["balance_upper"].values - found]
+    known = np.isfinite(observed) & np.isfinite(found)
+    years = np.broadcast_to(smb["balance_year"].values, observed.shape)
+    bars = np.maximum([h[known] for h in half], 0)
+    ax.errorbar(observed[known], found[known], bars, fmt="none", ecolor="0.85", lw=1, zorder=1)
+    points = ax.scatter(observed[known], found[known], c=years[known], cmap="plasma", s=26, zorder=2)
+    plt.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d")
+    ends = [np.nanmin([observed[known], found[known]]) - 0.3, np.nanmax([observed[known], found[known]]) + 0.3]
+    ax.plot(ends, ends, color="0.4", lw=1, zorder=0)
+    ax.set(
+        xlim=ends, ylim=ends, xlabel="recorded [m w.e.]", ylabel="modelled, glacier left out [m w.e.]", aspect="equal"
+    )
+    ax.set_title("Surface mass balance")
+    return ax
+
+
+def overview(cube: xr.Dataset, maps: xr.Dataset, smb: xr.Dataset, path: str | Path, *, title: str = "") -> Path:
+    """Picture of a run: false colour, facies, confidence of the clearest date, and balances; written as PNG."""
+    classified = (maps["facies_map"] != NODATA) & (maps["facies_map"] != VALUES["cloud"])
+    time = int(classified.sum(("y", "x")).argmax("time").item())
+    figure, axes = plt.subplots(2, 2, figsize=(13, 11), layout="constrained")
+    near = _near_glaciers(maps)
+    maps_there = maps.isel(time=time).isel(near).load()
+    cube_there = cube.isel(near).sel(time=maps["time"].values[time])
+    false_color(cube_there[list(FALSE_COLOR)].compute(), ax=axes[0, 0])
+    facies_map(maps_there, ax=axes[0, 1])
+    confidence(maps_there, ax=axes[1, 0])
+    balance(smb, ax=axes[1, 1])
+    if title:
+        figure.suptitle(title)
+    return _save(figure, path)
+
+
+def _near_glaciers(maps: xr.Dataset) -> dict[str, slice]:
+    inside = maps["glacier_index"].values > 0
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    pad = 16
+    return {
+        "y": slice(max(rows[0] - pad, 0), rows[-1] + pad),
+        "x": slice(max(columns[0] - pad, 0), columns[-1] + pad),
+    }
+
+
+def _relief(ax: Axes, scene: xr.Dataset) -> None:
+    if "elevation" not in scene:
+        ax.set_facecolor("0.85")
+        return
+    z = scene["elevation"].values
+    dy, dx = np.gradient(z, float(scene.y[0] - scene.y[1]), float(scene.x[1] - scene.x[0]))
+    light = (1 - 0.7 * dx + 0.7 * dy) / np.sqrt(1 + dx**2 + dy**2)
+    ax.imshow(light, cmap="gray", extent=_extent(scene), alpha=0.6, vmin=-0.4, vmax=1.6)
+
+
+def _extent(scene: xr.Dataset) -> tuple[float, float, float, float]:
+    """In km, from the corner of the scene."""
+    half = abs(float(scene.x[1] - scene.x[0])) / 2
+    width, height = float(scene.x[-1] - scene.x[0]) + 2 * half, float(scene.y[0] - scene.y[-1]) + 2 * half
+    return (0, width / 1000, 0, height / 1000)
+
+
+def _date(scene: xr.Dataset) -> str:
+    return f", {pd.Timestamp(scene.time.values):%Y-%m-%d}" if "time" in scene.coords else ""
+
+
+def _finish(ax: Axes, title: str) -> Axes:
+    ax.set(xlabel="km", ylabel="km", aspect="equal")
+    ax.set_title(title)
+    return ax
+
+
+def _save(figure: Figure, path: str | Path) -> Path:
+    path = Path(path)
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+    return path

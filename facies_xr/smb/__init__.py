@@ -1,0 +1,1 @@
+"""Surface mass balance: records, regression on facies, evaluation."""

@@ -2,7 +2,8 @@
 
 GDAL's warper derives its approximation from the window that it is asked for. So the grid is always cut into the same
 absolute tiles; each tile reads the source pixels that it needs once, and the warper resamples them with a fixed
-kernel (``XSCALE``, ``YSCALE``) and an error below 1e-6 source pixels. Source pixels without data have no weight.
+kernel (``XSCALE``, ``YSCALE``) and an error below 1e-6 source pixels. Source pixels without data have no weight; a
+pixel whose centre lies on one is missing.
 """
 
 import math

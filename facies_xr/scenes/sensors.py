@@ -200,7 +200,7 @@ def resolve(item: Any) -> Scene:
         sun_azimuth=azimuth,
         sun_elevation=elevation,
         crs=_crs(properties, assets),
-        cloud_cover=float(properties.get("eo:cloud_cover", math.nan)),
+        cloud_cover=_number(properties.get("eo:cloud_cover")),
         bbox=_flat(item["bbox"]),
         mtl=_mtl_href(assets) if sensor.startswith("landsat") else None,
     )
@@ -326,7 +326,7 @@ def _from_radiance(mtl: Mapping, sensor: Sensor, band: str, sine: float, name: s
 
 
 def earth_sun_distance(date: str | datetime) -> float:
-    """Earth-Sun distance of a day, within 3e-4 of the ephemeris (Spencer 1971). [au]"""
+    """Earth-Sun distance of a day, within 5e-4 of the ephemeris (Spencer 1971). [au]"""
     angle = 2 * math.pi * (pd.Timestamp(date).dayofyear - 1) / 365
     inverse_square = (
         1.000110
@@ -444,6 +444,11 @@ def _mtl_href(assets: Mapping) -> str | None:
 def _utc(text: Any) -> pd.Timestamp:
     when = pd.Timestamp(str(text))
     return (when.tz_convert(None) if when.tzinfo else when).floor("us")
+
+
+def _number(value: Any) -> float:
+    """A number, NaN for None."""
+    return math.nan if value is None else float(value)
 
 
 def _flat(bbox) -> tuple[float, float, float, float]:

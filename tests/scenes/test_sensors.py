@@ -1,0 +1,181 @@
+"""Calibration: against the metadata files themselves, and refusals where a fact is missing."""
+
+import copy
+import json
+import math
+import re
+
+import pytest
+
+from facies_xr.errors import MetadataError
+from facies_xr.scenes import metadata, sensors
+from facies_xr.scenes.sensors import BANDS
+
+
+def flat_mtl(path):
+    """Keys of an MTL text, read independently of the package; later groups win."""
+    return {k: v.strip('"') for k, v in re.findall(r"^\s*(\w+) = (.+?)\s*$", path.read_text(), re.MULTILINE)}
+
+
+@pytest.mark.parametrize(("folder", "numbers"), [("lt5", "123457"), ("lc8", "234567")])
+def test_factors_are_those_of_the_mtl(shared, folder, numbers):
+    home = shared / "landsat_l1_montana_mission" / folder
+    mtl = flat_mtl(next(home.glob("*_MTL.txt")))
+    sine = math.sin(math.radians(float(mtl["SUN_ELEVATION"])))
+    scene = sensors.read_mtl(home)
+    for band, n in zip(BANDS, numbers, strict=True):
+        assert scene.bands[band].scale == pytest.approx(float(mtl[f"REFLECTANCE_MULT_BAND_{n}"]) / sine)
+        assert scene.bands[band].offset == pytest.approx(float(mtl[f"REFLECTANCE_ADD_BAND_{n}"]) / sine)
+        assert scene.bands[band].href.endswith(f"_B{n}.TIF")
+    assert scene.sun_azimuth == pytest.approx(float(mtl["SUN_AZIMUTH"]))
+
+
+def test_old_files_are_calibrated_by_radiance_and_say_so(shared):
+    home = shared / "landsat_l1_montana_mission" / "le7"
+    mtl = flat_mtl(next(home.glob("*_MTL.txt")))
+    sine = math.sin(math.radians(float(mtl["SUN_ELEVATION"])))
+    scene = sensors.read_mtl(home)
+    distance = 1.0087  # 5 May, from an almanac
+    irradiance = dict(zip(BANDS, (2036, 1856, 1525, 1071, 221.6, 81.4), strict=True))
+    for band, n in zip(BANDS, "123457", strict=True):
+        low, high = float(mtl[f"RADIANCE_MINIMUM_BAND_{n}"]), float(mtl[f"RADIANCE_MAXIMUM_BAND_{n}"])
+        for dn in (1, 100, 255):
+            radiance = low + (high - low) / 254 * (dn - 1)
+            expected = math.pi * radiance * distance**2 / (irradiance[band] * sine)
+            found = scene.bands[band].scale * dn + scene.bands[band].offset
+            assert found == pytest.approx(expected, rel=6e-4, abs=1e-5)
+        assert "ESUN" in scene.bands[band].why
+
+
+def test_earth_sun_distance(shared):
+    mtl = flat_mtl(next((shared / "landsat_l1_montana_mission" / "lc8").glob("*_MTL.txt")))
+    distance = sensors.earth_sun_distance(mtl["DATE_ACQUIRED"])
+    assert distance == pytest.approx(float(mtl["EARTH_SUN_DISTANCE"]), abs=5e-4)
+    # Perihelion about 4 January 0.9833 au, aphelion about 5 July 1.0167 au (Astronomical Almanac).
+    assert sensors.earth_sun_distance("2015-01-04") == pytest.approx(0.9833, abs=5e-4)
+    assert sensors.earth_sun_distance("2015-07-05") == pytest.approx(1.0167, abs=5e-4)
+
+
+def test_three_spellings_of_an_mtl(tmp_path):
+    groups = {
+        "PRODUCT_CONTENTS": {"LANDSAT_PRODUCT_ID": "LC08_X"},
+        "IMAGE_ATTRIBUTES": {"SUN_ELEVATION": "41.5"},
+        "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": {"REFLECTANCE_MULT_BAND_2": "2.75e-05"},
+        "LEVEL1_RADIOMETRIC_RESCALING": {"REFLECTANCE_MULT_BAND_2": "2.0E-05"},
+    }
+    text = "GROUP = LANDSAT_METADATA_FILE\n"
+    xml = "<LANDSAT_METADATA_FILE>"
+    for group, values in groups.items():
+        text += f"  GROUP = {group}\n" + "".join(f'    {k} = "{v}"\n' for k, v in values.items())
+        text += f"  END_GROUP = {group}\n"
+        xml += f"<{group}>" + "".join(f"<{k}>{v}</{k}>" for k, v in values.items()) + f"</{group}>"
+    for name, content in {
+        "a_MTL.txt": text + "END_GROUP = LANDSAT_METADATA_FILE\nEND\n",
+        "a_MTL.json": json.dumps({"LANDSAT_METADATA_FILE": groups}),
+        "a_MTL.xml": xml + "</LANDSAT_METADATA_FILE>",
+    }.items():
+        (tmp_path / name).write_text(content)
+        assert metadata.mtl_groups(str(tmp_path / name)) == groups
+
+
+def test_a_level_2_mtl_has_two_sets_under_the_same_names():
+    mtl = {
+        "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": {f"REFLECTANCE_{k}_BAND_{n}": v for n in range(1, 8)
+                                                  for k, v in (("MULT", 2.75e-5), ("ADD", -0.2))},
+        "LEVEL1_RADIOMETRIC_RESCALING": {f"REFLECTANCE_{k}_BAND_{n}": v for n in range(1, 8)
+                                         for k, v in (("MULT", 2e-5), ("ADD", -0.1))},
+    }  # fmt: skip
+    surface = sensors.landsat_factors(mtl, "landsat-8", "SR", 30.0, "x")["blue"]
+    toa = sensors.landsat_factors(mtl, "landsat-8", "TOA", 30.0, "x")["blue"]
+    assert (surface.scale, surface.offset) == (2.75e-5, -0.2)
+    assert (toa.scale, toa.offset) == pytest.approx((4e-5, -0.2))  # divided by sin 30 = 1/2
+
+
+@pytest.fixture
+def item(shared):
+    return json.loads((shared / "stac_items" / "item_earth-search_aws_element84_com_sentinel-2-l1c.json").read_text())
+
+
+def test_sentinel_offset_stands_in_the_asset(item):
+    scene = sensors.resolve(item)
+    assert (scene.sensor, scene.level) == ("sentinel-2", "TOA")
+    for band in BANDS:
+        assert (scene.bands[band].scale, scene.bands[band].offset) == (1e-4, -0.1)
+    assert scene.bands["swir1"].href.endswith("B11.jp2")
+
+
+@pytest.mark.parametrize(("baseline", "offset"), [("02.09", 0), ("03.01", 0), ("04.00", -0.1), ("05.10", -0.1)])
+def test_without_a_scale_the_processing_baseline_decides_not_the_date(item, baseline, offset):
+    for asset in item["assets"].values():
+        asset.pop("raster:bands", None)
+    item["properties"]["s2:processing_baseline"] = baseline
+    assert sensors.resolve(item).bands["red"].offset == pytest.approx(offset)
+
+
+def missing_sun(item):
+    item["properties"].pop("view:sun_elevation")
+
+
+def night(item):
+    item["properties"]["view:sun_elevation"] = -3.0
+
+
+def no_baseline(item):
+    item["properties"].pop("s2:processing_baseline")
+    for asset in item["assets"].values():
+        asset.pop("raster:bands", None)
+
+
+def no_band(item):
+    item["assets"].pop("swir16")
+
+
+def no_level(item):
+    item["id"] = "S2B_20EPT"
+    item["collection"] = None
+    for key in ("s2:product_type", "s2:product_uri"):
+        item["properties"].pop(key)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (missing_sun, "sun"),
+        (night, "sun stands at -3"),
+        (no_baseline, "offset is unknown"),
+        (no_band, "swir1"),
+        (no_level, "Level-1"),
+        (lambda i: i.update(assets={}), "no assets"),
+        (lambda i: i["properties"].update(datetime=None), "datetime"),
+    ],
+)
+def test_a_missing_fact_is_an_error_that_names_it(item, change, message):
+    broken = copy.deepcopy(item)
+    change(broken)
+    with pytest.raises(MetadataError, match=message) as error:
+        sensors.resolve(broken)
+    assert broken["id"] in str(error.value)
+
+
+def test_landsat_without_mtl_is_refused(shared):
+    path = next((shared / "stac_items").glob("usgs_LT05_L2SP_010067*"))
+    item = json.loads(path.read_text())
+    item["properties"]["landsat:correction"] = "L1TP"
+    item["assets"] = {k: v for k, v in item["assets"].items() if "MTL" not in k}
+    with pytest.raises(MetadataError, match="MTL"):
+        sensors.resolve(item)
+
+
+@pytest.mark.parametrize("pattern", ["*sentinel-1*", "*cop-dem*", "*LM01*", "stactools_copdem*"])
+def test_other_items_are_refused(shared, pattern):
+    for path in (shared / "stac_items").glob(pattern):
+        with pytest.raises(MetadataError):
+            sensors.resolve(json.loads(path.read_text()))
+
+
+def test_broken_folders_are_named(tmp_path):
+    with pytest.raises(MetadataError, match="expected one"):
+        sensors.read_mtl(tmp_path)
+    (tmp_path / "LC08_X_MTL.txt").write_text("GROUP = L1\nEND\n")
+    with pytest.raises(MetadataError, match="not a Landsat MTL"):
+        sensors.read_mtl(tmp_path)

@@ -1,0 +1,196 @@
+"""Terrain layers: real ground, exact distances, the law of chunks, and what is refused."""
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+import shapely
+import xarray as xr
+from scipy.ndimage import distance_transform_edt
+
+import facies_xr as fx
+from facies_xr import grids
+from facies_xr.errors import GridError, InputError, MissingVariableError, OutlineError
+from facies_xr.terrain import layers
+from facies_xr.terrain.proximity import Boundary
+
+STATIC = ("elevation", "slope", "glacier_index", "proximity")
+
+
+@pytest.fixture(scope="module")
+def hintereisferner(shared):
+    home = shared / "hintereisferner"
+    outlines = home / "Hintereisferner_RGI6.shp"
+    return fx.add_terrain(fx.grid(outlines, 10), home / "hef_srtm.tif", outlines, sun_azimuth=150.0, sun_elevation=35.0)
+
+
+def test_hintereisferner(hintereisferner):
+    found = hintereisferner.compute()
+    assert (found.glacier_index > 0).sum() * 1e-4 == pytest.approx(8.03, abs=0.02)  # km2, the inventory says 8.04
+    inside = found.elevation.where(found.glacier_index > 0)
+    assert float(inside.min()) == pytest.approx(float(found.glacier_elevation_min[0]))
+    assert float(inside.max()) == pytest.approx(float(found.glacier_elevation_max[0]))
+    assert 2400 < float(inside.min()) < float(inside.max()) < 3727  # the DEM's own maximum
+    edt = distance_transform_edt(found.glacier_index.values > 0) * 10
+    np.testing.assert_allclose(found.proximity.values, edt, atol=1e-3)
+    assert float(found.glacier_proximity_max[0]) == pytest.approx(edt.max())
+    for name in ("slope", "hillshade"):
+        assert found[name].notnull().all()
+    assert set(np.unique(found.shadow_mask)) == {0, 1}
+    dark = found.hillshade.values == 0
+    assert (found.shadow_mask.values[dark] == 0).all()
+
+
+def test_elevation_is_the_bilinear_value_of_the_dem(shared, hintereisferner):
+    from pyproj import Transformer
+    from scipy.interpolate import RegularGridInterpolator
+
+    part = hintereisferner.elevation[::37, ::41].compute()
+    with rasterio.open(shared / "hintereisferner" / "hef_srtm.tif") as file:
+        z, t = file.read(1).astype(float), file.transform
+    lat = t.f + t.e * (np.arange(z.shape[0]) + 0.5)
+    lon = t.c + t.a * (np.arange(z.shape[1]) + 0.5)
+    surface = RegularGridInterpolator((lat[::-1], lon), z[::-1])
+    x, y = np.meshgrid(part.x, part.y)
+    u, v = Transformer.from_crs(32632, 4326, always_xy=True).transform(x, y)
+    np.testing.assert_allclose(part.values, surface((v, u)), atol=0.01)
+
+
+@pytest.mark.parametrize("chunks", [100, 333])
+def test_no_chunk_layout_changes_a_bit(shared, hintereisferner, chunks):
+    home = shared / "hintereisferner"
+    box = grids.geobox(hintereisferner)
+    empty = xr.Dataset({"anything": (("y", "x"), np.zeros(box.shape, "float32"))}, coords=grids.coords(box)).chunk(
+        {"y": chunks, "x": chunks}
+    )
+    outlines = home / "Hintereisferner_RGI6.shp"
+    found = fx.add_terrain(empty, home / "hef_srtm.tif", outlines, sun_azimuth=150.0, sun_elevation=35.0)
+    assert found.slope.chunks[0][0] == chunks
+    for name in (*STATIC, "hillshade", "shadow_mask"):
+        np.testing.assert_array_equal(found[name].values, hintereisferner[name].values, err_msg=name)
+
+
+def test_scenes_are_not_read(cube, region, no_compute):
+    bare = cube[["blue", "green", "red", "nir", "swir1", "swir2"]]
+    with no_compute():
+        found = fx.add_terrain(bare, region.dem, region.outlines)
+    assert found.hillshade.dims == ("time", "y", "x")
+
+
+def test_azimuths_count_from_true_north(region):
+    """The grid turns by its convergence, so the same sun in the next zone's grid gives the same light."""
+    crs = [f"EPSG:{e}" for e in (32632, 32633)]
+    here = [fx.grid(region.outlines, 10, crs=c) for c in crs]
+    lit = [
+        fx.add_terrain(g, region.dem, region.outlines, sun_azimuth=140.0, sun_elevation=35.0).hillshade for g in here
+    ]
+    lit = [h.compute() for h in lit]
+    from pyproj import Transformer
+
+    x, y = np.meshgrid(lit[0].x[60:-60:7], lit[0].y[60:-60:7])
+    u, v = Transformer.from_crs(32632, 32633, always_xy=True).transform(x, y)
+    other = lit[1].interp(x=("p", u.ravel()), y=("p", v.ravel())).values
+    own = lit[0].interp(x=("p", x.ravel()), y=("p", y.ravel())).values
+    turn = grids.convergence(grids.CRS(crs[0]), 11.85, 46.9) - grids.convergence(grids.CRS(crs[1]), 11.85, 46.9)
+    assert abs(turn) > 4  # degrees: without the correction the light would come from elsewhere
+    assert np.nanmean(np.abs(own - other)) < 0.02
+
+
+def square(x, y, size, name):
+    return {"glacier": name, "geometry": shapely.box(x, y, x + size, y + size)}
+
+
+def synthetic_outlines():
+    """Two touching squares, one with a nunatak, and one smaller than a pixel."""
+    hole = shapely.box(600300, 5100300, 600400, 5100400)
+    rows = [
+        {"glacier": "left", "geometry": shapely.box(600000, 5100000, 600600, 5100600) - hole},
+        square(600600, 5100000, 600, "right"),
+        {"glacier": "speck", "geometry": shapely.box(601502, 5100502, 601504, 5100504)},
+    ]
+    return gpd.GeoDataFrame(rows, crs="EPSG:32632")
+
+
+@pytest.fixture
+def plane():
+    box = grids.grid(synthetic_outlines(), 10)
+    z = np.add.outer(np.arange(box.height, 0, -1.0), np.zeros(box.width)) + 1000
+    return xr.DataArray(z, dims=("y", "x"), coords=grids.coords(box), name="plane")
+
+
+def test_touching_glaciers_nunataks_and_specks(plane):
+    found = fx.add_terrain(
+        grids.geobox(plane), plane, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0
+    ).compute()
+    index = found.glacier_index.values
+    for number, name in ((1, "left"), (2, "right")):
+        mask = index == number
+        own = distance_transform_edt(mask) * 10  # to the glacier's own boundary, the neighbour included
+        np.testing.assert_allclose(found.proximity.values[mask], own[mask], atol=1e-3, err_msg=name)
+    assert (found.proximity.values[index == 0] == 0).all()
+    assert 3 not in index
+    assert np.isnan(found.glacier_elevation_min.values[2])
+    assert list(found.glacier.values) == ["left", "right", "speck"]
+    np.testing.assert_array_equal(found.glacier_number, [1, 2, 3])
+
+
+def test_distances_of_a_real_glacier(shared):
+    with rasterio.open(shared / "liligo_glacierSMBM" / "glacierMask_30m.tif") as file:
+        mask = np.pad(file.read(1) == 1, 1)
+    with rasterio.open(shared / "reference_terrain" / "liligo_glacier_edt_inside_m.tif") as file:
+        expected = file.read(1)
+    rows, columns = np.nonzero(mask)
+    distance = Boundary.of(mask, (0, 0)).distance(rows, columns) * 30
+    reference = np.pad(expected, 1)[rows, columns]
+    # The reference has no frame of outside pixels: compare where the raster's edge is not nearer.
+    edge = np.minimum.reduce([rows, columns, mask.shape[0] - 1 - rows, mask.shape[1] - 1 - columns]) * 30
+    inner = reference <= edge
+    assert inner.mean() > 0.9
+    np.testing.assert_allclose(distance[inner], reference[inner], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"sun_azimuth": None}, MissingVariableError, "sun_azimuth"),
+        ({"sun_elevation": 0.0}, InputError, "horizon"),
+        ({"sun_elevation": -4.0}, InputError, "horizon"),
+        ({"sun_azimuth": [1.0, 2.0]}, InputError, "2 values for 1"),
+        ({"dem": "nowhere.tif"}, InputError, "cannot be opened"),
+        ({"dem": 5}, InputError, "path or a DataArray"),
+    ],
+)
+def test_bad_input_is_named(plane, change, error, message):
+    arguments = {"dem": plane, "sun_azimuth": 180.0, "sun_elevation": 40.0, **change}
+    with pytest.raises(error, match=message):
+        fx.add_terrain(grids.geobox(plane), arguments.pop("dem"), synthetic_outlines(), **arguments)
+
+
+def test_bad_elevation_models_are_named(plane, tmp_path):
+    sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
+    with pytest.raises(GridError, match="no CRS"):
+        fx.add_terrain(grids.geobox(plane), plane.drop_vars("spatial_ref"), synthetic_outlines(), **sun)
+    with pytest.raises(GridError, match="no data on the grid"):
+        far = plane.assign_coords(x=plane.x + 1e5)
+        fx.add_terrain(grids.geobox(plane), far, synthetic_outlines(), **sun)
+    path = tmp_path / "no_crs.tif"
+    with rasterio.open(path, "w", driver="GTiff", height=4, width=4, count=1, dtype="float32") as file:
+        file.write(np.zeros((1, 4, 4), "float32"))
+    with pytest.raises(GridError, match="no CRS"):
+        fx.add_terrain(grids.geobox(plane), path, synthetic_outlines(), **sun)
+
+
+def test_outlines_beside_the_grid_are_named(plane):
+    away = synthetic_outlines().translate(1e5, 0)
+    table = gpd.GeoDataFrame({"glacier": ["a", "b", "c"]}, geometry=away, crs="EPSG:32632")
+    with pytest.raises(OutlineError, match="none of the 3 outlines touches"):
+        fx.add_terrain(grids.geobox(plane), plane, table, sun_azimuth=180.0, sun_elevation=40.0)
+
+
+def test_voids_of_the_elevation_model_stay_void(plane):
+    holed = plane.copy()
+    holed[40:44, 40:44] = np.nan
+    found = fx.add_terrain(grids.geobox(plane), holed, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0)
+    assert found.elevation[40:44, 40:44].isnull().all()
+    assert (found.shadow_mask[40:44, 40:44] == layers.UNKNOWN).all()
+    assert found.slope[39:45, 39:45].isnull().all()

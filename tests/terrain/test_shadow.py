@@ -1,0 +1,134 @@
+"""Cast shadow: closed forms, ray marches, and the law of chunks."""
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from facies_xr.synthetic.surface import ray_march
+from facies_xr.terrain import relief
+from facies_xr.terrain.shadow import Sweep, cast_shadow
+
+# Intersection over union with the ray marches of reference_terrain, self-shading in both, that the method reached.
+REFERENCES = {
+    ("baker_cop30_10m_crop", 10): {(150, 35): 0.969, (210, 20): 0.981, (95, 55): 0.995},
+    ("argentiere25", 25): {(150, 35): 0.976, (210, 20): 0.990, (95, 55): 0.989},
+}
+
+
+def shadow(z, azimuth, elevation, resolution=10.0, corner=(0, 0)):
+    return cast_shadow(z.astype("float32"), Sweep.of(azimuth, elevation, resolution), corner)
+
+
+@pytest.mark.parametrize("elevation", [5, 10, 20, 35, 55])
+@pytest.mark.parametrize("azimuth", [0, 90, 180, 270])
+def test_the_shadow_of_a_wall_ends_where_it_must(azimuth, elevation):
+    z = np.zeros((301, 301))
+    z[150, 90:211] = 120 if azimuth in (0, 180) else 0
+    z[90:211, 150] = 120 if azimuth in (90, 270) else z[90:211, 150]
+    shaded = shadow(z, azimuth, elevation)
+    line = shaded[:, 150] if azimuth in (0, 180) else shaded[150]
+    away = line[151:] if azimuth in (0, 270) else line[:150][::-1]
+    reach = 120 / np.tan(np.radians(elevation)) / 10
+    expected = min(int(np.ceil(reach)) - 1, 150)
+    assert abs(int(away.sum()) - expected) <= 1
+    assert away[: away.sum()].all()
+    toward = line[:150] if azimuth in (0, 270) else line[151:]
+    assert not toward.any()
+
+
+@pytest.mark.parametrize(("elevation", "least"), [(10, 0.995), (20, 0.995), (45, 0.985)])
+def test_smooth_fractal_terrain_against_a_fine_ray_march(elevation, least):
+    rng = np.random.default_rng(1)
+    z = sum(gaussian_filter(rng.standard_normal((400, 400)), s) * s**1.6 for s in (2, 4, 8, 16, 32))
+    z = (gaussian_filter(z, 2) * 60).astype("float32")
+    both = either = 0
+    for azimuth in (20, 115, 200, 310):
+        slope, aspect = relief.slope_and_aspect(z, 10)
+        turned = relief.incidence(slope, aspect, azimuth, elevation) <= 0
+        ours = shadow(z, azimuth, elevation)[1:-1, 1:-1] | turned
+        true = ~fine_march(z, azimuth, elevation)[1:-1, 1:-1] | turned
+        both, either = both + (ours & true).sum(), either + (ours | true).sum()
+    assert both / either >= least
+
+
+def fine_march(z, azimuth, elevation, resolution=10.0, step=0.1):
+    """Plain ray march on the bilinear surface, in steps of a tenth of a pixel; True is lit."""
+    from scipy.ndimage import map_coordinates
+
+    rows, columns = np.mgrid[0 : z.shape[0], 0 : z.shape[1]].astype("float32")
+    dr, dc = -np.cos(np.radians(azimuth)), np.sin(np.radians(azimuth))
+    rise = np.tan(np.radians(elevation)) * resolution
+    lit, k, ray = np.ones(z.shape, bool), step, z.copy()
+    todo = np.ones(z.shape, bool)
+    while todo.any():
+        r, c = np.nonzero(todo)
+        ray = z[r, c] + k * rise
+        y, x = r + k * dr, c + k * dc
+        inside = (y >= 0) & (x >= 0) & (y <= z.shape[0] - 1) & (x <= z.shape[1] - 1) & (ray <= z.max())
+        hit = np.zeros(r.size, bool)
+        hit[inside] = map_coordinates(z, [y[inside], x[inside]], order=1) > ray[inside] + 1e-4
+        lit[r[hit], c[hit]] = False
+        todo[r[hit | ~inside], c[hit | ~inside]] = False
+        k += step
+    return lit
+
+
+@pytest.mark.parametrize("terrain", REFERENCES, ids=lambda t: t[0])
+def test_real_terrain_against_the_reference_ray_marches(shared, terrain):
+    name, resolution = terrain
+    with rasterio.open(shared / "reference_terrain" / f"{name}_dem.tif") as file:
+        z = file.read(1)
+    slope, aspect = relief.slope_and_aspect(z, resolution)
+    for (azimuth, elevation), least in REFERENCES[terrain].items():
+        path = shared / "reference_terrain" / f"{name}_insun_raymarch_az{azimuth}_el{elevation}.tif"
+        with rasterio.open(path) as file:
+            true = file.read(1)[1:-1, 1:-1] == 0
+        turned = relief.incidence(slope, aspect, azimuth, elevation) <= 0
+        ours = shadow(z, azimuth, elevation, resolution)[1:-1, 1:-1] | turned
+        true |= turned
+        assert (ours & true).sum() / (ours | true).sum() >= least
+
+
+TERRAIN = gaussian_filter(np.random.default_rng(5).standard_normal((90, 100)), 3).astype("float32") * 900 + 2000
+
+
+@given(
+    azimuth=st.one_of(st.floats(0, 360), st.sampled_from([0, 45, 90, 135, 180, 225, 270, 315])),
+    elevation=st.floats(4, 60),
+    corner=st.tuples(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6)),
+    window=st.tuples(st.integers(0, 80), st.integers(1, 30), st.integers(0, 90), st.integers(1, 30)),
+    voids=st.integers(0, 30),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_window_with_its_margin_is_the_whole_bit_for_bit(azimuth, elevation, corner, window, voids):
+    z = TERRAIN.copy()
+    rng = np.random.default_rng(voids)
+    z[rng.integers(0, 90, voids), rng.integers(0, 100, voids)] = np.nan
+    sweep = Sweep.of(azimuth, elevation, 10)
+    whole = cast_shadow(z, sweep, corner)
+    r0, h, c0, w = window
+    r1, c1 = min(r0 + h, 90), min(c0 + w, 100)
+    (top, bottom), (left, right) = sweep.margin(float(np.nanmin(z)), float(np.nanmax(z)))
+    y0, y1, x0, x1 = max(r0 - top, 0), min(r1 + bottom, 90), max(c0 - left, 0), min(c1 + right, 100)
+    part = cast_shadow(z[y0:y1, x0:x1], sweep, (corner[0] + y0, corner[1] + x0))
+    np.testing.assert_array_equal(part[r0 - y0 : r1 - y0, c0 - x0 : c1 - x0], whole[r0:r1, c0:c1])
+
+
+def test_voids_let_light_through_and_lie_in_no_shadow():
+    z = np.zeros((60, 60), "float32")
+    z[20] = 100
+    z[20, 30] = np.nan
+    shaded = shadow(z, 0, 30)
+    assert shaded[25, 10]
+    assert not shaded[22, 30]
+    assert not shaded[20, 30]
+
+
+def test_the_worlds_own_march_agrees_with_the_sweep_though_they_share_nothing():
+    z = TERRAIN.astype("float64")
+    lit = ray_march(z, (0, 90), (0, 100), 140.0, 25.0, 10.0)
+    ours = shadow(z, 140.0, 25.0)
+    assert ((~lit & ours).sum()) / ((~lit | ours).sum()) > 0.97

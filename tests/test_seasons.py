@@ -1,0 +1,64 @@
+"""Balance years and season windows."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facies_xr.errors import InputError
+from facies_xr.seasons import Season, check_years
+
+
+def test_defaults_follow_the_hemisphere():
+    assert Season.at(46.9).window(2020) == (date(2020, 7, 31), date(2020, 9, 9))
+    assert Season.at(-54.7).window(2020) == (date(2020, 1, 31), date(2020, 3, 11))
+
+
+@pytest.mark.parametrize("latitude", [0, 23.5, -23.5, 10])
+def test_the_tropics_need_a_season(latitude):
+    with pytest.raises(InputError, match="season="):
+        Season.at(latitude)
+
+
+def test_a_given_season_is_literal():
+    assert Season.parse(("08-20", 20)).balance_year(["2020-02-10"]) == [2019]
+    assert Season.parse(("02-20", 20)).balance_year(["2020-02-10"]) == [2020]
+
+
+@pytest.mark.parametrize(
+    ("day", "year"), [("2020-10-05", 2020), ("2021-01-15", 2020), ("2021-02-19", 2021), ("2021-02-18T23:59", 2020)]
+)
+def test_a_scene_belongs_to_the_nearest_season(day, year):
+    # 2020-08-20 + 365 d = 2021-08-20: the middle is 182.5 days on, between 18 and 19 February 2021.
+    assert Season.at(47).balance_year([day]) == [year]
+
+
+def test_a_tie_goes_to_the_later_year():
+    season = Season.parse(("08-20", 20))
+    middle = np.datetime64("2023-08-20") + np.timedelta64(183, "D")  # 2024 is a leap year: 366 days to the next centre
+    assert season.balance_year([middle]) == [2024]
+
+
+@given(st.dates(date(1970, 1, 1), date(2100, 1, 1)), st.integers(1, 12), st.integers(1, 28))
+def test_no_other_year_is_nearer(day, month, centre):
+    season = Season(month, centre, 20)
+    year = int(season.balance_year([np.datetime64(day)])[0])
+    offset = int(season.days_from_centre([np.datetime64(day)])[0])
+    assert (day - season.centre(year)).days == offset
+    assert all(abs((day - season.centre(y)).days) >= abs(offset) for y in (year - 1, year + 1))
+
+
+@pytest.mark.parametrize("season", ["08-20", ("20 August", 20), ("13-01", 20), ("08-20", -1), ("08-20", 200), 5])
+def test_bad_seasons_are_named(season):
+    with pytest.raises(InputError, match="season"):
+        Season.parse(season)
+
+
+def test_years():
+    assert check_years(range(2018, 2021)) == [2018, 2019, 2020]
+    assert check_years(2020) == [2020]
+    for bad in ([], ["soon"], None):
+        with pytest.raises(InputError, match="years"):
+            check_years(bad)

@@ -223,9 +223,11 @@ def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -
 
 def blockwise(function: Callable, arrays: Sequence, dtype: Any):
     """Apply a function of equal blocks; arrays in memory stay in memory."""
-    if not any(is_lazy(array) for array in arrays):
+    chunks = next((array.chunks for array in arrays if is_lazy(array)), None)
+    if chunks is None:
         return function(*arrays)
-    return da.map_blocks(function, *arrays, dtype=dtype, meta=np.empty((0,) * arrays[0].ndim, dtype))
+    aligned = [array.rechunk(chunks) if is_lazy(array) else da.from_array(array, chunks) for array in arrays]
+    return da.map_blocks(function, *aligned, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
 
 
 def repeated(array: da.Array, times: int) -> da.Array:

@@ -108,9 +108,12 @@ def open_store(path: str | Path) -> xr.Dataset:
     if "time" in data.dims:
         data = data.isel(time=slice(0, committed)).sortby("time")
     for name, variable in data.variables.items():
-        if name not in _rasters(data) and name not in data.indexes:
-            values = variable.values
-            data[name] = variable.copy(data=np.array(values.tolist()) if values.dtype.kind in "OT" else values)
+        if name in _rasters(data):
+            continue
+        if variable.dtype.kind in "OT":
+            data[name] = (variable.dims, np.array(variable.values.tolist(), dtype=str), variable.attrs)
+        elif name not in data.indexes:
+            data[name] = variable.copy(data=variable.values)
     return data
 
 

@@ -73,7 +73,7 @@ def smb(maps: xr.Dataset, observations: Any, *, classes: tuple[str, ...] = ("sno
     merged = rows.merge(records.rename(columns={"balance": "observed"}), "left", ["glacier", "balance_year"])
     unmatched = ~records.glacier.isin(rows.glacier)
     usable = merged.dropna(subset=["observed", "snow_fraction", "snow_line_relative"])
-    usable = usable[(usable.flags & (FLAGS["outside_season"] | FLAGS["fresh_snow"])) == 0]
+    usable = usable[(usable["flags"] & (FLAGS["outside_season"] | FLAGS["fresh_snow"])) == 0]
     if len(usable) < MIN_RECORDS or usable.glacier.nunique() < 2:
         ids = [", ".join(table.glacier.unique()[:3]) for table in (rows, records)]
         raise InputError(

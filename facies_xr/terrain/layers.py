@@ -267,8 +267,16 @@ def _glacier_coords(table, number: np.ndarray) -> dict[str, tuple]:
         "glacier": ("glacier", table.glacier.to_numpy(str), {"long_name": "glacier id"}),
         "glacier_number": ("glacier", number, {"long_name": "value of glacier_index"}),
         "glacier_name": ("glacier", table.name.to_numpy(str), {"long_name": "glacier name"}),
-        "longitude": ("glacier", place.x.to_numpy(), {"units": "degrees_east", "standard_name": "longitude"}),
-        "latitude": ("glacier", place.y.to_numpy(), {"units": "degrees_north", "standard_name": "latitude"}),
+        "longitude": (
+            "glacier",
+            place.x.to_numpy(),
+            {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude"},
+        ),
+        "latitude": (
+            "glacier",
+            place.y.to_numpy(),
+            {"units": "degrees_north", "standard_name": "latitude", "long_name": "latitude"},
+        ),
         "outline_date": ("glacier", table.date.to_numpy("datetime64[ns]"), {"long_name": "date of the outline"}),
     }
 

@@ -93,15 +93,15 @@ def noise_scene(folder, name, *, epsg, resolution, left, top, size=300, day="202
     """A Sentinel-2 item of white noise, with untagged DN 0 in a corner and a hole, and some saturated pixels."""
     rng = np.random.default_rng(sum(map(ord, name)))
     assets = {}
-    for band, number in sensors.SENSORS["sentinel-2"].numbers.items():
+    for number in sensors.SENSORS["sentinel-2"].numbers.values():
         dn = rng.integers(1, 12000, (size, size)).astype("uint16")
         dn[:20, :30] = 0
         if hole:
             dn[100:120, 140:150] = 0
         dn[200:203, 50:53] = 65535
         path = folder / f"{name}_{number}.tif"
-        with rasterio.open(path, "w", driver="GTiff", height=size, width=size, count=1, dtype="uint16",
-                           crs=f"EPSG:{epsg}", transform=from_origin(left, top, resolution, resolution)) as file:  # fmt: skip
+        grid = {"crs": f"EPSG:{epsg}", "transform": from_origin(left, top, resolution, resolution)}
+        with rasterio.open(path, "w", driver="GTiff", height=size, width=size, count=1, dtype="uint16", **grid) as file:
             file.write(dn, 1)
         assets[number] = {"href": str(path), "raster:bands": [{"scale": 1e-4, "offset": -0.1}]}
     with rasterio.open(path) as file:

@@ -170,8 +170,8 @@ def test_bad_elevation_models_are_named(plane, tmp_path):
     sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
     with pytest.raises(GridError, match="no CRS"):
         fx.add_terrain(grids.geobox(plane), plane.drop_vars("spatial_ref"), synthetic_outlines(), **sun)
+    far = plane.assign_coords(x=plane.x + 1e5)
     with pytest.raises(GridError, match="no data on the grid"):
-        far = plane.assign_coords(x=plane.x + 1e5)
         fx.add_terrain(grids.geobox(plane), far, synthetic_outlines(), **sun)
     path = tmp_path / "no_crs.tif"
     with rasterio.open(path, "w", driver="GTiff", height=4, width=4, count=1, dtype="float32") as file:

@@ -58,10 +58,9 @@ def fine_march(z, azimuth, elevation, resolution=10.0, step=0.1):
     """Plain ray march on the bilinear surface, in steps of a tenth of a pixel; True is lit."""
     from scipy.ndimage import map_coordinates
 
-    rows, columns = np.mgrid[0 : z.shape[0], 0 : z.shape[1]].astype("float32")
     dr, dc = -np.cos(np.radians(azimuth)), np.sin(np.radians(azimuth))
     rise = np.tan(np.radians(elevation)) * resolution
-    lit, k, ray = np.ones(z.shape, bool), step, z.copy()
+    lit, k = np.ones(z.shape, bool), step
     todo = np.ones(z.shape, bool)
     while todo.any():
         r, c = np.nonzero(todo)

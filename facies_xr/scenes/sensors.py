@@ -229,7 +229,8 @@ def read_mtl(path: str | Path) -> Scene:
             raise MetadataError(f"{path}: expected one *_MTL.txt (or .json, .xml), found {len(found)}.")
         path = found[0]
     mtl = metadata.mtl_groups(str(path))
-    product = {**mtl.get("PRODUCT_CONTENTS", {}), **mtl.get("PRODUCT_METADATA", {}), **mtl.get("IMAGE_ATTRIBUTES", {})}
+    groups = ("PRODUCT_CONTENTS", "PRODUCT_METADATA", "PROJECTION_ATTRIBUTES", "IMAGE_ATTRIBUTES")
+    product = {key: value for group in groups for key, value in mtl.get(group, {}).items()}
     name = product.get("LANDSAT_PRODUCT_ID") or path.name[: path.name.upper().rindex("_MTL")]
 
     def fact(key: str):

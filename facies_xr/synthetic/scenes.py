@@ -16,6 +16,7 @@ import pystac
 import rasterio
 import rasterio.shutil
 import shapely
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.windows import Window
@@ -409,11 +410,11 @@ def _covering(box: GeoBox, crs, resolution: float, origin: float) -> GeoBox:
     x, y = shapely.get_coordinates(shapely.segmentize(shapely.box(*box.boundingbox.bbox), 500)).T
     if crs != box.crs:
         x, y = Transformer.from_crs(box.crs.proj, crs.proj, always_xy=True).transform(x, y)
-    west, south, east, north = (
-        math.floor((v - origin) / resolution + d) * resolution + origin
-        for v, d in ((min(x), -3), (min(y), -3), (max(x), 4), (max(y), 4))
+    left, top = (
+        math.floor((v - origin) / resolution + d) * resolution + origin for v, d in ((min(x), -3), (max(y), 4))
     )
-    return GeoBox.from_bbox((west, south, east, north), crs, resolution=resolution)
+    width, height = math.ceil((max(x) - left) / resolution) + 3, math.ceil((top - min(y)) / resolution) + 3
+    return GeoBox((height, width), Affine(resolution, 0, left, 0, -resolution, top), crs)
 
 
 def _corners(box: GeoBox) -> tuple[list[float], list[float]]:

@@ -154,7 +154,7 @@ class World:
         return Region(folder)
 
 
-VERSION = 6
+VERSION = 7
 """Raised when the same seed gives another world."""
 
 

@@ -35,7 +35,7 @@ class Demo:
     balance_scores: pd.DataFrame
 
 
-def run(folder: str | Path, console: Console | None = None) -> Demo:
+def run(folder: str | Path, console: Console | None = None, world: World = WORLD) -> Demo:
     """Run the demo; what an earlier run finished is not computed again.
 
     Parameters
@@ -44,6 +44,8 @@ def run(folder: str | Path, console: Console | None = None) -> Demo:
         Gets the region (``world/``), ``maps.zarr``, ``balance.csv`` and ``overview.png``.
     console : rich Console, optional
         Where progress and scores are shown.
+    world : World
+        Region to build.
     """
     console = console or Console()
     folder = Path(folder)
@@ -54,9 +56,9 @@ def run(folder: str | Path, console: Console | None = None) -> Demo:
         console.print(f"[dim]{time.perf_counter() - start:5.0f} s[/dim]  {text}")
 
     say("building a synthetic glacier region (seed, terrain, climate, scenes)")
-    region = WORLD.build(folder / "world")
+    region = world.build(folder / "world")
     say("searching its catalogue, loading the cube, deriving the terrain, lazily")
-    cube = cube_of(region)
+    cube = cube_of(region, world)
     say(f"classifying {cube.sizes['time']} dates with {MODEL}, calibrating, writing {folder / 'maps.zarr'}")
     maps = store.write(cube.facies.classify(MODEL).facies.calibrate(), folder / "maps.zarr")
     say("glacier statistics and surface mass balance")
@@ -72,7 +74,7 @@ def run(folder: str | Path, console: Console | None = None) -> Demo:
     return result
 
 
-def cube_of(region: Region, world: World = WORLD) -> xr.Dataset:
+def cube_of(region: Region, world: World) -> xr.Dataset:
     """Cube of a synthetic region with its terrain, lazily."""
     items = search(region.catalog, region.outlines, years=world.years)
     return add_terrain(load(items, region.outlines), region.dem, region.outlines)

@@ -42,14 +42,14 @@ def facies_map(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1, lege
     _relief(ax, scene)
     shown = np.ma.masked_equal(labels, NODATA)
     colours, norm = ListedColormap(COLORS), BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES))
-    ax.imshow(shown, cmap=colours, norm=norm, extent=_extent(scene), interpolation="nearest")
+    ax.imshow(shown, cmap=colours, norm=norm, extent=extent(scene), interpolation="nearest")
     handles = [Patch(facecolor=c.color, edgecolor="0.5", label=c.name) for c in CLASSES if (labels == c.value).any()]
     if "glacier_index" in scene:
         unseen = (labels == NODATA) & (scene["glacier_index"].values > 0)
         if unseen.any():
             paint = np.zeros((*labels.shape, 4))
             paint[unseen] = (*to_rgb(NOT_SEEN), 1)
-            ax.imshow(paint, extent=_extent(scene), interpolation="nearest")
+            ax.imshow(paint, extent=extent(scene), interpolation="nearest")
             handles.append(Patch(facecolor=NOT_SEEN, label="no data"))
     if legend:
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=8)
@@ -62,7 +62,7 @@ def confidence(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> A
     scene = maps.isel(time=time) if "time" in maps.dims else maps
     _relief(ax, scene)
     calibrated = "calibrated" in maps["confidence"].attrs
-    image = ax.imshow(scene["confidence"].values, vmin=0.2, vmax=1, cmap="viridis", extent=_extent(scene),
+    image = ax.imshow(scene["confidence"].values, vmin=0.2, vmax=1, cmap="viridis", extent=extent(scene),
                       interpolation="nearest")  # fmt: skip
     plt.colorbar(image, ax=ax, shrink=0.8, label="P(correct)" if calibrated else "largest softmax value")
     return _finish(ax, "Confidence")
@@ -74,7 +74,7 @@ def false_color(cube: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> 
     scene = cube.isel(time=time) if "time" in cube.dims else cube
     rgb = np.stack([scene[band].values for band in FALSE_COLOR], -1)
     top = np.nanpercentile(rgb, 99.5) if np.isfinite(rgb).any() else 1.0
-    ax.imshow(np.clip(np.nan_to_num(rgb) / top, 0, 1), extent=_extent(scene))
+    ax.imshow(np.clip(np.nan_to_num(rgb) / top, 0, 1), extent=extent(scene))
     name = f", {scene.sensor.item()}" if "sensor" in scene.coords else ""
     return _finish(ax, f"SWIR 1, NIR, red{_date(scene)}{name}")
 
@@ -133,10 +133,10 @@ def _relief(ax: Axes, scene: xr.Dataset) -> None:
     z = scene["elevation"].values
     dy, dx = np.gradient(z, float(scene.y[0] - scene.y[1]), float(scene.x[1] - scene.x[0]))
     light = (1 - 0.7 * dx + 0.7 * dy) / np.sqrt(1 + dx**2 + dy**2)
-    ax.imshow(light, cmap="gray", extent=_extent(scene), alpha=0.6, vmin=-0.4, vmax=1.6)
+    ax.imshow(light, cmap="gray", extent=extent(scene), alpha=0.6, vmin=-0.4, vmax=1.6)
 
 
-def _extent(scene: xr.Dataset) -> tuple[float, float, float, float]:
+def extent(scene: xr.Dataset) -> tuple[float, float, float, float]:
     """In km, from the corner of the scene."""
     half = abs(float(scene.x[1] - scene.x[0])) / 2
     width, height = float(scene.x[-1] - scene.x[0]) + 2 * half, float(scene.y[0] - scene.y[-1]) + 2 * half

@@ -16,12 +16,14 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 import zarr
+from affine import Affine
+from odc.geo.geobox import GeoBox
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from zarr_cm import proj, spatial
 
 from . import grids, lazy
 from .classes import NODATA
-from .errors import GridError, InputError, SceneReadError, StoreError
+from .errors import InputError, SceneReadError, StoreError
 
 PENDING, DONE, DROPPED = 0, 1, 2
 """Ledger codes of a tile: not computed, finished, left empty because its scene could not be read."""
@@ -167,7 +169,8 @@ def _open_or_create(data: xr.Dataset, path: str, box) -> None:
         return
     if group.attrs.get("facies_xr_store") != "ready":
         raise StoreError(f"{path} is a Zarr store that facies_xr did not write; choose another name.")
-    _require_identity(json.loads(_ledger(path, "r").attrs["identity"]), _identity(data, box), path)
+    grids.require_same_grid(box, _declared_grid(group.attrs), ("these data", path))
+    _require_identity(json.loads(_ledger(path, "r").attrs["identity"]), _identity(data), path)
 
 
 def _create(data: xr.Dataset, path: str, box) -> None:
@@ -201,7 +204,7 @@ def _create(data: xr.Dataset, path: str, box) -> None:
         book.create_array("status", shape=times + cells, chunks=(1, 1, 1), dtype="uint8", fill_value=PENDING)
     if False in kinds:
         book.create_array("static", shape=cells, chunks=(1, 1), dtype="uint8", fill_value=PENDING)
-    book.attrs.update({"dates": times[0] if times else 0, "dropped": {}, "identity": json.dumps(_identity(data, box))})
+    book.attrs.update({"dates": times[0] if times else 0, "dropped": {}, "identity": json.dumps(_identity(data))})
     root.attrs["facies_xr_store"] = "ready"
 
 
@@ -228,12 +231,15 @@ def _conventions(box) -> dict:
     return dict(spatial.insert(declared, place))
 
 
-def _identity(data: xr.Dataset, box) -> dict:
-    """What must agree between a store and data that continue it."""
-    found: dict[str, Any] = {
-        "grid": {"crs": str(box.crs), "shape": list(box.shape), "affine": [round(v, 6) for v in list(box.affine)[:6]]},
-        "attributes": {k: v for k, v in data.attrs.items() if k not in FREE_ATTRIBUTES},
-    }
+def _declared_grid(attrs) -> GeoBox:
+    """Grid that the Zarr conventions of a store declare."""
+    crs = attrs.get("proj:code") or attrs["proj:wkt2"]
+    return GeoBox(tuple(attrs["spatial:shape"]), Affine(*attrs["spatial:transform"]), crs)
+
+
+def _identity(data: xr.Dataset) -> dict:
+    """What must agree between a store and data that continue it, besides the grid."""
+    found: dict[str, Any] = {"attributes": {k: v for k, v in data.attrs.items() if k not in FREE_ATTRIBUTES}}
     for name, variable in data.variables.items():
         sizes = {d: n for d, n in zip(variable.dims, variable.shape, strict=True) if d != "time"}
         found[f"variable {name}"] = {"sizes": sizes, "dtype": variable.dtype.kind, **variable.attrs}
@@ -256,9 +262,9 @@ def _require_identity(stored: dict, given: dict, path: str) -> None:
         else:
             key = next(k for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k))
             problem = f"{part}: {key} is {_short(old.get(key))} there and {_short(new.get(key))} here"
-        kind = GridError if part == "grid" else StoreError
-        message = f"{path} holds other results ({problem}). Write to another path, or delete the store to replace it."
-        raise kind(message) if kind is GridError else StoreError(message)
+        raise StoreError(
+            f"{path} holds other results ({problem}). Write to another path, or delete the store to replace it."
+        )
 
 
 def _short(value: Any) -> str:

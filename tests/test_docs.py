@@ -1,0 +1,38 @@
+"""Documentation and examples: they run as written. ``pytest -m docs``."""
+
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.docs
+
+
+def test_the_notebook_snippet_runs_as_written(region, world, tmp_path, monkeypatch):
+    text = (ROOT / "README.md").read_text()
+    snippet = re.search(r"```python\n(import facies_xr as fx.*?)```", text, re.DOTALL)[1]
+    years = f"years={tuple(world.years)}"
+    snippet = snippet.replace('"landsatlook"', repr(str(region.catalog))).replace("years=range(2016, 2025)", years)
+    monkeypatch.chdir(tmp_path)
+    names = {"outlines": region.outlines, "dem": region.dem, "observations": region.observations}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(snippet, names)
+    assert names["smb"].balance.notnull().any()
+    assert names["maps"].facies_map.sizes["time"] == len(world.years)
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
+def test_examples_run(name, shared):
+    subprocess.run([sys.executable, ROOT / "examples" / name, shared.parent], check=True)
+
+
+def test_links_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

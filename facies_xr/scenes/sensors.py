@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import shapely
 
 from ..errors import MetadataError
-from . import metadata
+from . import metadata, sun
 
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 """The six bands, in the order of the features and of the bits of ``saturated``."""
@@ -184,12 +185,11 @@ def resolve(item: Any) -> Scene:
         raise MetadataError(f"item {name}: it has no assets; ask the catalogue for the whole item.")
     hrefs = {band: _href(name, band, SENSORS[sensor], assets) for band in BANDS}
     level = _level(name, item, properties, sensor)
-    azimuth, elevation = _sun(name, properties)
     when = properties.get("datetime") or properties.get("start_datetime")
     if not when:
         raise MetadataError(f"item {name}: it has no datetime.")
-    if not item.get("bbox"):
-        raise MetadataError(f"item {name}: it has no bbox.")
+    bbox = _bbox(name, item)
+    azimuth, elevation = _sun(name, properties, _utc(when), bbox)
     scene = Scene(
         id=name,
         sensor=sensor,
@@ -201,14 +201,14 @@ def resolve(item: Any) -> Scene:
         sun_elevation=elevation,
         crs=_crs(properties, assets),
         cloud_cover=_number(properties.get("eo:cloud_cover")),
-        bbox=_flat(item["bbox"]),
+        bbox=bbox,
         mtl=_mtl_href(assets) if sensor.startswith("landsat") else None,
     )
     factors = _sentinel_factors if sensor == "sentinel-2" else _landsat_item_factors
     bands = {}
     for band, (key, href) in hrefs.items():
         bands[band] = Band(
-            href, **vars(factors(name, properties, assets[key], scene)), saturated_from=SENSORS[sensor].saturated_from
+            href, **vars(factors(name, properties, assets[key], scene)), saturated_from=_saturated_from(sensor, level)
         )
     return replace(scene, bands=bands)
 
@@ -251,7 +251,7 @@ def read_mtl(path: str | Path) -> Scene:
         if file is None:
             raise MetadataError(f"{path}: the MTL names no file of band {number} ({band}).")
         bands[band] = Band(
-            str(path.parent / file), **vars(factors[band]), saturated_from=SENSORS[sensor].saturated_from
+            str(path.parent / file), **vars(factors[band]), saturated_from=_saturated_from(sensor, level)
         )
     when = _utc(f"{fact('DATE_ACQUIRED')}T{fact('SCENE_CENTER_TIME')}")
     corners = {c: (float(fact(f"CORNER_{c}_LON_PRODUCT")), float(fact(f"CORNER_{c}_LAT_PRODUCT")))
@@ -355,6 +355,11 @@ def _sensor_name(name: str, item: Mapping, properties: Mapping) -> str:
     raise MetadataError(f"item {name}: {what!r} is not Landsat 4, 5, 7, 8, 9 or Sentinel-2.")
 
 
+def _saturated_from(sensor: str, level: str) -> int:
+    """Smallest DN of a saturated detector; surface reflectance is stored in 16 bits whatever the sensor."""
+    return SENSORS[sensor].saturated_from if level == "TOA" else 65535
+
+
 def _level(name: str, item: Mapping, properties: Mapping, sensor: str) -> str:
     if sensor == "sentinel-2":
         texts = [properties.get("s2:product_type"), properties.get("s2:product_uri"), item.get("collection"), name]
@@ -381,7 +386,9 @@ def _href(name: str, band: str, sensor: Sensor, assets: Mapping) -> tuple[str, s
     )
 
 
-def _sun(name: str, properties: Mapping) -> tuple[float, float]:
+def _sun(name: str, properties: Mapping, when: pd.Timestamp, bbox) -> tuple[float, float]:
+    """Azimuth and elevation at the scene's centre: as the item says, else from its time and place."""
+
     def first(*keys):
         return next((float(properties[k]) for k in keys if properties.get(k) is not None), None)
 
@@ -391,9 +398,9 @@ def _sun(name: str, properties: Mapping) -> tuple[float, float]:
     if elevation is None and zenith is not None:
         elevation = 90.0 - zenith
     if azimuth is None or elevation is None or not (math.isfinite(azimuth) and math.isfinite(elevation)):
-        raise MetadataError(
-            f"item {name}: it gives no sun azimuth and elevation (view:sun_azimuth, view:sun_elevation)."
-        )
+        if (when.hour, when.minute, when.second) == (0, 0, 0):
+            raise MetadataError(f"item {name}: it gives neither the sun's azimuth and elevation nor the time of day.")
+        azimuth, elevation = sun.position(when.to_pydatetime(), (bbox[0] + bbox[2]) / 2, (bbox[1] + bbox[3]) / 2)
     return azimuth % 360, _elevation(name, elevation)
 
 
@@ -409,7 +416,7 @@ def _datatake(sensor: str, name: str, properties: Mapping, when: pd.Timestamp) -
     if sensor == "sentinel-2":
         if take := properties.get("s2:datatake_id"):
             return str(take)
-        text = str(properties.get("s2:product_uri") or name)
+        text = str(properties.get("s2:product_uri") or properties.get("sentinel:product_id") or name)
         if match := re.search(r"(S2[A-D])_MSIL\d[AC]_(\d{8}T\d{6})_N\d{4}_R(\d{3})", text):
             return "/".join(match.groups())
         platform = str(properties.get("platform", "")).lower()
@@ -452,6 +459,15 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
+def _bbox(name: str, item: Mapping) -> tuple[float, float, float, float]:
+    """West, south, east, north of an item's box, or of its geometry."""
+    if item.get("bbox"):
+        return _flat(item["bbox"])
+    if item.get("geometry"):
+        return shapely.geometry.shape(item["geometry"]).bounds
+    raise MetadataError(f"item {name}: it has neither bbox nor geometry.")
+
+
 def _flat(bbox) -> tuple[float, float, float, float]:
     """West, south, east, north of a box with or without heights."""
     half = len(bbox) // 2
@@ -481,6 +497,14 @@ def _landsat_item_factors(name: str, properties: Mapping, asset: Mapping, scene:
     return Factors(None, None, "TOA: REFLECTANCE_MULT/ADD of the MTL, still to be read")
 
 
+def _baseline_of(properties: Mapping, name: str) -> str | None:
+    """Processing baseline from a product's name, for example 02.14 from ..._N0214_..."""
+    for text in (properties.get("s2:product_uri"), properties.get("sentinel:product_id"), name):
+        if match := re.search(r"_N(\d\d)(\d\d)(?:_|$)", str(text)):
+            return f"{match[1]}.{match[2]}"
+    return None
+
+
 def _sentinel_factors(name: str, properties: Mapping, asset: Mapping, scene: Scene) -> Factors:
     kind = "L1C" if scene.level == "TOA" else "L2A"
     if properties.get("earthsearch:boa_offset_applied"):
@@ -489,7 +513,7 @@ def _sentinel_factors(name: str, properties: Mapping, asset: Mapping, scene: Sce
     if given:
         scale, offset = float(given["scale"]), float(given.get("offset") or 0.0)
         return Factors(scale, offset, f"{kind}: scale and offset of the asset")
-    if baseline := properties.get("s2:processing_baseline"):
+    if baseline := properties.get("s2:processing_baseline") or _baseline_of(properties, name):
         offset = S2_OFFSET if float(baseline) >= 4 else 0.0
         return Factors(1 / S2_QUANTIFICATION, offset / S2_QUANTIFICATION, f"{kind}: processing baseline {baseline}")
     raise MetadataError(f"item {name}: neither scale and offset nor s2:processing_baseline; its offset is unknown.")

@@ -24,6 +24,7 @@ from scipy.ndimage import map_coordinates
 
 from .. import grids
 from ..scenes.sensors import BANDS, SENSORS
+from ..scenes.sun import position
 
 OPERATION = {
     "landsat-5": (1984, 2011),
@@ -89,28 +90,8 @@ def plan(seed: int, years, sensors, per_year: int, place: tuple[float, float], s
             when = when.replace(microsecond=int(rng.integers(0, 1000)) * 1000)
             cover = float(rng.choice(CLOUD_COVER, p=(0.55, 0.2, 0.15, 0.1)))
             key = seed * 100_000 + year * 10 + k
-            plans.append(Plan(key, sensor, when, *sun(when, *place), cover, rng.random() < FRESH_SNOW))
+            plans.append(Plan(key, sensor, when, *position(when, *place), cover, rng.random() < FRESH_SNOW))
     return plans
-
-
-def sun(when: datetime, longitude: float, latitude: float) -> tuple[float, float]:
-    """Azimuth and elevation of the sun, within about 0.1 degree. [degree]
-
-    References
-    ----------
-    Michalsky, J. J. (1988): The Astronomical Almanac's algorithm for approximate solar position. Solar Energy 40.
-    """
-    days = (when - datetime(2000, 1, 1, 12)).total_seconds() / 86400
-    mean, anomaly = math.radians((280.460 + 0.9856474 * days) % 360), math.radians((357.528 + 0.9856003 * days) % 360)
-    ecliptic = mean + math.radians(1.915 * math.sin(anomaly) + 0.020 * math.sin(2 * anomaly))
-    obliquity = math.radians(23.439 - 4e-7 * days)
-    ascension = math.atan2(math.cos(obliquity) * math.sin(ecliptic), math.cos(ecliptic))
-    declination = math.asin(math.sin(obliquity) * math.sin(ecliptic))
-    sidereal = math.radians((280.46062 + 360.985647 * days + longitude) % 360)
-    hour, phi = sidereal - ascension, math.radians(latitude)
-    height = math.asin(math.sin(phi) * math.sin(declination) + math.cos(phi) * math.cos(declination) * math.cos(hour))
-    azimuth = math.atan2(-math.sin(hour), math.cos(phi) * math.tan(declination) - math.sin(phi) * math.cos(hour))
-    return math.degrees(azimuth) % 360, math.degrees(height)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------

@@ -114,6 +114,7 @@ def test_without_a_scale_the_processing_baseline_decides_not_the_date(item, base
 
 def missing_sun(item):
     item["properties"].pop("view:sun_elevation")
+    item["properties"]["datetime"] = "2025-07-31"
 
 
 def night(item):
@@ -122,6 +123,7 @@ def night(item):
 
 def no_baseline(item):
     item["properties"].pop("s2:processing_baseline")
+    item["properties"].pop("s2:product_uri")
     for asset in item["assets"].values():
         asset.pop("raster:bands", None)
 
@@ -140,7 +142,7 @@ def no_level(item):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (missing_sun, "sun"),
+        (missing_sun, "sun's azimuth"),
         (night, "sun stands at -3"),
         (no_baseline, "offset is unknown"),
         (no_band, "swir1"),
@@ -155,6 +157,24 @@ def test_a_missing_fact_is_an_error_that_names_it(item, change, message):
     with pytest.raises(MetadataError, match=message) as error:
         sensors.resolve(broken)
     assert broken["id"] in str(error.value)
+
+
+def test_the_sun_is_computed_from_time_and_place_where_the_item_is_silent(item):
+    silent = copy.deepcopy(item)
+    for key in ("view:sun_azimuth", "view:sun_elevation"):
+        silent["properties"].pop(key)
+    told, computed = sensors.resolve(item), sensors.resolve(silent)
+    assert computed.sun_azimuth == pytest.approx(told.sun_azimuth, abs=1.0)  # the item gives the tile's mean
+    assert computed.sun_elevation == pytest.approx(told.sun_elevation, abs=0.5)
+
+
+def test_a_box_is_taken_from_the_geometry_where_it_is_missing(item):
+    bare = copy.deepcopy(item)
+    box = bare.pop("bbox")
+    assert sensors.resolve(bare).bbox == pytest.approx(box)
+    bare.pop("geometry")
+    with pytest.raises(MetadataError, match="neither bbox nor geometry"):
+        sensors.resolve(bare)
 
 
 def test_landsat_without_mtl_is_refused(shared):

@@ -15,9 +15,9 @@ import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.scenes import sensors
 from facies_xr.scenes.sensors import BANDS
+from facies_xr.scenes.sun import position
 from facies_xr.smb import observations
 from facies_xr.synthetic import World, balance, climate, noise, surface, terrain
-from facies_xr.synthetic.scenes import sun
 
 
 def test_one_seed_gives_one_world(region, world, tmp_path):
@@ -124,10 +124,10 @@ def test_the_sun_stands_where_the_almanac_says():
     declination, hour, latitude = np.radians([12.4, 18.98, 46.9])
     height = np.arcsin(np.sin(latitude) * np.sin(declination) + np.cos(latitude) * np.cos(declination) * np.cos(hour))
     from_south = np.arcsin(np.cos(declination) * np.sin(hour) / np.cos(height))
-    azimuth, elevation = sun(datetime(2020, 8, 20, 10, 0), 11.85, 46.9)
+    azimuth, elevation = position(datetime(2020, 8, 20, 10, 0), 11.85, 46.9)
     assert azimuth == pytest.approx(180 - np.degrees(from_south), abs=0.3)
     assert elevation == pytest.approx(np.degrees(height), abs=0.3)
-    assert sun(datetime(2020, 6, 21, 12), 0.0, 40.0)[1] == pytest.approx(73.4, abs=0.3)  # 90 - 40 + 23.4
+    assert position(datetime(2020, 6, 21, 12), 0.0, 40.0)[1] == pytest.approx(73.4, abs=0.3)  # 90 - 40 + 23.4
 
 
 def test_scenes_decode_to_the_truth(region, cube):

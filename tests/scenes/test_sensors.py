@@ -159,13 +159,17 @@ def test_a_missing_fact_is_an_error_that_names_it(item, change, message):
     assert broken["id"] in str(error.value)
 
 
-def test_the_sun_is_computed_from_time_and_place_where_the_item_is_silent(item):
-    silent = copy.deepcopy(item)
+@pytest.mark.parametrize(
+    "pattern", ["item_earth-search*landsat-c2-l2.json", "stactools_landsat_LT04*", "usgs_LT05*1986*"]
+)
+def test_the_sun_is_computed_from_time_and_place_where_the_item_is_silent(shared, pattern):
+    told = json.loads(next((shared / "stac_items").glob(pattern)).read_text())
+    silent = copy.deepcopy(told)
     for key in ("view:sun_azimuth", "view:sun_elevation"):
         silent["properties"].pop(key)
-    told, computed = sensors.resolve(item), sensors.resolve(silent)
-    assert computed.sun_azimuth == pytest.approx(told.sun_azimuth, abs=1.0)  # the item gives the tile's mean
-    assert computed.sun_elevation == pytest.approx(told.sun_elevation, abs=0.5)
+    told, computed = sensors.resolve(told), sensors.resolve(silent)
+    assert computed.sun_azimuth == pytest.approx(told.sun_azimuth, abs=0.05)
+    assert computed.sun_elevation == pytest.approx(told.sun_elevation, abs=0.05)
 
 
 def test_a_box_is_taken_from_the_geometry_where_it_is_missing(item):

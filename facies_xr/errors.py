@@ -38,6 +38,10 @@ class MetadataError(InputError):
     """A scene whose metadata lack a fact without which its numbers would be a guess."""
 
 
+class AccessError(InputError):
+    """A file that cannot be read without a credential that is not there."""
+
+
 class ModelError(InputError):
     """A classifier or calibrator that does not exist, is broken, or does not fit the data."""
 

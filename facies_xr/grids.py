@@ -64,6 +64,11 @@ def grid(
     if not (math.isfinite(resolution) and resolution > 0):
         raise GridError(f"resolution={resolution!r}: give the pixel size in metres, for example 10.")
     area = _outlines.footprint(outlines)
+    if crs is None and np.ptp(area.to_crs(4326).total_bounds[[0, 2]]) > 180:
+        raise GridError(
+            "the outlines lie on both sides of the antimeridian or around a pole, where no zone is natural; "
+            "give crs= of a grid that covers them (for example the UTM zone of either side, EPSG:3413 or EPSG:3031)."
+        )
     target = CRS(crs) if crs is not None else utm_crs(*_centre(area))
     require_projected(target)
     west, south, east, north = area.to_crs(target.to_wkt()).total_bounds

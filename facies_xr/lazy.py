@@ -221,6 +221,11 @@ def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -
     return da.map_blocks(first_valid, grouped, chunks=((1,) * len(group_sizes), *array.chunks[1:]), dtype=array.dtype)
 
 
+def stack_bands(arrays: Sequence[da.Array]) -> da.Array:
+    """Arrays (time, y, x) as one (time, band, y, x)."""
+    return da.stack(arrays, axis=1)
+
+
 def blockwise(function: Callable, arrays: Sequence, dtype: Any):
     """Apply a function of equal blocks; arrays in memory stay in memory."""
     chunks = next((array.chunks for array in arrays if is_lazy(array)), None)
@@ -248,6 +253,15 @@ def moved(array: da.Array, source: int, destination: int) -> da.Array:
 def real_plane(array: da.Array, band: int) -> da.Array:
     """Real part of one band of a complex array (time, band, y, x)."""
     return array[:, band].real
+
+
+def codes(array: da.Array) -> da.Array:
+    """Real part of the only band of a complex array (time, band, y, x) as whole numbers, 0 for NaN. uint16"""
+    return da.map_blocks(_whole, array[:, 0], dtype="uint16")
+
+
+def _whole(block: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(block.real).astype("uint16")
 
 
 def flag_planes(array: da.Array) -> da.Array:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import rasterio
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
@@ -20,21 +19,13 @@ from rasterio.io import DatasetReader, MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
-from . import grids
+from . import access, grids
 
 TILE = 512
 """Edge of the absolute tiles. [px]"""
 
 TOLERANCE = 1e-6
 """Largest error of the position of a source pixel. [px]"""
-
-GDAL_OPTIONS = {
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "GDAL_HTTP_MAX_RETRY": "5",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    "GDAL_HTTP_TIMEOUT": "60",
-    "VSI_CACHE": "TRUE",
-}
 
 
 @dataclass(frozen=True)
@@ -74,11 +65,15 @@ class Raster:
             Values (NaN: no source pixel with data contributes); then, with ``saturated_from``, the weight of
             saturated source pixels.
         """
-        with rasterio.Env(**GDAL_OPTIONS), rasterio.open(self.href) as file:
-            extent = _Extent(CRS.from_user_input(file.crs), file.transform, file.height, file.width)
-            return _on_grid(
-                extent, lambda part: self._layers(file, part), self.layers, box, rows, columns, self.resampling
-            )
+
+        def read() -> np.ndarray:
+            with access.opened(self.href) as file:
+                extent = _Extent(CRS.from_user_input(file.crs), file.transform, file.height, file.width)
+                return _on_grid(
+                    extent, lambda part: self._layers(file, part), self.layers, box, rows, columns, self.resampling
+                )
+
+        return access.retried(read, self.href)
 
     @property
     def layers(self) -> int:

@@ -10,7 +10,20 @@ import pytest
 import facies_xr
 
 ROOT = Path(facies_xr.__file__).parent
-GROUND = ("classes", "errors", "lazy", "grids", "rasters", "outlines", "seasons", "store", "folds", "metrics")
+GROUND = (
+    "access",
+    "classes",
+    "degrees",
+    "errors",
+    "lazy",
+    "grids",
+    "rasters",
+    "outlines",
+    "seasons",
+    "store",
+    "folds",
+    "metrics",
+)
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
 FRONT = ("accessor", "cli", "plot", "demo", "__init__")
 HEAVY = (

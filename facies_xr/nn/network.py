@@ -18,7 +18,7 @@ class Block(nn.Sequential):
     def __init__(self, channels: int):
         super().__init__(
             nn.Conv2d(channels, WIDTH, 3, padding=1),
-            nn.BatchNorm2d(WIDTH, eps=1e-3, momentum=0.01),
+            nn.BatchNorm2d(WIDTH, eps=1e-3),
             nn.ELU(),
         )
 
@@ -26,16 +26,16 @@ class Block(nn.Sequential):
 class FaciesNet(nn.Module):
     """Patches (n, feature, 33, 33) to logits (n, 8)."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, dropout: float = 0.5):
         super().__init__()
         self.channels = channels
         self.fine = nn.Sequential(Block(channels), Block(WIDTH), Block(WIDTH))
         self.pool = nn.MaxPool2d(3)
         self.coarse = nn.Sequential(Block(WIDTH), Block(WIDTH), Block(WIDTH))
         self.head = nn.Sequential(
-            nn.Dropout(0.5), nn.Linear(3 * WIDTH, 32), nn.ELU(),
-            nn.Dropout(0.5), nn.Linear(32, 32), nn.ELU(),
-            nn.Dropout(0.5), nn.Linear(32, len(CLASSES)),
+            nn.Dropout(dropout), nn.Linear(3 * WIDTH, 32), nn.ELU(),
+            nn.Dropout(dropout), nn.Linear(32, 32), nn.ELU(),
+            nn.Dropout(dropout), nn.Linear(32, len(CLASSES)),
         )  # fmt: skip
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:

@@ -25,6 +25,7 @@ class Settings:
     epochs: int = 20
     batch: int = 256
     learning_rate: float = 1e-3
+    dropout: float = 0.5
     seed: int = 0
 
 
@@ -60,7 +61,7 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     rng = np.random.default_rng(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     low, high, mean = statistics(train.patches)
-    network = FaciesNet(len(FEATURE_SETS[feature_set])).to(device, memory_format=torch.channels_last)
+    network = FaciesNet(len(FEATURE_SETS[feature_set]), settings.dropout).to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     weight = torch.from_numpy(balancing_weights(train.label, train.scene))
     inputs = scaled(train.patches, low, high, mean)

@@ -1,4 +1,4 @@
-"""Searching for scenes: STAC APIs by name or URL, static catalogues, items files, and Landsat folders."""
+"""Searching for scenes: STAC APIs by name or URL, static catalogues, items files, and folders of scenes."""
 
 import json
 import math
@@ -16,6 +16,7 @@ import shapely
 from pyproj import Transformer
 from pystac.utils import make_absolute_href
 
+from .. import degrees
 from .. import outlines as _outlines
 from ..errors import CatalogError, FaciesError, InputError
 from ..seasons import Season, check_years
@@ -118,7 +119,7 @@ def search(
             continue
         day, year = scene.datetime.date(), int(season.balance_year(scene.datetime)[0])
         first, last = season.window(year)
-        if not shapely.box(*scene.bbox).intersects(region):
+        if not scene.footprint.intersects(region):
             reasons["elsewhere"] += 1
         elif year not in years or not first <= day <= last:
             reasons[f"outside the season {season} of the years"] += 1
@@ -173,7 +174,7 @@ def _from_api(url: str, collections, region, years, season: Season) -> Iterator[
             first, last = season.window(year)
             found = client.search(
                 collections=collections,
-                intersects=shapely.geometry.mapping(region.convex_hull),
+                intersects=shapely.geometry.mapping(degrees.hull(region)),
                 datetime=f"{first}/{last}",
             )
             yield from found.items()
@@ -209,59 +210,71 @@ def _from_file(catalog: str) -> Iterator[pystac.Item]:
         raise CatalogError(f"{catalog} cannot be read as STAC: {error}") from error
 
 
-# -- a catalogue of Landsat folders -----------------------------------------------------------------------------
+# -- a catalogue of folders -------------------------------------------------------------------------------------
 
 
 def from_folders(folder: str | Path) -> pystac.ItemCollection:
-    """STAC items of all Landsat Level-1 folders (MTL and band files) in and below a folder.
+    """STAC items of all Landsat folders (MTL and band files) and Sentinel-2 SAFE folders in and below a folder.
 
     Raises
     ------
     CatalogError
         If there is none.
     MetadataError
-        If an MTL is broken or a band file is missing.
+        If metadata are broken or a band file is missing.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise CatalogError(f"{folder} is not a folder.")
-    texts = {p.parent for p in folder.rglob("*") if p.name.upper().endswith(("_MTL.TXT", "_MTL.JSON", "_MTL.XML"))}
-    if not texts:
-        raise CatalogError(f"{folder} holds no Landsat scene: no *_MTL.txt in it or below it.")
-    scenes = sorted((sensors.read_mtl(scene) for scene in texts), key=lambda scene: scene.datetime)
-    return pystac.ItemCollection([_landsat_item(scene) for scene in scenes])
+    landsat = {p.parent for p in folder.rglob("*") if p.name.upper().endswith(("_MTL.TXT", "_MTL.JSON", "_MTL.XML"))}
+    sentinel = {p.parent for p in folder.rglob("MTD_MSIL*.xml")}
+    if not landsat | sentinel:
+        raise CatalogError(f"{folder} holds no scene: no *_MTL.txt and no MTD_MSIL1C.xml in it or below it.")
+    scenes = [sensors.read_mtl(home) for home in landsat]
+    scenes += [granule for home in sentinel for granule in sensors.read_safe(home)]
+    return pystac.ItemCollection([_item(scene) for scene in sorted(scenes, key=lambda s: (s.datetime, s.id))])
 
 
-def _landsat_item(scene: sensors.Scene) -> pystac.Item:
-    """Item in the form of the USGS's own, with the geometry of the files."""
+_COMMON_NAMES = {"swir1": "swir16", "swir2": "swir22"}
+
+
+def _item(scene: sensors.Scene) -> pystac.Item:
+    """Item in the form of the providers' own, with the geometry of the files."""
+    landsat = scene.sensor.startswith("landsat")
     assets = {}
     try:
         for name, band in scene.bands.items():
-            common = {"nir": "nir08", "swir1": "swir16", "swir2": "swir22"}.get(name, name)
             with rasterio.open(band.href) as file:
-                grid = {"proj:shape": list(file.shape), "proj:transform": list(file.transform)[:6]}
+                extra: dict[str, Any] = {"proj:shape": list(file.shape), "proj:transform": list(file.transform)[:6]}
                 crs, bounds = file.crs, file.bounds
-            path = str(Path(band.href).resolve())
-            assets[common] = pystac.Asset(path, media_type=pystac.MediaType.GEOTIFF, roles=["data"], extra_fields=grid)
+            if not landsat:
+                extra["raster:bands"] = [{"nodata": band.nodata, "scale": band.scale, "offset": band.offset}]
+            key = "nir08" if landsat and name == "nir" else _COMMON_NAMES.get(name, name)
+            assets[key] = pystac.Asset(str(Path(band.href).resolve()), roles=["data"], extra_fields=extra)
     except (OSError, rasterio.errors.RasterioError) as error:
         raise CatalogError(f"scene {scene.id}: {name} cannot be read: {error}") from error
-    assert scene.mtl is not None
-    kind = Path(scene.mtl).suffix.lower()
-    assets[f"MTL{kind}"] = pystac.Asset(str(Path(scene.mtl).resolve()), roles=["metadata"])
-    outline = shapely.segmentize(shapely.box(*bounds), (bounds.right - bounds.left) / 8)
-    ring = shapely.transform(outline, lambda xy: _to_degrees(crs, xy))
-    path = scene.datatake.split("/")[1]
+    assert scene.metadata is not None
+    key = f"MTL{Path(scene.metadata).suffix.lower()}" if landsat else "product_metadata"
+    assets[key] = pystac.Asset(str(Path(scene.metadata).resolve()), roles=["metadata"])
+    if scene.qa is not None:
+        assets["qa_pixel" if landsat else "scl"] = pystac.Asset(str(Path(scene.qa).resolve()), roles=["cloud"])
     properties: dict[str, Any] = {
         "platform": scene.sensor,
-        "instruments": [sensors.SENSORS[scene.sensor].name.lower()],
-        "landsat:wrs_path": f"{int(path):03d}",
-        "landsat:correction": "L1TP" if scene.level == "TOA" else "L2SP",
+        "instruments": [scene.instrument.name.lower()],
         "view:sun_azimuth": scene.sun_azimuth,
         "view:sun_elevation": scene.sun_elevation,
         "proj:code": f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else None,
     }
+    if landsat:
+        properties["landsat:wrs_path"] = f"{int(scene.datatake.split('/')[1]):03d}"
+        properties["landsat:correction"] = "L1TP" if scene.level == "TOA" else "L2SP"
+    else:
+        properties["s2:datatake_id"] = scene.datatake
+        properties["s2:product_type"] = "S2MSI1C" if scene.level == "TOA" else "S2MSI2A"
     if math.isfinite(scene.cloud_cover):
         properties["eo:cloud_cover"] = scene.cloud_cover
+    outline = shapely.segmentize(shapely.box(*bounds), (bounds.right - bounds.left) / 8)
+    ring = shapely.transform(outline, lambda xy: _to_degrees(crs, xy))
     item = pystac.Item(
         id=scene.id,
         geometry=shapely.geometry.mapping(ring),

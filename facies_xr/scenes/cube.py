@@ -6,12 +6,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import shapely
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from .. import grids, lazy, outlines
-from ..errors import CatalogError, FaciesError, GridError, InputError, MetadataError
+from .. import access, degrees, grids, lazy, outlines
+from ..errors import AccessError, CatalogError, FaciesError, GridError, InputError, MetadataError
 from ..seasons import Season
 from . import readers, sensors
 from .sensors import BANDS, LOW_SUN, Scene
@@ -29,6 +28,9 @@ def load(
     like: Any = None,
     season: Any = None,
     chunks: int = lazy.CHUNK,
+    nir: Literal["B08", "B8A"] = "B08",
+    qa: bool = False,
+    reader: Literal["stackstac", "odc"] = "stackstac",
     on_error: Literal["raise", "drop"] = "raise",
 ) -> xr.Dataset:
     """Lazy cube of reflectance from STAC items; no pixel is read.
@@ -49,6 +51,12 @@ def load(
         Season that names the balance year of each date; by default the one of the search, else of the latitude.
     chunks : int
         Edge of the chunks. [px]
+    nir : {"B08", "B8A"}
+        Near infrared of Sentinel-2: B08 (10 m) or B8A (20 m), whose spectrum is nearer to Landsat 8's.
+    qa : bool
+        Load the providers' pixel classes too, where they have them.
+    reader : {"stackstac", "odc"}
+        Library that makes the graph; the numbers are the same.
     on_error : {"raise", "drop"}
         What to do with a scene whose metadata are broken: stop, or leave it out with a warning.
 
@@ -57,12 +65,15 @@ def load(
     Dataset (time, y, x)
         ``blue green red nir swir1 swir2`` [1] float32, NaN where nothing was observed; ``saturated`` uint8, bit k set
         where a saturated source pixel contributes to band k. One time is one datatake; where its scenes overlap, the
-        first in the coordinate ``item`` that has data is taken.
+        first in the coordinate ``item`` that has data is taken. With ``qa``, also ``qa`` uint16: the classes of
+        Landsat's QA_PIXEL or Sentinel-2's SCL, as the coordinate ``qa_kind`` says.
 
     Raises
     ------
     CatalogError
         Without items, or with items whose ids repeat.
+    AccessError
+        If a file needs a credential that is not there.
     MetadataError
         If a scene's calibration or sun is unknown, or levels are mixed.
     GridError
@@ -70,20 +81,41 @@ def load(
     """
     if on_error not in ("raise", "drop"):
         raise InputError(f'on_error={on_error!r}: choose "raise" or "drop".')
+    if reader not in ("stackstac", "odc"):
+        raise InputError(f'reader={reader!r}: choose "stackstac" or "odc".')
     season = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
-    scenes = _scenes(items, on_error)
+    scenes = _scenes(items, nir, on_error)
     box = _grid(scenes, area, resolution, crs, like)
     datatakes = _datatakes(_touching(scenes, box), area, box)
-    ordered = [scene for group in datatakes for scene in group]
-    pixels = lazy.mosaic(readers.stack(ordered, box, chunks), [len(g) for g in datatakes], _first_valid)
-    return _dataset(pixels, datatakes, box, Season.parse(season) if season else _season(box))
+    read = _reader(reader)
+    pixels = read(datatakes, box, chunks, BANDS, readers.reflectances)
+    cube = _dataset(pixels, datatakes, box, Season.parse(season) if season else _season(box))
+    if qa:
+        codes = read(datatakes, box, chunks, ["qa"], readers.classes)
+        cube["qa"] = ("time", "y", "x"), lazy.codes(codes), {**_QA, "grid_mapping": "spatial_ref"}
+        kinds = [next((_QA_KIND[s.sensor] for s in group if s.qa), "none") for group in datatakes]
+        cube = cube.assign_coords(qa_kind=("time", np.array(kinds), {"long_name": "origin of the pixel classes"}))
+    return cube
 
 
-def _scenes(items: Iterable, on_error: str) -> list[Scene]:
+def _reader(name: str):
+    if name == "stackstac":
+        return readers.with_stackstac
+    from .odc import with_odc
+
+    return with_odc
+
+
+def _scenes(items: Iterable, nir: str, on_error: str) -> list[Scene]:
     scenes: list[Scene] = []
     for item in items:
         try:
-            scene = sensors.resolve(item).calibrated()
+            scene = sensors.resolve(item, nir)
+            for href in filter(None, (*(b.href for b in scene.bands.values()), scene.metadata)):
+                access.check(href)
+            scene = scene.calibrated()
+        except AccessError:
+            raise
         except FaciesError as error:
             if on_error == "raise":
                 raise
@@ -117,13 +149,9 @@ def _grid(scenes: Sequence[Scene], area: Any, resolution: float, crs: Any, like:
     return grids.grid(area, resolution, crs=crs, origin=origin)
 
 
-def _footprint(scene: Scene) -> shapely.Geometry:
-    return shapely.box(*scene.bbox)
-
-
 def _touching(scenes: Sequence[Scene], box: GeoBox) -> list[Scene]:
-    ring = box.extent.to_crs("EPSG:4326", resolution=box.affine.a * 50).geom
-    found = [s for s in scenes if _footprint(s).intersects(ring)]
+    grid = degrees.of_grid(box)
+    found = [s for s in scenes if s.footprint.intersects(grid)]
     if not found:
         raise GridError(f"none of the {len(scenes)} scenes touches the grid; check the outlines and their CRS.")
     return found
@@ -131,23 +159,13 @@ def _touching(scenes: Sequence[Scene], box: GeoBox) -> list[Scene]:
 
 def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Scene]]:
     """Scenes by datatake, in time; within one, the scene that covers most of the area comes first."""
-    grid = box.extent.to_crs("EPSG:4326").geom
-    target = grid if area is None else outlines.footprint(area).to_crs(4326).union_all()
+    target = degrees.of_grid(box) if area is None else outlines.footprint(area).to_crs(4326).union_all()
     groups: dict[str, list[Scene]] = {}
     for scene in scenes:
         groups.setdefault(scene.datatake, []).append(scene)
-    covered = {s.id: _footprint(s).intersection(target).area for s in scenes}
+    covered = {s.id: s.footprint.intersection(target).area for s in scenes}
     ordered = [sorted(group, key=lambda s: (-covered[s.id], s.id)) for group in groups.values()]
     return sorted(ordered, key=lambda group: (group[0].datetime, group[0].id))
-
-
-def _first_valid(block: np.ndarray) -> np.ndarray:
-    """First scene with data, pixel by pixel: (scene, ...) to (1, ...)."""
-    out = block[:1].copy()
-    for scene in block[1:]:
-        gap = np.isnan(out[0].real)
-        out[0][gap] = scene[gap]
-    return out
 
 
 def _season(box: GeoBox) -> Season:
@@ -159,7 +177,7 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
     times = pd.DatetimeIndex([s.datetime for s in leading]).as_unit("ns")
     if times.has_duplicates:
         raise CatalogError(f"two datatakes have the same time {times[times.duplicated()][0]}; leave one out.")
-    centres = np.array([((s.bbox[0] + s.bbox[2]) / 2, (s.bbox[1] + s.bbox[3]) / 2) for s in leading])
+    centres = np.array([s.centre for s in leading])
     timed = {
         "time": times,
         "item": np.array([" ".join(s.id for s in group) for group in datatakes]),
@@ -175,6 +193,9 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
     coords: dict[str, Any] = {name: ("time", values, dict(_TIMED[name])) for name, values in timed.items()}
     coords["balance_year"][2]["comment"] = f"season {season}"
     level = leading[0].level
+    attrs = {"level": level}
+    if narrow := {s.instrument.numbers["nir"] for s in leading if s.sensor == "sentinel-2"}:
+        attrs["sentinel_2_nir"] = " ".join(sorted(narrow))
     georeferenced = {"grid_mapping": "spatial_ref"}
     data = {
         band: (
@@ -185,7 +206,7 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
         for k, (band, name) in enumerate(_LONG_NAME.items())
     }
     data["saturated"] = (("time", "y", "x"), lazy.flag_planes(pixels), {**_SATURATED, **georeferenced})
-    return xr.Dataset(data, coords={**coords, **grids.coords(box)}, attrs={"level": level})
+    return xr.Dataset(data, coords={**coords, **grids.coords(box)}, attrs=attrs)
 
 
 _STANDARD_NAME = {"TOA": "toa_bidirectional_reflectance", "SR": "surface_bidirectional_reflectance"}
@@ -197,6 +218,8 @@ _SATURATED: dict[str, Any] = {
     "flag_masks": np.uint8(1) << np.arange(6, dtype="uint8"),
     "flag_meanings": " ".join(BANDS),
 }
+_QA = {"long_name": "pixel classes of the provider; 0 where there are none"}
+_QA_KIND = {name: "SCL" if name == "sentinel-2" else "QA_PIXEL" for name in sensors.SENSORS}
 _SUN = "place that the sun's angles hold for"
 _TIMED = {
     "time": {"long_name": "time of the datatake", "standard_name": "time"},

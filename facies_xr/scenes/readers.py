@@ -1,12 +1,14 @@
 """Readers: lists of rasters to lazy arrays, under one contract.
 
-A reader gets scenes and a grid and returns a Dask array (scene, band, y, x) of complex64: the real part is
-reflectance (NaN where no source pixel has data), the imaginary part is positive where a saturated source pixel
-contributes. Both come from one read of the source.
+A reader gets datatakes (lists of scenes, the first valid one wins) and a grid, and returns a Dask array
+(datatake, band, y, x) of complex64: the real part is reflectance (NaN where no source pixel has data), the imaginary
+part is positive where a saturated source pixel contributes. Both come from one read of the source, made by one class
+for both libraries, so that their cubes are equal bit for bit; stackstac and odc-stac differ in their graphs: odc-stac
+merges the scenes of a datatake within one task.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,15 +18,18 @@ import stackstac
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from .. import rasters
+from .. import access, lazy, rasters
 from ..errors import GridError, SceneReadError
-from .sensors import BANDS, Scene
+from .sensors import Scene
+
+MARGIN = 0.02
+"""Added to the box of a scene, which providers draw around its data with some freedom. [degree]"""
 
 MISSING = np.complex64(complex(np.nan, 0))
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """One band of one scene: the file and what its numbers mean."""
 
     scene: str
@@ -34,21 +39,25 @@ class _Source:
 
 
 @dataclass(frozen=True)
-class _BandReader:
+class BandReader:
     """Reads one band on windows of one grid (stackstac's Reader protocol)."""
 
-    source: _Source
+    source: Source
     box: GeoBox
 
     def read(self, window: Window) -> np.ndarray:
+        """Value and saturation of a window of the grid, as one complex number a pixel."""
         rows, columns = (slice(*map(int, span)) for span in window.toranges())
         try:
-            values, saturated = rasters.read_window(self.source.raster, self.box, rows, columns)
+            layers = rasters.read_window(self.source.raster, self.box, rows, columns)
         except (OSError, rasterio.errors.RasterioError) as error:
-            raise SceneReadError(self.source.scene, self.source.raster.href, _first_line(error)) from error
-        out = np.empty(values.shape, "complex64")
-        out.real = values * np.float32(self.source.scale) + np.float32(self.source.offset)
-        out.imag = np.nan_to_num(saturated)
+            raise SceneReadError(
+                self.source.scene, access.shown(self.source.raster.href), access.reason(error)
+            ) from error
+        out = np.zeros(layers[0].shape, "complex64")
+        out.real = layers[0] * np.float32(self.source.scale) + np.float32(self.source.offset)
+        if len(layers) > 1:
+            out.imag = np.nan_to_num(layers[1])
         return out
 
     def close(self) -> None:
@@ -56,31 +65,82 @@ class _BandReader:
 
 
 @dataclass(frozen=True)
+class _Nothing:
+    """Reads a band that a scene does not have."""
+
+    def read(self, window: Window) -> np.ndarray:
+        return np.full((int(window.height), int(window.width)), MISSING)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True)
 class _Readers:
     """Makes the reader of a file; stands where stackstac expects a Reader class."""
 
-    sources: Mapping[str, _Source]
+    sources: Mapping[str, Source]
     box: GeoBox
 
-    def __call__(self, *, url: str, **options) -> _BandReader:
-        return _BandReader(self.sources[url], self.box)
+    def __call__(self, *, url: str, **options) -> "BandReader | _Nothing":
+        return BandReader(self.sources[url], self.box) if url in self.sources else _Nothing()
 
 
-def stack(scenes: Sequence[Scene], box: GeoBox, chunks: int):
-    """Scenes as one lazy array, read by stackstac's graph and our reader.
+def reflectances(scene: Scene) -> dict[str, Source]:
+    """The six bands of a scene."""
+    found = {}
+    for name, band in scene.bands.items():
+        assert band.scale is not None
+        assert band.offset is not None
+        raster = rasters.Raster(band.href, band.nodata, band.saturated_from)
+        found[name] = Source(scene.id, raster, band.scale, band.offset)
+    return found
+
+
+def classes(scene: Scene) -> dict[str, Source]:
+    """The pixel classes of a scene, resampled to the nearest and never scaled; none where it has none."""
+    if scene.qa is None:
+        return {}
+    return {"qa": Source(scene.id, rasters.Raster(scene.qa, scene.qa_fill, resampling="nearest"), 1.0, 0.0)}
+
+
+def with_stackstac(
+    datatakes: Sequence[Sequence[Scene]],
+    box: GeoBox,
+    chunks: int,
+    names: Sequence[str],
+    sources_of: Callable[[Scene], Mapping[str, Source]],
+):
+    """Datatakes as one lazy array, on stackstac's graph.
+
+    Parameters
+    ----------
+    datatakes : sequence of sequences of Scene
+        In mosaic order.
+    box : GeoBox
+        Target grid.
+    chunks : int
+        Edge of the chunks. [px]
+    names : sequence of str
+        Bands.
+    sources_of : callable
+        :func:`reflectances` or :func:`classes`.
 
     Returns
     -------
-    dask Array (scene, band, y, x) of complex64
+    dask Array (datatake, band, y, x) of complex64
     """
     if box.crs.epsg is None:
-        raise GridError(f"the grid's CRS {box.crs} has no EPSG code, which stackstac needs; choose one that has.")
-    sources = {_key(s, b): _source(s, b) for s in scenes for b in BANDS}
+        raise GridError(
+            f"the grid's CRS {box.crs} has no EPSG code, which stackstac needs; choose one that has, or reader='odc'."
+        )
+    scenes = [scene for group in datatakes for scene in group]
+    sources = {key(s, name): source for s in scenes for name, source in sources_of(s).items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         table = stackstac.stack(
-            [_plain_item(scene, box) for scene in scenes],
-            assets=list(BANDS),
+            [_plain_item(scene, box, names) for scene in scenes],
+            assets=list(names),
             epsg=box.crs.epsg,
             resolution=box.affine.a,
             bounds=tuple(box.boundingbox.bbox),
@@ -95,28 +155,30 @@ def stack(scenes: Sequence[Scene], box: GeoBox, chunks: int):
             chunksize=chunks,
             reader=_Readers(sources, box),
         )
-    return table.data
+    return lazy.mosaic(table.data, [len(group) for group in datatakes], _first_valid)
 
 
-def _key(scene: Scene, band: str) -> str:
-    return f"{scene.id}/{band}"
+def _first_valid(block: np.ndarray) -> np.ndarray:
+    """First scene with data, pixel by pixel: (scene, ...) to (1, ...)."""
+    out = block[:1].copy()
+    for scene in block[1:]:
+        gap = np.isnan(out[0].real)
+        out[0][gap] = scene[gap]
+    return out
 
 
-def _source(scene: Scene, band: str) -> _Source:
-    found = scene.bands[band]
-    assert found.scale is not None
-    assert found.offset is not None
-    raster = rasters.Raster(found.href, found.nodata, found.saturated_from)
-    return _Source(scene.id, raster, found.scale, found.offset)
+def key(scene: Scene, band: str) -> str:
+    """Name under which the libraries know a band of a scene; never a file, whose name may hold a signature."""
+    return f"scene:///{scene.id}/{band}"
 
 
-def _plain_item(scene: Scene, box: GeoBox) -> dict:
+def _plain_item(scene: Scene, box: GeoBox, names: Sequence[str]) -> dict:
     """The little that stackstac needs; its own reading of STAC (scale, CRS, bounds) is bypassed."""
     bounds = _bounds_on(scene, box)
     return {
         "id": scene.id,
         "properties": {"datetime": scene.datetime.isoformat(), "proj:epsg": box.crs.epsg, "proj:bbox": bounds},
-        "assets": {band: {"href": _key(scene, band)} for band in BANDS},
+        "assets": {name: {"href": key(scene, name)} for name in names},
     }
 
 
@@ -125,8 +187,7 @@ def _bounds_on(scene: Scene, box: GeoBox) -> list[float]:
     from pyproj import Transformer
 
     west, south, east, north = scene.bbox
-    margin = 0.02
-    outline = shapely.segmentize(shapely.box(west - margin, south - margin, east + margin, north + margin), 0.05)
+    outline = shapely.segmentize(shapely.box(west - MARGIN, south - MARGIN, east + MARGIN, north + MARGIN), 0.05)
     lon, lat = shapely.get_coordinates(outline).T
     x, y = Transformer.from_crs(4326, box.crs.proj, always_xy=True).transform(lon, np.clip(lat, -90, 90))
     grid = box.boundingbox
@@ -137,7 +198,3 @@ def _bounds_on(scene: Scene, box: GeoBox) -> list[float]:
         # stackstac would silently leave the scene out; a sliver keeps its place, and its pixels stay missing.
         return [grid.left, grid.bottom, grid.left + 1e-3, grid.bottom + 1e-3]
     return own
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error.__cause__ or error).splitlines()[0]

@@ -1,26 +1,23 @@
 """What is known about each sensor: bands, calibration, saturation, albedo.
 
 Everything that depends on a sensor stands in the tables below. :func:`resolve` applies them to a STAC item without
-reading any file; :func:`read_mtl` does the same for a Landsat folder. Nothing is guessed: a scene whose calibration
-is not certain is an error.
-
-References: Landsat 8-9 Calibration and Validation Algorithm Description; USGS Landsat Collection 2 metadata files;
-Sentinel-2 Products Specification Document (RADIO_ADD_OFFSET, processing baseline 04.00).
+reading any file; :func:`read_mtl` and :func:`read_safe` do the same for a Landsat and a Sentinel-2 folder. Nothing is
+guessed: a scene whose calibration is not certain is an error.
 """
 
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import shapely
 
-from ..errors import MetadataError
-from . import metadata, sun
+from .. import access, degrees
+from ..errors import InputError, MetadataError
+from . import calibration, metadata, sun
 
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 """The six bands, in the order of the features and of the bits of ``saturated``."""
@@ -46,6 +43,8 @@ class Sensor:
     """Mean exoatmospheric solar irradiance, for files without REFLECTANCE_*. [W m-2 um-1]"""
     keys: Mapping[str, tuple[str, ...]] | None = None
     """Names of the assets besides the band's own name and number."""
+    qa_keys: tuple[str, ...] = ()
+    """Names of the asset of pixel classes."""
 
 
 _LANDSAT_KEYS = {"nir": ("nir08",), "swir1": ("swir16",), "swir2": ("swir22",)}
@@ -60,6 +59,7 @@ def _landsat(name: str, numbers: str, wavelengths, saturated_from: int, irradian
         saturated_from,
         dict(zip(BANDS, irradiance, strict=True)) if irradiance else None,
         _LANDSAT_KEYS,
+        ("qa_pixel", "QA_PIXEL", "QA_PIXEL.TIF"),
     )
 
 
@@ -75,7 +75,17 @@ MSI = Sensor(
     65535,
     None,
     {"swir1": ("swir16",), "swir2": ("swir22",)},
+    ("scl", "SCL", "SCL_20m"),
 )
+MSI_B8A = replace(
+    MSI,
+    numbers={**MSI.numbers, "nir": "B8A"},
+    wavelengths=(0.490, 0.560, 0.665, 0.865, 1.61, 2.19),
+    resolutions=(10, 10, 10, 20, 20, 20),
+    keys={"nir": ("nir08",), **(MSI.keys or {})},
+)
+"""Sentinel-2 with the narrow near infrared, whose spectrum is nearer to Landsat 8's."""
+NIR = ("B08", "B8A")
 
 SENSORS: dict[str, Sensor] = {
     "landsat-4": TM,
@@ -86,16 +96,14 @@ SENSORS: dict[str, Sensor] = {
     "sentinel-2": MSI,
 }
 
+QA_PIXEL = {"fill": 1 << 0, "cloud": 1 << 1 | 1 << 2 | 1 << 3, "shadow": 1 << 4}
+"""Bits of Landsat Collection 2 QA_PIXEL; cloud includes dilated cloud and cirrus."""
+SCL = {"fill": (0,), "cloud": (8, 9, 10), "shadow": (3,)}
+"""Classes of Sentinel-2's scene classification."""
+
 LIANG = {"blue": 0.356, "red": 0.130, "nir": 0.373, "swir1": 0.085, "swir2": 0.072}
 """Weights of the narrow-to-broadband shortwave albedo (Liang 2001), used for every sensor; constant LIANG_OFFSET."""
 LIANG_OFFSET = -0.0018
-
-SR_SCALE, SR_OFFSET = 2.75e-5, -0.2
-"""Landsat Collection 2 surface reflectance = SR_SCALE DN + SR_OFFSET."""
-
-S2_QUANTIFICATION = 10000.0
-S2_OFFSET = -1000.0
-"""RADIO_ADD_OFFSET (L1C) and BOA_ADD_OFFSET (L2A) from processing baseline 04.00 on. [DN]"""
 
 
 @dataclass(frozen=True)
@@ -131,9 +139,28 @@ class Scene:
     cloud_cover: float
     """[%]"""
     bbox: tuple[float, float, float, float]
-    """West, south, east, north. [degree]"""
-    mtl: str | None = None
-    """The MTL that calibrates the scene, if it still has to be read."""
+    """West, south, east, north; east lies beyond 180 for a scene across the antimeridian. [degree]"""
+    metadata: str | None = None
+    """Landsat's MTL or Sentinel-2's product XML."""
+    instrument: Sensor = MSI
+    qa: str | None = None
+    """File of pixel classes (QA_PIXEL of Landsat, SCL of Sentinel-2)."""
+
+    @property
+    def qa_fill(self) -> int:
+        """Pixel class that means no data."""
+        return 0 if self.sensor == "sentinel-2" else 1
+
+    @property
+    def footprint(self) -> shapely.Geometry:
+        """The box as geometry, in two parts across the antimeridian."""
+        return degrees.area(*self.bbox)
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Longitude and latitude of the box's centre. [degree]"""
+        west, south, east, north = self.bbox
+        return degrees.wrapped((west + east) / 2), (south + north) / 2
 
     @property
     def is_calibrated(self) -> bool:
@@ -141,34 +168,39 @@ class Scene:
         return all(band.scale is not None for band in self.bands.values())
 
     def calibrated(self) -> "Scene":
-        """The scene with every scale and offset, reading its MTL if that is needed."""
+        """The scene with every scale and offset, reading its metadata file if that is needed."""
         if self.is_calibrated:
             return self
-        assert self.mtl is not None
-        factors = landsat_factors(metadata.mtl_groups(self.mtl), self.sensor, self.level, self.sun_elevation, self.id)
+        assert self.metadata is not None
+        if self.sensor == "sentinel-2":
+            product = metadata.safe_product(self.metadata)
+            factors = calibration.of_safe(product, self.instrument, self.level, self.id)
+        else:
+            mtl = metadata.mtl_groups(self.metadata)
+            factors = calibration.of_mtl(mtl, self.instrument, self.level, self.sun_elevation, self.id)
         return replace(self, bands={n: replace(b, **vars(factors[n])) for n, b in self.bands.items()})
 
 
-@dataclass(frozen=True)
-class Factors:
-    """reflectance = scale DN + offset, and where both come from."""
-
-    scale: float | None
-    offset: float | None
-    why: str
+def instrument(sensor: str, nir: str) -> Sensor:
+    """Table of a sensor, with the near infrared of Sentinel-2 that is wanted."""
+    if nir not in NIR:
+        raise InputError(f"nir={nir!r}: choose one of Sentinel-2's {' and '.join(NIR)}.")
+    return MSI_B8A if sensor == "sentinel-2" and nir == "B8A" else SENSORS[sensor]
 
 
-def resolve(item: Any) -> Scene:
+def resolve(item: Any, nir: str = "B08") -> Scene:
     """What a STAC item says about its scene, without reading any file.
 
     Parameters
     ----------
     item : pystac.Item or dict
+    nir : {"B08", "B8A"}
+        Near infrared of Sentinel-2.
 
     Returns
     -------
     Scene
-        With ``scale`` and ``offset`` None where the MTL must still be read (:meth:`Scene.calibrated`).
+        With ``scale`` and ``offset`` None where a metadata file must still be read (:meth:`Scene.calibrated`).
 
     Raises
     ------
@@ -183,7 +215,8 @@ def resolve(item: Any) -> Scene:
     sensor = _sensor_name(name, item, properties)
     if not assets:
         raise MetadataError(f"item {name}: it has no assets; ask the catalogue for the whole item.")
-    hrefs = {band: _href(name, band, SENSORS[sensor], assets) for band in BANDS}
+    table = instrument(sensor, nir)
+    keys = {band: _key(name, band, table, assets) for band in BANDS}
     level = _level(name, item, properties, sensor)
     when = properties.get("datetime") or properties.get("start_datetime")
     if not when:
@@ -202,14 +235,17 @@ def resolve(item: Any) -> Scene:
         crs=_crs(properties, assets),
         cloud_cover=_number(properties.get("eo:cloud_cover")),
         bbox=bbox,
-        mtl=_mtl_href(assets) if sensor.startswith("landsat") else None,
+        metadata=_mtl_href(assets) if sensor.startswith("landsat") else _product_xml(assets),
+        instrument=table,
+        qa=next((_href(assets[key]) for key in table.qa_keys if key in assets), None),
     )
-    factors = _sentinel_factors if sensor == "sentinel-2" else _landsat_item_factors
     bands = {}
-    for band, (key, href) in hrefs.items():
-        bands[band] = Band(
-            href, **vars(factors(name, properties, assets[key], scene)), saturated_from=_saturated_from(sensor, level)
-        )
+    for band, key in keys.items():
+        if sensor == "sentinel-2":
+            factors = calibration.of_sentinel_item(level, properties, assets[key], scene.metadata, name)
+        else:
+            factors = calibration.of_landsat_item(level, scene.metadata, name)
+        bands[band] = Band(_href(assets[key]), **vars(factors), saturated_from=_saturated_from(sensor, level))
     return replace(scene, bands=bands)
 
 
@@ -243,7 +279,7 @@ def read_mtl(path: str | Path) -> Scene:
         raise MetadataError(f"{path}: {fact('SPACECRAFT_ID')} {fact('SENSOR_ID')} is not TM, ETM+ or OLI.")
     level = "SR" if str(product.get("PROCESSING_LEVEL", product.get("DATA_TYPE", "L1"))).startswith("L2") else "TOA"
     elevation = _elevation(name, float(fact("SUN_ELEVATION")))
-    factors = landsat_factors(mtl, sensor, level, elevation, name)
+    factors = calibration.of_mtl(mtl, SENSORS[sensor], level, elevation, name)
     bands = {}
     for band in BANDS:
         number = SENSORS[sensor].numbers[band]
@@ -269,74 +305,66 @@ def read_mtl(path: str | Path) -> Scene:
         crs=None,
         cloud_cover=float(product.get("CLOUD_COVER", math.nan)),
         bbox=(min(longitudes), min(latitudes), max(longitudes), max(latitudes)),
-        mtl=str(path),
+        metadata=str(path),
+        instrument=SENSORS[sensor],
+        qa=_beside(path, product.get("FILE_NAME_QUALITY_L1_PIXEL")),
     )
 
 
-def landsat_factors(mtl: Mapping, sensor: str, level: str, sun_elevation: float, name: str) -> dict[str, Factors]:
-    """Scale and offset of each band from a Landsat metadata file.
+def _beside(path: Path, file: Any) -> str | None:
+    """A file in the folder of another, if it is there."""
+    return str(path.parent / str(file)) if file and (path.parent / str(file)).is_file() else None
 
-    Notes
-    -----
-    TOA: rho = (M DN + A) / sin(elevation), with M, A = REFLECTANCE_MULT, REFLECTANCE_ADD of the Level-1 group.
-    Files from before the collections have radiances only: L = LMIN + (LMAX - LMIN)/(QMAX - QMIN) (DN - QMIN),
-    rho = pi L d^2 / (ESUN sin(elevation)), d the Earth-Sun distance [au].
+
+def read_safe(path: str | Path, nir: str = "B08") -> list[Scene]:
+    """The scenes of a Sentinel-2 SAFE folder, one for each granule.
+
+    Raises
+    ------
+    MetadataError
+        If the folder is not a Sentinel-2 product, or a fact or a band's file is missing.
     """
-    if level == "SR":
-        group = mtl.get("LEVEL2_SURFACE_REFLECTANCE_PARAMETERS")
-        if not group:
-            raise MetadataError(f"{name}: its MTL has no LEVEL2_SURFACE_REFLECTANCE_PARAMETERS.")
-        return {b: _from_rescaling(group, SENSORS[sensor].numbers[b], 1.0, name, "SR: MTL") for b in BANDS}
-    sine = math.sin(math.radians(sun_elevation))
-    group = mtl.get("LEVEL1_RADIOMETRIC_RESCALING") or mtl.get("RADIOMETRIC_RESCALING") or {}
-    if any(key.startswith("REFLECTANCE_MULT") for key in group):
-        return {b: _from_rescaling(group, SENSORS[sensor].numbers[b], sine, name, "TOA: MTL") for b in BANDS}
-    return {b: _from_radiance(mtl, SENSORS[sensor], b, sine, name) for b in BANDS}
+    folder = Path(path)
+    found = sorted(folder.glob("MTD_MSIL*.xml"))
+    if len(found) != 1:
+        raise MetadataError(f"{folder}: expected one MTD_MSIL1C.xml or MTD_MSIL2A.xml, found {len(found)}.")
+    product = metadata.safe_product(str(found[0]))
+    level = {"Level-1C": "TOA", "Level-2A": "SR"}[product["level"]]
+    table = instrument("sentinel-2", nir)
+    return [
+        _granule(folder, tile, product, level, table, found[0]) for tile in sorted(folder.glob("GRANULE/*/MTD_TL.xml"))
+    ]
 
 
-def _from_rescaling(group: Mapping, number: str, divisor: float, name: str, why: str) -> Factors:
-    try:
-        m, a = (float(group[f"REFLECTANCE_{kind}_BAND_{number[1:]}"]) for kind in ("MULT", "ADD"))
-    except KeyError as error:
-        raise MetadataError(f"{name}: its MTL has no {error.args[0]}.") from None
-    return Factors(m / divisor, a / divisor, f"{why} REFLECTANCE_MULT/ADD_BAND_{number[1:]}")
-
-
-def _from_radiance(mtl: Mapping, sensor: Sensor, band: str, sine: float, name: str) -> Factors:
-    if sensor.solar_irradiance is None:
-        raise MetadataError(
-            f"{name}: its MTL has no REFLECTANCE_MULT/ADD, without which {sensor.name} is not calibrated."
-        )
-    number, limits = sensor.numbers[band][1:], mtl.get("MIN_MAX_RADIANCE", {})
-    codes, product = mtl.get("MIN_MAX_PIXEL_VALUE", {}), mtl.get("PRODUCT_METADATA", {})
-    try:
-        high, low = (float(limits[f"RADIANCE_{m}_BAND_{number}"]) for m in ("MAXIMUM", "MINIMUM"))
-        top, bottom = (float(codes[f"QUANTIZE_CAL_{m}_BAND_{number}"]) for m in ("MAX", "MIN"))
-        date = str(product["DATE_ACQUIRED"])
-    except KeyError as error:
-        raise MetadataError(f"{name}: its MTL has neither REFLECTANCE_* nor {error.args[0]}.") from None
-    distance = float(mtl.get("IMAGE_ATTRIBUTES", {}).get("EARTH_SUN_DISTANCE", earth_sun_distance(date)))
-    irradiance = sensor.solar_irradiance[band]
-    factor = math.pi * distance**2 / (irradiance * sine)
-    gain = (high - low) / (top - bottom)
-    why = (
-        f"TOA: MTL RADIANCE_MAXIMUM/MINIMUM_BAND_{number}, ESUN {irradiance:g} W m-2 um-1 ({sensor.name}), "
-        f"d {distance:.5f} au"
+def _granule(folder: Path, tile: Path, product: Mapping, level: str, table: Sensor, xml: Path) -> Scene:
+    facts = metadata.safe_granule(str(tile))
+    name = f"{product['name'].removesuffix('.SAFE')}/{tile.parent.name}"
+    factors = calibration.of_safe(product, table, level, name)
+    bands = {}
+    for band, number in table.numbers.items():
+        images = [f for f in product["files"] if f.startswith(f"GRANULE/{tile.parent.name}/")]
+        size = table.resolutions[BANDS.index(band)]
+        names = [f for f in images if re.search(rf"_{number}(_{size}m)?$", f)]
+        files = [q for n in names for q in sorted(folder.glob(f"{n}.*")) if q.suffix.lower() in (".jp2", ".tif")]
+        if len(files) != 1:
+            raise MetadataError(f"{xml}: expected one image of {number} ({band}) in {tile.parent}, found {len(files)}.")
+        bands[band] = Band(str(files[0]), **vars(factors[band]), saturated_from=_saturated_from("sentinel-2", level))
+    return Scene(
+        id=name,
+        sensor="sentinel-2",
+        level=level,
+        bands=bands,
+        datetime=_utc(facts["time"]),
+        datatake=product["datatake"],
+        sun_azimuth=facts["sun_azimuth"] % 360,
+        sun_elevation=_elevation(name, 90 - facts["sun_zenith"]),
+        crs=facts["crs"],
+        cloud_cover=_number(product["cloud_cover"]),
+        bbox=facts["bbox"],
+        metadata=str(xml),
+        instrument=table,
+        qa=next((str(q) for q in sorted(tile.parent.glob("IMG_DATA/R20m/*_SCL_20m.*"))), None),
     )
-    return Factors(gain * factor, (low - gain * bottom) * factor, why)
-
-
-def earth_sun_distance(date: str | datetime) -> float:
-    """Earth-Sun distance of a day, within 5e-4 of the ephemeris (Spencer 1971). [au]"""
-    angle = 2 * math.pi * (pd.Timestamp(date).dayofyear - 1) / 365
-    inverse_square = (
-        1.000110
-        + 0.034221 * math.cos(angle)
-        + 0.001280 * math.sin(angle)
-        + 0.000719 * math.cos(2 * angle)
-        + 0.000077 * math.sin(2 * angle)
-    )
-    return inverse_square**-0.5
 
 
 # -- what items say, and how ------------------------------------------------------------------------------------
@@ -362,7 +390,8 @@ def _saturated_from(sensor: str, level: str) -> int:
 
 def _level(name: str, item: Mapping, properties: Mapping, sensor: str) -> str:
     if sensor == "sentinel-2":
-        texts = [properties.get("s2:product_type"), properties.get("s2:product_uri"), item.get("collection"), name]
+        keys = ("s2:product_type", "product:type", "s2:product_uri", "processing:level")
+        texts = [*(properties.get(key) for key in keys), item.get("collection"), name]
         levels: tuple[tuple[str, ...], ...] = (("MSIL1C", "S2MSI1C", "l1c", "L1C"), ("MSIL2A", "S2MSI2A", "l2a", "L2A"))
     else:
         correction = properties.get("landsat:correction") or properties.get("landsat:processing_level")
@@ -375,15 +404,25 @@ def _level(name: str, item: Mapping, properties: Mapping, sensor: str) -> str:
     raise MetadataError(f"item {name}: it does not say whether it is Level-1 (TOA) or Level-2 (surface reflectance).")
 
 
-def _href(name: str, band: str, sensor: Sensor, assets: Mapping) -> tuple[str, str]:
-    number = sensor.numbers[band]
-    keys = [band, *(sensor.keys or {}).get(band, ()), number, f"SR_{number}", f"{number}.TIF", f"SR_{number}.TIF"]
+def _key(name: str, band: str, sensor: Sensor, assets: Mapping) -> str:
+    """Name of the asset of a band."""
+    number, size = sensor.numbers[band], sensor.resolutions[BANDS.index(band)]
+    named = () if number == "B8A" else (band,)  # an asset "nir" of Sentinel-2 is B08
+    keys = [*named, *(sensor.keys or {}).get(band, ()), number, f"{number}_{size}m", f"SR_{number}", f"{number}.TIF",
+            f"SR_{number}.TIF"]  # fmt: skip
     for key in keys:
         if key in assets and assets[key].get("href"):
-            return key, str(assets[key]["href"])
+            return key
     raise MetadataError(
         f"item {name}: it has no asset for {band} (looked for {', '.join(keys)}; it has {', '.join(assets)})."
     )
+
+
+def _href(asset: Mapping) -> str:
+    """File of an asset: the first that can be read without signing in at a website."""
+    main = str(asset["href"])
+    others = [str(other["href"]) for other in (asset.get("alternate") or {}).values() if other.get("href")]
+    return next((href for href in (main, *others) if not access.needs_sign_in(href)), main)
 
 
 def _sun(name: str, properties: Mapping, when: pd.Timestamp, bbox) -> tuple[float, float]:
@@ -414,7 +453,7 @@ def _elevation(name: str, elevation: float) -> float:
 
 def _datatake(sensor: str, name: str, properties: Mapping, when: pd.Timestamp) -> str:
     if sensor == "sentinel-2":
-        if take := properties.get("s2:datatake_id"):
+        if take := properties.get("s2:datatake_id") or properties.get("eopf:datatake_id"):
             return str(take)
         text = str(properties.get("s2:product_uri") or properties.get("sentinel:product_id") or name)
         if match := re.search(r"(S2[A-D])_MSIL\d[AC]_(\d{8}T\d{6})_N\d{4}_R(\d{3})", text):
@@ -443,9 +482,15 @@ def _crs(properties: Mapping, assets: Mapping) -> str | None:
 def _mtl_href(assets: Mapping) -> str | None:
     for kind in ("json", "xml", "txt"):
         for key in (f"MTL.{kind}", f"mtl.{kind}", "MTL", "mtl"):
-            href = str(assets.get(key, {}).get("href") or "")
-            if href.lower().endswith(kind):
+            if key in assets and (href := _href(assets[key])).lower().endswith(kind):
                 return href
+    return None
+
+
+def _product_xml(assets: Mapping) -> str | None:
+    for key in ("product_metadata", "product-metadata"):
+        if key in assets:
+            return _href(assets[key])
     return None
 
 
@@ -461,59 +506,7 @@ def _number(value: Any) -> float:
 
 def _bbox(name: str, item: Mapping) -> tuple[float, float, float, float]:
     """West, south, east, north of an item's box, or of its geometry."""
-    if item.get("bbox"):
-        return _flat(item["bbox"])
-    if item.get("geometry"):
-        return shapely.geometry.shape(item["geometry"]).bounds
-    raise MetadataError(f"item {name}: it has neither bbox nor geometry.")
-
-
-def _flat(bbox) -> tuple[float, float, float, float]:
-    """West, south, east, north of a box with or without heights."""
-    half = len(bbox) // 2
-    return float(bbox[0]), float(bbox[1]), float(bbox[half]), float(bbox[half + 1])
-
-
-def _raster_band(asset: Mapping) -> Mapping:
-    """Scale and offset of an asset: ``raster:bands`` (STAC 1.0), ``bands`` or the asset itself (STAC 1.1)."""
-    for key in ("raster:bands", "bands"):
-        if isinstance(entries := asset.get(key), list) and entries and isinstance(entries[0], Mapping):
-            entry = entries[0]
-            found = {k: entry.get(k, entry.get(f"raster:{k}")) for k in ("scale", "offset")}
-            if found["scale"] is not None:
-                return found
-    if asset.get("raster:scale") is not None:
-        return {"scale": asset["raster:scale"], "offset": asset.get("raster:offset")}
-    return {}
-
-
-def _landsat_item_factors(name: str, properties: Mapping, asset: Mapping, scene: Scene) -> Factors:
-    if scene.level == "SR":
-        return Factors(SR_SCALE, SR_OFFSET, "SR: Landsat Collection 2 Level-2 rule 2.75e-5 DN - 0.2")
-    if scene.mtl is None:
-        raise MetadataError(
-            f"item {name}: Level-1 without an MTL asset; scale and offset differ from scene to scene and band to band."
-        )
-    return Factors(None, None, "TOA: REFLECTANCE_MULT/ADD of the MTL, still to be read")
-
-
-def _baseline_of(properties: Mapping, name: str) -> str | None:
-    """Processing baseline from a product's name, for example 02.14 from ..._N0214_..."""
-    for text in (properties.get("s2:product_uri"), properties.get("sentinel:product_id"), name):
-        if match := re.search(r"_N(\d\d)(\d\d)(?:_|$)", str(text)):
-            return f"{match[1]}.{match[2]}"
-    return None
-
-
-def _sentinel_factors(name: str, properties: Mapping, asset: Mapping, scene: Scene) -> Factors:
-    kind = "L1C" if scene.level == "TOA" else "L2A"
-    if properties.get("earthsearch:boa_offset_applied"):
-        return Factors(1 / S2_QUANTIFICATION, 0.0, f"{kind}: earthsearch:boa_offset_applied, the DN have their offset")
-    given = _raster_band(asset)
-    if given:
-        scale, offset = float(given["scale"]), float(given.get("offset") or 0.0)
-        return Factors(scale, offset, f"{kind}: scale and offset of the asset")
-    if baseline := properties.get("s2:processing_baseline") or _baseline_of(properties, name):
-        offset = S2_OFFSET if float(baseline) >= 4 else 0.0
-        return Factors(1 / S2_QUANTIFICATION, offset / S2_QUANTIFICATION, f"{kind}: processing baseline {baseline}")
-    raise MetadataError(f"item {name}: neither scale and offset nor s2:processing_baseline; its offset is unknown.")
+    found = degrees.of_item(item.get("bbox"), item.get("geometry"))
+    if found is None:
+        raise MetadataError(f"item {name}: it has neither bbox nor geometry.")
+    return found

@@ -1,0 +1,273 @@
+"""Files on disk, on the web and in object stores: credentials, signing, retries, and what may be shown of a name.
+
+Credentials come from the user's environment and go to GDAL or s3fs at the moment of reading. They are in no object of
+this package, so they cannot end up in a graph, a log, an attribute or a store.
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import rasterio
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from .errors import AccessError
+
+T = TypeVar("T")
+
+GDAL_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_HTTP_MAX_RETRY": "3",
+    "GDAL_HTTP_RETRY_DELAY": "0.5",
+    "GDAL_HTTP_CONNECTTIMEOUT": "20",
+    "GDAL_HTTP_TIMEOUT": "120",
+    "VSI_CACHE": "TRUE",
+}
+"""Options of every read; those that the environment sets are left to it."""
+
+ATTEMPTS = 4
+"""How often a read from the web is tried before it fails."""
+
+FIRST_DELAY = 0.5
+"""Wait after the first failure, doubled after each further one. [s]"""
+
+LASTING = re.compile(
+    r"40[0134]\b|Access ?Denied|does not exist|NoSuchKey|NoSuchBucket|InvalidAccessKeyId|not recognized"
+)
+"""What a reading library says of a failure that another attempt cannot mend."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An object store whose files are not open to everyone."""
+
+    archive: str
+    region: str
+    requester_pays: bool
+    keys: tuple[str, str]
+    """Environment variables of the key pair."""
+    where: str
+    """Where a user gets the keys."""
+    endpoint: str | None = None
+
+    @property
+    def own_keys(self) -> tuple[str, str] | None:
+        """The key pair, if the environment has it."""
+        key, secret = (os.environ.get(name) for name in self.keys)
+        return (key, secret) if key and secret else None
+
+
+AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_AWS = "an AWS account (you pay for what you read); see https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html"
+
+BUCKETS = {
+    "usgs-landsat": Bucket("USGS Landsat", "us-west-2", True, AWS_KEYS, _AWS),
+    "sentinel-s2-l1c": Bucket("Sentinel-2 L1C on AWS", "eu-central-1", True, AWS_KEYS, _AWS),
+    "sentinel-s2-l2a": Bucket("Sentinel-2 L2A on AWS", "eu-central-1", True, AWS_KEYS, _AWS),
+    "eodata": Bucket(
+        "Copernicus Data Space",
+        "default",
+        False,
+        ("CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY"),
+        "https://eodata-s3keysmanager.dataspace.copernicus.eu (free, after sign-in)",
+        "eodata.dataspace.copernicus.eu",
+    ),
+}
+"""Buckets that ask for credentials. CDSE_S3_ENDPOINT replaces the endpoint of "eodata" inside its own cloud."""
+
+SIGN_IN = {
+    "landsatlook.usgs.gov": "its https files need an EROS sign-in; use items that name their s3:// files too",
+    "zipper.dataspace.copernicus.eu": "its https files need a token; use the item's s3:// files",
+    "download.dataspace.copernicus.eu": "its https files need a token; use the item's s3:// files",
+}
+"""Hosts that answer only after a sign-in that GDAL cannot make."""
+
+
+def is_remote(href: str) -> bool:
+    """Whether a file is not on a disk of this machine."""
+    return "://" in href and not href.startswith("file://")
+
+
+def shown(text: str) -> str:
+    """A name or message without the queries of URLs, which may hold signatures."""
+    return re.sub(r"(\w+://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text)
+
+
+def needs_sign_in(href: str) -> bool:
+    """Whether a file stands behind a website's sign-in."""
+    return urlsplit(href).hostname in SIGN_IN
+
+
+def check(href: str) -> None:
+    """Refuse a file that the environment has no credentials for, before anything is read.
+
+    Raises
+    ------
+    AccessError
+        Names the credential and where to get it.
+    """
+    parts = urlsplit(str(href))
+    if parts.scheme == "s3":
+        _session(parts.netloc)
+    elif needs_sign_in(href):
+        raise AccessError(
+            f"{shown(href)}: {parts.hostname} cannot be read without a sign-in: {SIGN_IN[str(parts.hostname)]}."
+        )
+
+
+@contextmanager
+def opened(href: str) -> Iterator[DatasetReader]:
+    """A raster file, open for reading, with the options and credentials that its place asks for."""
+    options = {name: value for name, value in GDAL_OPTIONS.items() if name not in os.environ}
+    parts = urlsplit(href)
+    session = None
+    if parts.scheme == "s3":
+        session = _session(parts.netloc)
+        options |= _endpoint(parts.netloc)[1]
+    elif (parts.hostname or "").endswith(".blob.core.windows.net"):
+        href = _signed(href)
+    with rasterio.Env(session, **options), rasterio.open(href) as file:
+        yield file
+
+
+def read_text(href: str) -> str:
+    """Content of a small text file, such as the metadata of a scene."""
+    import fsspec
+
+    parts = urlsplit(href)
+    options: dict[str, Any] = {}
+    if parts.scheme == "s3":
+        options = _s3fs_options(parts.netloc)
+    elif (parts.hostname or "").endswith(".blob.core.windows.net"):
+        href = _signed(href)
+
+    def read() -> str:
+        with fsspec.open(href, "rt", **options) as file:
+            return file.read()
+
+    return retried(read, href, (OSError, *_client_errors()))
+
+
+def retried(read: Callable[[], T], href: str, errors: tuple[type[BaseException], ...] = (OSError, RasterioError)) -> T:
+    """What a function reads, tried again where the web fails for a while; local files are tried once."""
+    attempts = ATTEMPTS if is_remote(href) else 1
+    for attempt in range(attempts):
+        # GDAL remembers what it saw of a file, a failure too: another attempt looks again.
+        fresh = rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_vsi(href)) if attempt else nullcontext()
+        try:
+            with fresh:
+                return read()
+        except errors as error:
+            if attempt + 1 == attempts or LASTING.search(_told(error)):
+                raise
+            time.sleep(FIRST_DELAY * 2**attempt)
+    raise AssertionError("unreachable")
+
+
+def reason(error: BaseException) -> str:
+    """First line of what went wrong, fit to be shown."""
+    return shown((str(error.__cause__ or "") or str(error) or type(error).__name__).splitlines()[0])
+
+
+def _told(error: BaseException | None) -> str:
+    return f"{error} {_told(error.__cause__)}" if error is not None else ""
+
+
+# -- object stores ----------------------------------------------------------------------------------------------
+
+
+def _session(bucket: str):
+    """Session of a bucket, made once for a state of the environment; temporary credentials renew themselves in it."""
+    known = BUCKETS.get(bucket)
+    return _new_session(bucket, known.own_keys if known else None, _endpoint(bucket)[0])
+
+
+@lru_cache(maxsize=16)
+def _new_session(bucket: str, keys: tuple[str, str] | None, endpoint: str | None):
+    known = BUCKETS.get(bucket)
+    try:
+        from rasterio.session import AWSSession
+
+        import boto3  # isort: skip  (rasterio finds out by itself whether it is there)
+    except ImportError:
+        raise AccessError(f's3://{bucket} needs boto3; install it with: pip install "facies_xr[cloud]".') from None
+    if known is None:
+        session = boto3.Session()
+        unsigned = session.get_credentials() is None
+        return AWSSession(None if unsigned else session, aws_unsigned=unsigned, endpoint_url=endpoint)
+    if known.keys == AWS_KEYS:
+        session = boto3.Session(region_name=known.region)
+    else:
+        session = boto3.Session(*keys, region_name=known.region) if keys else None
+    if session is None or session.get_credentials() is None:
+        raise AccessError(
+            f"{known.archive} (s3://{bucket}) needs credentials and there are none: set {known.keys[0]} and "
+            f"{known.keys[1]}, which come from {known.where}."
+        )
+    return AWSSession(session, requester_pays=known.requester_pays, endpoint_url=endpoint)
+
+
+def _endpoint(bucket: str) -> tuple[str | None, dict[str, str]]:
+    """Host of a bucket's store, None for Amazon's own, and the options that another host needs."""
+    known = BUCKETS.get(bucket)
+    if known is not None and known.endpoint:
+        url = os.environ.get("CDSE_S3_ENDPOINT", known.endpoint)
+    else:
+        url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    if not url:
+        return None, {}
+    scheme, _, host = url.rpartition("://")
+    return host.rstrip("/"), {"AWS_VIRTUAL_HOSTING": "FALSE", "AWS_HTTPS": "NO" if scheme == "http" else "YES"}
+
+
+def _s3fs_options(bucket: str) -> dict[str, Any]:
+    session = _session(bucket)
+    found = session.credentials
+    options: dict[str, Any] = {"requester_pays": session.requester_pays, "anon": session.unsigned}
+    for ours, theirs in (
+        ("key", "aws_access_key_id"),
+        ("secret", "aws_secret_access_key"),
+        ("token", "aws_session_token"),
+    ):
+        if theirs in found:
+            options[ours] = found[theirs]
+    host, gdal = _endpoint(bucket)
+    if host:
+        options["endpoint_url"] = f"{'http' if gdal['AWS_HTTPS'] == 'NO' else 'https'}://{host}"
+    return options
+
+
+def _signed(href: str) -> str:
+    """A Planetary Computer file with the token of the moment; the library keeps tokens until they expire."""
+    try:
+        import planetary_computer
+    except ImportError:
+        raise AccessError(
+            f'{shown(href)} must be signed; install what signs it with: pip install "facies_xr[cloud]".'
+        ) from None
+    try:
+        return planetary_computer.sign_url(href)
+    except Exception as error:  # requests' and pydantic's errors alike: there is no token
+        raise AccessError(f"{shown(href)} cannot be signed: {reason(error)}.") from error
+
+
+def _vsi(href: str) -> str:
+    """GDAL's name of a file on the web, so that what a failed read left in its cache is not read again."""
+    if href.startswith("s3://"):
+        return "/vsis3/" + href[5:]
+    return "/vsicurl/" + href
+
+
+def _client_errors() -> tuple[type[BaseException], ...]:
+    try:
+        from aiohttp import ClientError
+    except ImportError:
+        return ()
+    return (ClientError, TimeoutError)

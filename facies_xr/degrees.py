@@ -1,0 +1,78 @@
+"""Areas in longitude and latitude, where the antimeridian and the poles make trouble.
+
+Longitudes run from -180 to 180; an area across the antimeridian has a part on either side of it, as in GeoJSON.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import shapely
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+EDGE_POINTS = 64
+"""Points on each edge of a grid whose outline is drawn."""
+
+
+def of_item(bbox: Any, geometry: Mapping | None) -> tuple[float, float, float, float] | None:
+    """West, south, east, north of a STAC item, east of west: beyond 180 across the antimeridian.
+
+    The geometry comes first: where items lie across the antimeridian, their boxes are often wrong.
+    """
+    if geometry is not None:
+        longitude, latitude = shapely.get_coordinates(shapely.geometry.shape(geometry)).T
+        longitude = unwrapped(longitude)
+        return float(longitude.min()), float(latitude.min()), float(longitude.max()), float(latitude.max())
+    if not bbox:
+        return None
+    half = len(bbox) // 2
+    west, south, east, north = (float(bbox[k]) for k in (0, 1, half, half + 1))
+    return west, south, east + 360 if east < west else east, north
+
+
+def unwrapped(longitude: np.ndarray) -> np.ndarray:
+    """Longitudes of one place without the jump at the antimeridian: the western ones beyond 180."""
+    return np.where(longitude < 0, longitude + 360, longitude) if np.ptp(longitude) > 180 else longitude
+
+
+def wrapped(longitude: float) -> float:
+    """A longitude between -180 and 180."""
+    return (longitude + 180) % 360 - 180
+
+
+def area(west: float, south: float, east: float, north: float) -> shapely.Geometry:
+    """A box as geometry; in two parts where it goes beyond 180."""
+    return _split(shapely.box(west, south, east, north))
+
+
+def of_grid(box: GeoBox) -> shapely.Geometry:
+    """Extent of a projected grid; around a pole, all longitudes."""
+    outline = shapely.segmentize(
+        shapely.box(*box.boundingbox.bbox), max(box.boundingbox.span_x, box.boundingbox.span_y) / EDGE_POINTS
+    )
+    x, y = shapely.get_coordinates(outline).T
+    longitude, latitude = Transformer.from_crs(box.crs.proj, 4326, always_xy=True).transform(x, y)
+    for pole in (90.0, -90.0):
+        px, py = Transformer.from_crs(4326, box.crs.proj, always_xy=True).transform(0.0, pole)
+        if np.isfinite([px, py]).all() and shapely.contains_xy(outline, px, py):
+            nearest = float(min(latitude) if pole > 0 else max(latitude))
+            return shapely.box(-180, min(nearest, pole), 180, max(nearest, pole))
+    return _split(shapely.make_valid(shapely.Polygon(np.column_stack([unwrapped(longitude), latitude]))))
+
+
+def hull(region: shapely.Geometry) -> shapely.Geometry:
+    """Convex hull of an area; one on either side where it lies across the antimeridian."""
+    west, _, east, _ = region.bounds
+    if east - west <= 180:
+        return region.convex_hull
+    sides = [region.intersection(shapely.box(a, -90, a + 180, 90)).convex_hull for a in (-180, 0)]
+    return shapely.MultiPolygon([side for side in sides if side.geom_type == "Polygon"])
+
+
+def _split(polygon: shapely.Geometry) -> shapely.Geometry:
+    if polygon.bounds[2] <= 180:
+        return polygon
+    left = polygon.intersection(shapely.box(-180, -90, 180, 90))
+    right = shapely.transform(polygon.intersection(shapely.box(180, -90, 540, 90)), lambda xy: xy - (360, 0))
+    return shapely.union_all([left, right])

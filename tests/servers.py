@@ -1,0 +1,112 @@
+"""Servers on loopback: files over HTTP with faults, and an object store that insists on credentials."""
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+
+class Files:
+    """Files of a folder, with ranges; ``fault(number of the request)`` says what goes wrong."""
+
+    def __init__(self, folder: Path, fault=lambda number: None):
+        self.folder, self.fault, self.requests = folder, fault, []
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def serve(self):
+        files = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_HEAD(self):
+                self.answer(body=False)
+
+            def do_GET(self):
+                self.answer(body=True)
+
+            def answer(self, body):
+                with files._lock:
+                    files.requests.append((self.command, self.path))
+                    fault = files.fault(len(files.requests))
+                if fault == "error":
+                    return self.refuse(503)
+                if fault == "reset":
+                    self.close_connection = True
+                    return self.connection.close()
+                if fault == "stall":
+                    time.sleep(3)
+                    self.close_connection = True
+                    return self.connection.close()
+                path = files.folder / self.path.split("?")[0].lstrip("/")
+                if not path.is_file():
+                    return self.refuse(404)
+                content, status, first = path.read_bytes(), 200, 0
+                size = len(content)
+                if wanted := self.headers.get("Range"):
+                    start, _, stop = wanted.removeprefix("bytes=").partition("-")
+                    first, last = int(start), min(int(stop or size - 1), size - 1)
+                    content, status = content[first : last + 1], 206
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(content)))
+                self.send_header("Accept-Ranges", "bytes")
+                if status == 206:
+                    self.send_header("Content-Range", f"bytes {first}-{first + len(content) - 1}/{size}")
+                self.end_headers()
+                if fault == "truncated":
+                    self.close_connection = True
+                    content = content[: len(content) // 2]
+                if body:
+                    self.wfile.write(content)
+                return None
+
+            def refuse(self, status):
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args):
+                pass
+
+            def handle(self):
+                with suppress(OSError):
+                    super().handle()
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+@contextmanager
+def object_store(key: str, *, requester_pays: bool):
+    """A moto S3 that refuses requests without this key, or without the offer to pay; yields its URL and its log."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    moto = DomainDispatcherApplication(create_backend_app)
+    log = []
+
+    def guarded(environ, start_response):
+        signed = environ.get("HTTP_AUTHORIZATION", "")
+        payer = environ.get("HTTP_X_AMZ_REQUEST_PAYER")
+        log.append((environ["PATH_INFO"], key in signed, payer))
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD") and (
+            key not in signed or (requester_pays and payer != "requester")
+        ):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+        return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, guarded, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", log
+    finally:
+        server.shutdown()

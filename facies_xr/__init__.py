@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .maps.statistics import statistics
     from .scenes.catalog import search
     from .scenes.cube import load
+    from .scenes.selection import best
     from .store import open_store, write
     from .terrain.layers import add_terrain
 
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "search": "scenes.catalog",
+    "best": "scenes.selection",
     "load": "scenes.cube",
     "grid": "grids",
     "add_terrain": "terrain.layers",
@@ -33,6 +35,7 @@ _HOME = {
 
 __all__ = [
     "add_terrain",
+    "best",
     "calibrate",
     "classify",
     "grid",

@@ -68,6 +68,7 @@ def map_(
     quiet()
     place = _area(area)
     items = fx.search(catalog, place, years=_years(years), season=_season(season), level=level, max_cloud=max_cloud)
+    console.print(items)
     cube = fx.load(items, place, resolution=resolution, on_error=on_error)  # type: ignore[arg-type]
     if dem is not None:
         if isinstance(place, tuple):
@@ -87,10 +88,12 @@ def map_(
 
 @app.command()
 def catalog(
-    folder: Annotated[Path, typer.Argument(help="Folder that holds Landsat Level-1 scenes (MTL and band files).")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder that holds Landsat folders (MTL and band files) or Sentinel-2 SAFE folders.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Items file to write.")] = Path("catalog.json"),
 ) -> None:
-    """STAC items of local Landsat folders, for `search` and `map`."""
+    """STAC items of local Landsat and SAFE folders, for `search` and `map`."""
     from .scenes.catalog import from_folders
 
     items = from_folders(folder)

@@ -7,8 +7,9 @@ pixel whose centre lies on one is missing.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import numpy as np
 from affine import Affine
@@ -26,6 +27,9 @@ TILE = 512
 
 TOLERANCE = 1e-6
 """Largest error of the position of a source pixel. [px]"""
+
+SHARED = 1e-3
+"""Tiles whose pixels are off each other by less lie on one lattice. [px]"""
 
 
 @dataclass(frozen=True)
@@ -68,10 +72,24 @@ class Raster:
 
         def read() -> np.ndarray:
             with access.opened(self.href) as file:
-                extent = _Extent(CRS.from_user_input(file.crs), file.transform, file.height, file.width)
                 return _on_grid(
-                    extent, lambda part: self._layers(file, part), self.layers, box, rows, columns, self.resampling
+                    _extent(file),
+                    lambda part: self._layers(file, part),
+                    self.layers,
+                    box,
+                    rows,
+                    columns,
+                    self.resampling,
                 )
+
+        return access.retried(read, self.href)
+
+    def pixels(self, part: Window) -> np.ndarray:
+        """Values and flag of a window of the file itself."""
+
+        def read() -> np.ndarray:
+            with access.opened(self.href) as file:
+                return self._layers(file, part)
 
         return access.retried(read, self.href)
 
@@ -112,6 +130,105 @@ class ArrayRaster:
         return _on_grid(place, layers, 1, box, rows, columns, self.resampling)
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """Files that lie side by side, read like one.
+
+    Tiles that share their pixels are joined before anything is resampled, so that no seam shows; where they do not
+    (Copernicus tiles change their width with latitude), a gap in the first is filled from the next.
+    """
+
+    parts: tuple[Raster, ...]
+    resampling: str = "bilinear"
+    layers: int = 1
+
+    def read(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
+        """Values on one window of a grid; see :meth:`Raster.read`."""
+        out = np.full((1, rows.stop - rows.start, columns.stop - columns.start), np.nan, "float32")
+        for sheet in _sheets(self.parts):
+            if not np.isnan(out).any():
+                break
+            found = _on_grid(sheet.extent, sheet.pixels, 1, box, rows, columns, self.resampling)
+            out = np.where(np.isnan(out), found, out)
+        return out
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Tiles on one lattice of pixels, and where each starts on it."""
+
+    extent: _Extent
+    parts: tuple[tuple[Raster, Window], ...]
+
+    def pixels(self, part: Window) -> np.ndarray:
+        """Pixels of a window of the lattice; the first tile that has a value gives it."""
+        out = np.full((1, int(part.height), int(part.width)), np.nan, "float32")
+        for raster, place in self.parts:
+            top, left = max(part.row_off, place.row_off), max(part.col_off, place.col_off)
+            bottom = min(part.row_off + part.height, place.row_off + place.height)
+            right = min(part.col_off + part.width, place.col_off + place.width)
+            if top >= bottom or left >= right:
+                continue
+            mine = raster.pixels(Window(left - place.col_off, top - place.row_off, right - left, bottom - top))
+            into = out[:, top - part.row_off : bottom - part.row_off, left - part.col_off : right - part.col_off]
+            np.copyto(into, mine, where=np.isnan(into))
+        return out
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A tile, and where it starts on the lattice of another."""
+
+    raster: Raster
+    extent: _Extent
+    row: int
+    column: int
+
+
+@lru_cache(maxsize=64)
+def _sheets(parts: tuple[Raster, ...]) -> tuple[_Sheet, ...]:
+    """Tiles by the lattice on which their pixels lie."""
+    lattices: list[list[_Tile]] = []
+    for raster in parts:
+        mine = access.retried(partial(_header, raster.href), raster.href)
+        for tiles in lattices:
+            if (place := _on_lattice(mine, tiles[0].extent)) is not None:
+                tiles.append(_Tile(raster, mine, *place))
+                break
+        else:
+            lattices.append([_Tile(raster, mine, 0, 0)])
+    return tuple(_joined(tiles) for tiles in lattices)
+
+
+def _on_lattice(tile: _Extent, first: _Extent) -> tuple[int, int] | None:
+    """Row and column of a tile's corner among the pixels of another, if both share their pixels."""
+    column, row = ~first.transform * (tile.transform.c, tile.transform.f)
+    sizes, others = ((e.transform.a, e.transform.e) for e in (tile, first))
+    shared = tile.crs == first.crs and np.allclose(sizes, others, rtol=1e-7, atol=0)
+    if not shared or max(abs(column - round(column)), abs(row - round(row))) > SHARED:
+        return None
+    return round(row), round(column)
+
+
+def _joined(tiles: Sequence[_Tile]) -> _Sheet:
+    top, left = min(t.row for t in tiles), min(t.column for t in tiles)
+    height = max(t.row + t.extent.height for t in tiles) - top
+    width = max(t.column + t.extent.width for t in tiles) - left
+    first = tiles[0].extent
+    whole = _Extent(first.crs, first.transform * Affine.translation(left, top), height, width)
+    places = (Window(t.column - left, t.row - top, t.extent.width, t.extent.height) for t in tiles)
+    return _Sheet(whole, tuple(zip((t.raster for t in tiles), places, strict=True)))
+
+
+def _header(href: str) -> _Extent:
+    with access.opened(href) as file:
+        return _extent(file)
+
+
+def _extent(file: DatasetReader) -> _Extent:
+    return _Extent(CRS.from_user_input(file.crs), file.transform, file.height, file.width)
+
+
 def _on_grid(
     source: _Extent,
     layers: Callable[[Window], np.ndarray],
@@ -133,7 +250,7 @@ def _on_grid(
     return _warp(pixels, place, source.crs, target, _zoom(source, box), Resampling[resampling])
 
 
-def read_window(raster: Raster | ArrayRaster, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
+def read_window(raster: Raster | ArrayRaster | Tiles, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
     """Any window of a grid, put together from absolute tiles; rows and columns may lie outside the grid."""
     shape = rows.stop - rows.start, columns.stop - columns.start
     out = np.empty((raster.layers, *shape), "float32")
@@ -197,14 +314,14 @@ def _crop(pixels: np.ndarray, offset: tuple[int, int], shape: tuple[int, int]) -
 
 
 def _zoom(source: _Extent, box: GeoBox) -> tuple[float, float]:
-    """Target pixels per source pixel along the target's x and y, at one place for the whole grid."""
+    """Target pixels per source pixel along the source's x and y, at one place for the whole grid."""
     column, row = box.width / 2, box.height / 2
     corners = [box.affine * (column + du, row + dv) for du, dv in ((0, 0), (1, 0), (0, 1))]
     x, y = np.array(corners).T
     if source.crs != box.crs.proj:
         x, y = Transformer.from_crs(box.crs.proj, source.crs, always_xy=True).transform(x, y)
     u, v = ~source.transform * (np.asarray(x), np.asarray(y))
-    return 1 / math.hypot(u[1] - u[0], v[1] - v[0]), 1 / math.hypot(u[2] - u[0], v[2] - v[0])
+    return 1 / math.hypot(u[1] - u[0], u[2] - u[0]), 1 / math.hypot(v[1] - v[0], v[2] - v[0])
 
 
 def _warp(pixels, place, crs, target: GeoBox, zoom, resampling: Resampling) -> np.ndarray:

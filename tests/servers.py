@@ -1,5 +1,8 @@
 """Servers on loopback: files over HTTP with faults, and an object store that insists on credentials."""
 
+import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -110,3 +113,23 @@ def object_store(key: str, *, requester_pays: bool):
         yield f"http://127.0.0.1:{server.server_port}", log
     finally:
         server.shutdown()
+
+
+@contextmanager
+def stac_api(items: Path):
+    """A STAC API (rustac) that serves an items file; yields its URL."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("rustac")), "serve", str(items), "--create-collections", "-a"]
+    with subprocess.Popen(
+        [*command, f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            for _ in range(100):
+                with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()

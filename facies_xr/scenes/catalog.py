@@ -13,14 +13,16 @@ from typing import Any
 import pystac
 import rasterio
 import shapely
+from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from pystac.utils import make_absolute_href
 
-from .. import degrees
+from .. import access, degrees
 from .. import outlines as _outlines
 from ..errors import CatalogError, FaciesError, InputError
 from ..seasons import Season, check_years
 from . import sensors
+from .selection import Scenes
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ CATALOGS = {
 }
 
 
+RETRIES, BACK_OFF, TIMEOUT = 5, 0.5, 60.0
+"""Attempts of a request to a STAC API, first wait (doubled each time) and patience. [1, s, s]"""
+
+
 def search(
     catalog: str | Path,
     area: Any,
@@ -67,7 +73,7 @@ def search(
     level: str = "TOA",
     sensor: str | Sequence[str] | None = None,
     max_cloud: float = 100.0,
-) -> pystac.ItemCollection:
+) -> Scenes:
     """Scenes of some glaciers at the end of the ablation season of some years.
 
     Parameters
@@ -89,8 +95,8 @@ def search(
 
     Returns
     -------
-    pystac.ItemCollection
-        Sorted by time; ``extra_fields`` keep the season.
+    Scenes
+        A pystac.ItemCollection, sorted by time, that shows as a table of what was found by year and sensor.
 
     Raises
     ------
@@ -130,7 +136,7 @@ def search(
         elif scene.cloud_cover > max_cloud:
             reasons[f"cloudier than {max_cloud:g} %"] += 1
         else:
-            found.setdefault(scene.id, (scene.datetime, item))
+            found.setdefault(scene.id, (scene.datetime, item))  # catalogues repeat items across pages and collections
     if not found:
         left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
         hint = f" (first reason: {last_error})" if reasons["not usable scenes"] else ""
@@ -139,8 +145,7 @@ def search(
             " Widen season=, years= or max_cloud=, or choose another catalogue or level."
         )
     items = [item for _, item in sorted(found.values(), key=lambda pair: pair[0])]
-    window = (f"{season.month:02d}-{season.day:02d}", season.half_width)
-    return pystac.ItemCollection(items, extra_fields={"facies_xr:season": window}, clone_items=False)
+    return Scenes(items, season, years, reasons)
 
 
 def _span(years: Sequence[int]) -> str:
@@ -165,21 +170,28 @@ def _candidates(catalog: str, region, years, season: Season, level: str) -> Iter
 
 
 def _from_api(url: str, collections, region, years, season: Season) -> Iterator[pystac.Item]:
+    area = shapely.geometry.mapping(degrees.hull(region))
+    windows = (season.window(year) for year in years)
+    queries = [{"collections": collections, "intersects": area, "datetime": f"{a}/{b}"} for a, b in windows]
+    return _answer(url, queries)
+
+
+def _answer(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[pystac.Item]:
+    """Items that a STAC API gives, page by page; failures that may pass are tried again, with growing waits."""
     from pystac_client import Client
     from pystac_client.exceptions import APIError
+    from pystac_client.stac_api_io import StacApiIO
+    from urllib3 import Retry
 
+    retry = Retry(
+        total=RETRIES, backoff_factor=BACK_OFF, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
+    )
     try:
-        client = Client.open(url)
-        for year in years:
-            first, last = season.window(year)
-            found = client.search(
-                collections=collections,
-                intersects=shapely.geometry.mapping(degrees.hull(region)),
-                datetime=f"{first}/{last}",
-            )
-            yield from found.items()
+        client = Client.open(url, stac_io=StacApiIO(max_retries=retry, timeout=TIMEOUT))
+        for query in queries:
+            yield from client.search(**query).items()
     except (APIError, OSError) as error:
-        raise CatalogError(f"the STAC API {url} does not answer: {error}") from error
+        raise CatalogError(f"the STAC API {access.shown(url)} does not answer: {access.reason(error)}") from error
 
 
 def _from_file(catalog: str) -> Iterator[pystac.Item]:
@@ -208,6 +220,29 @@ def _from_file(catalog: str) -> Iterator[pystac.Item]:
             raise CatalogError(f"{catalog} is not a STAC catalogue, item or items file (type {content.get('type')!r}).")
     except (json.JSONDecodeError, pystac.STACError, KeyError, OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"{catalog} cannot be read as STAC: {error}") from error
+
+
+# -- elevation --------------------------------------------------------------------------------------------------
+
+DEM_COLLECTION = "cop-dem-glo-30"
+DEM_CATALOGS = ("earth-search", "planetary-computer")
+
+
+def dem_tiles(catalog: str, box: GeoBox) -> list[str]:
+    """Files of Copernicus GLO-30 that touch a grid, in the order of their names.
+
+    Raises
+    ------
+    CatalogError
+        If the catalogue has no elevation model, does not answer, or has none there.
+    """
+    if catalog not in DEM_CATALOGS:
+        raise CatalogError(f"{catalog} has no elevation model; take one of {', '.join(DEM_CATALOGS)}.")
+    query = {"collections": [DEM_COLLECTION], "intersects": shapely.geometry.mapping(degrees.of_grid(box))}
+    items = sorted(_answer(CATALOGS[catalog].url, [query]), key=lambda item: item.id)
+    if not items:
+        raise CatalogError(f"{catalog} has no tile of {DEM_COLLECTION} there; give the DEM as a file.")
+    return [item.assets["data"].href for item in items]
 
 
 # -- a catalogue of folders -------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""Digital elevation models: a file or a DataArray, seen on a grid and beyond its edges."""
+"""Digital elevation models: a file, tiles, a DataArray or a catalogue, seen on a grid and beyond its edges."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from .. import grids, rasters
-from ..errors import GridError, InputError
+from .. import access, grids, rasters
+from ..errors import AccessError, GridError, InputError
+from ..scenes import catalog
 
 COARSENING = 16
 """Pixels of the grid in a pixel of the coarse grid on which bounds are taken."""
@@ -18,12 +20,15 @@ COARSENING = 16
 HIGHEST = 8849.0
 """No terrain rises above it. [m]"""
 
+MARGIN = 50_000.0
+"""Tiles of a catalogue are taken up to this distance from the grid, for the shadows that fall onto it. [m]"""
+
 
 @dataclass(frozen=True)
 class Dem:
     """An elevation model on a grid."""
 
-    raster: rasters.Raster | rasters.ArrayRaster
+    raster: rasters.Raster | rasters.ArrayRaster | rasters.Tiles
     box: GeoBox
     name: str
 
@@ -57,8 +62,9 @@ def open_dem(dem: Any, box: GeoBox) -> Dem:
 
     Parameters
     ----------
-    dem : path or DataArray (y, x)
-        Heights. [m]
+    dem : path, list of paths, DataArray (y, x), or name of a catalogue
+        Heights [m]: a file, tiles of one model, an array, or "earth-search" or "planetary-computer" for Copernicus
+        GLO-30.
     box : GeoBox
         Target grid.
 
@@ -74,14 +80,39 @@ def open_dem(dem: Any, box: GeoBox) -> Dem:
         if dem.ndim != 2:
             raise InputError(f"the DEM has dims {dem.dims}; give one band (y, x).")
         return Dem(rasters.ArrayRaster(dem.values, grids.any_geobox(dem)), box, str(dem.name or "DataArray"))
-    if not isinstance(dem, str | Path):
-        raise InputError(f"the DEM must be a path or a DataArray, not {type(dem).__name__}.")
+    if isinstance(dem, str) and dem in catalog.CATALOGS:
+        return _tiles(catalog.dem_tiles(dem, box.buffered(MARGIN)), box, f"Copernicus GLO-30 of {dem}")
+    if isinstance(dem, str | Path):
+        if not access.is_remote(str(dem)) and Path(dem).is_dir():
+            dem = sorted(p for p in Path(dem).rglob("*") if p.suffix.lower() in (".tif", ".tiff"))
+        else:
+            return Dem(_file(str(dem)), box, Path(dem).name)
+    if isinstance(dem, Sequence) and dem and all(isinstance(part, str | Path) for part in dem):
+        return _tiles([str(part) for part in dem], box, f"{Path(dem[0]).name} and {len(dem) - 1} more")
+    raise InputError(f"the DEM must be a path, a list of paths, a DataArray or a catalogue's name, not {dem!r}.")
+
+
+def _tiles(hrefs: Sequence[str], box: GeoBox, name: str) -> Dem:
+    return Dem(rasters.Tiles(tuple(_file(href) for href in hrefs)), box, name)
+
+
+def _file(href: str) -> rasters.Raster:
+    access.check(href)
+
+    def facts() -> tuple[Any, int]:
+        with access.opened(href) as file:
+            return file.crs, file.count
+
     try:
-        with rasterio.open(dem) as file:
-            if file.crs is None:
-                raise GridError(f"DEM {dem} has no CRS; write one into it, for example with gdal_edit.py -a_srs.")
-            if file.count != 1:
-                raise InputError(f"DEM {dem} has {file.count} bands; give a file with one.")
-    except rasterio.errors.RasterioError as error:
-        raise InputError(f"DEM {dem} cannot be opened: {error}") from error
-    return Dem(rasters.Raster(str(dem)), box, Path(dem).name)
+        crs, count = access.retried(facts, href)
+    except AccessError:
+        raise
+    except (OSError, rasterio.errors.RasterioError) as error:
+        raise InputError(f"DEM {access.shown(href)} cannot be opened: {access.reason(error)}") from error
+    if crs is None:
+        raise GridError(
+            f"DEM {access.shown(href)} has no CRS; write one into it, for example with gdal_edit.py -a_srs."
+        )
+    if count != 1:
+        raise InputError(f"DEM {access.shown(href)} has {count} bands; give a file with one.")
+    return rasters.Raster(href)

@@ -37,8 +37,8 @@ def add_terrain(
     ----------
     cube : Dataset or GeoBox
         A cube as ``load`` makes it, or a grid.
-    dem : path or DataArray
-        Elevation model. [m]
+    dem : path, list of paths, DataArray, or name of a catalogue
+        Elevation model [m]; "earth-search" and "planetary-computer" give Copernicus GLO-30.
     outlines : path or GeoDataFrame
         Glacier outlines.
     sun_azimuth, sun_elevation : float or array (time), optional

@@ -2,6 +2,7 @@
 
 import json
 import math
+import posixpath
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,6 +74,7 @@ def search(
     level: str = "TOA",
     sensor: str | Sequence[str] | None = None,
     max_cloud: float = 100.0,
+    root: str | Path | None = None,
 ) -> Scenes:
     """Scenes of some glaciers at the end of the ablation season of some years.
 
@@ -91,7 +93,9 @@ def search(
     sensor : str or sequence of str, optional
         For example "sentinel-2" or ("landsat-8", "landsat-9").
     max_cloud : float
-        Largest cloud cover of a scene, by the provider's field. [%]
+        Largest cloud cover of a scene, by the provider's field; scenes without it are kept. [%]
+    root : path, optional
+        Folder that relative hrefs of a catalogue file may not leave; by default the file's own.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def search(
 
     reasons: Counter[str] = Counter()
     found: dict[str, tuple[datetime, pystac.Item]] = {}
-    for item in _candidates(str(catalog), region, years, season, level):
+    for item in _candidates(str(catalog), region, years, season, level, None if root is None else str(root)):
         try:
             scene = sensors.resolve(item)
         except FaciesError as error:
@@ -155,7 +159,7 @@ def _span(years: Sequence[int]) -> str:
 # -- where items come from --------------------------------------------------------------------------------------
 
 
-def _candidates(catalog: str, region, years, season: Season, level: str) -> Iterator[pystac.Item]:
+def _candidates(catalog: str, region, years, season: Season, level: str, root: str | None) -> Iterator[pystac.Item]:
     if catalog in CATALOGS:
         known = CATALOGS[catalog]
         if not known.collections[level]:
@@ -166,7 +170,7 @@ def _candidates(catalog: str, region, years, season: Season, level: str) -> Iter
         return _from_api(known.url, known.collections[level], region, years, season)
     if catalog.startswith(("http://", "https://")) and not catalog.endswith(".json"):
         return _from_api(catalog, None, region, years, season)
-    return _from_file(catalog)
+    return _from_file(catalog, root)
 
 
 def _from_api(url: str, collections, region, years, season: Season) -> Iterator[pystac.Item]:
@@ -194,28 +198,37 @@ def _answer(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[pystac.I
         raise CatalogError(f"the STAC API {access.shown(url)} does not answer: {access.reason(error)}") from error
 
 
-def _from_file(catalog: str) -> Iterator[pystac.Item]:
+def _anchored(item: pystac.Item, base: str, root: str) -> pystac.Item:
+    """The item with absolute hrefs; relative ones start beside the file they stand in and stay within ``root``."""
+    for key, asset in item.assets.items():
+        relative = asset.href
+        asset.href = make_absolute_href(relative, base)
+        if asset.href != relative and not posixpath.normpath(asset.href).startswith(posixpath.normpath(root) + "/"):
+            raise CatalogError(
+                f"item {item.id}: asset {key} lies at {relative!r}, outside of the catalogue's folder {root}; "
+                "pass root= with the folder that holds both, if you trust this catalogue."
+            )
+    return item
+
+
+def _from_file(catalog: str, root: str | None) -> Iterator[pystac.Item]:
     if "://" not in catalog and not Path(catalog).is_file():
         raise CatalogError(
             f"catalogue {catalog!r} is neither a file nor one of {', '.join(CATALOGS)}; "
             "make one from Landsat folders with: facies-xr catalog DIR -o catalog.json"
         )
+    catalog = catalog if "://" in catalog else Path(catalog).absolute().as_posix()
+    root = posixpath.dirname(catalog) if root is None else root if "://" in root else Path(root).absolute().as_posix()
     try:
         content = pystac.StacIO.default().read_json(catalog)
         if content.get("type") == "FeatureCollection":
             for feature in content["features"]:
-                item = pystac.Item.from_dict(feature, preserve_dict=False)
-                for asset in item.assets.values():
-                    asset.href = make_absolute_href(asset.href, str(catalog))
-                yield item
+                yield _anchored(pystac.Item.from_dict(feature, preserve_dict=False), catalog, root)
         elif content.get("type") in ("Catalog", "Collection"):
             for item in pystac.Catalog.from_file(catalog).get_items(recursive=True):
-                item.make_asset_hrefs_absolute()
-                yield item
+                yield _anchored(item, item.get_self_href() or catalog, root)
         elif content.get("type") == "Feature":
-            item = pystac.Item.from_dict(content, href=catalog)
-            item.make_asset_hrefs_absolute()
-            yield item
+            yield _anchored(pystac.Item.from_dict(content), catalog, root)
         else:
             raise CatalogError(f"{catalog} is not a STAC catalogue, item or items file (type {content.get('type')!r}).")
     except (json.JSONDecodeError, pystac.STACError, KeyError, OSError, UnicodeDecodeError) as error:

@@ -412,6 +412,9 @@ def _key(name: str, band: str, sensor: Sensor, assets: Mapping) -> str:
             f"SR_{number}.TIF"]  # fmt: skip
     for key in keys:
         if key in assets and assets[key].get("href"):
+            kind = str(assets[key].get("type") or "image/tiff")
+            if not kind.startswith("image/"):
+                raise MetadataError(f"item {name}: its asset {key} for {band} is {kind}, not an image.")
             return key
     raise MetadataError(
         f"item {name}: it has no asset for {band} (looked for {', '.join(keys)}; it has {', '.join(assets)})."

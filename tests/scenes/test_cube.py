@@ -6,11 +6,13 @@ import re
 import shutil
 import warnings
 
+import geopandas as gpd
 import numpy as np
 import pystac
 import pytest
 import rasterio
 import shapely
+from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.transform import from_origin
 from rasterio.vrt import WarpedVRT
@@ -296,7 +298,7 @@ def test_bad_catalogues_are_named(tmp_path, shared):
         fx.search(tmp_path / "other.json", AREA, years=2020)
     with pytest.raises(CatalogError, match="TOA"):
         fx.search("planetary-computer", AREA, years=2020)
-    with pytest.raises(CatalogError, match="no Landsat scene"):
+    with pytest.raises(CatalogError, match="holds no scene"):
         catalog.from_folders(tmp_path)
     copy = tmp_path / "lc8"
     shutil.copytree(shared / "landsat_l1_montana_mission" / "lc8", copy)
@@ -313,3 +315,54 @@ def test_a_catalogue_moves_with_its_files(region, world, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fx.load(items, moved / "outlines.gpkg").blue.isel(time=0).compute()
+
+
+def test_hrefs_do_not_climb_out_of_the_catalogue(tmp_path):
+    data, home = tmp_path / "data", tmp_path / "home"
+    data.mkdir()
+    home.mkdir()
+    item = noise_scene(data, "H", epsg=32632, resolution=10, left=600000, top=5200000)
+    area = tuple(item.bbox)
+    absolute = home / "absolute.json"
+    pystac.ItemCollection([item]).save_object(str(absolute))
+    assert len(fx.search(absolute, area, years=2020)) == 1  # absolute hrefs are allowed
+    for asset in item.assets.values():
+        asset.href = f"../data/{asset.href.rsplit('/', 1)[-1]}"
+    relative = home / "relative.json"
+    pystac.ItemCollection([item]).save_object(str(relative))
+    with pytest.raises(CatalogError, match=r"item H: asset B02 lies at '\.\./data.*root="):
+        fx.search(relative, area, years=2020)
+    found = fx.search(relative, area, years=2020, root=tmp_path)
+    assert np.isfinite(fx.load(found, resolution=10, crs=32632).blue.compute()).any()
+
+
+def test_polar_grids(tmp_path):
+    item = noise_scene(tmp_path, "P", epsg=32633, resolution=30, left=500000, top=8700000)
+    cube = fx.load([item], resolution=30, crs=3413).compute()
+    assert np.isfinite(cube.blue).mean() > 0.3
+    with pytest.raises(GridError, match="antimeridian or around a pole"):
+        grids.grid(gpd.GeoDataFrame({"glacier": ["a", "b"]}, geometry=[shapely.box(179, 70, 179.5, 71),
+                                    shapely.box(-179.5, 70, -179, 71)], crs=4326))  # fmt: skip
+
+
+def test_a_scene_across_the_antimeridian_is_whole(tmp_path):
+    left, top = 344010, 6993990  # at 63 N the antimeridian is at x = 348083
+    item = noise_scene(tmp_path, "A", epsg=32601, resolution=30, left=left, top=top, hole=False)
+    x, y = np.array([left, left + 9000, left + 9000, left]), np.array([top, top, top - 9000, top - 9000])
+    longitude, latitude = Transformer.from_crs(32601, 4326, always_xy=True).transform(x, y)
+    west, east = longitude[longitude > 0].min(), longitude[longitude < 0].max()
+    sides = [
+        shapely.box(west, latitude.min(), 180, latitude.max()),
+        shapely.box(-180, latitude.min(), east, latitude.max()),
+    ]
+    item.geometry = shapely.geometry.mapping(shapely.MultiPolygon(sides))
+    item.bbox = [west, latitude.min(), east, latitude.max()]
+    with rasterio.open(item.assets["B02"].href) as file:
+        expected = file.read(1) * 1e-4 - 0.1
+    for area in ((west, latitude.min(), 180, latitude.max()), (-180, latitude.min(), east, latitude.max())):
+        cube = fx.load([item], area, resolution=30, crs=32601).compute()
+        inside = cube.blue.isel(time=0).sel(x=slice(left, left + 9000), y=slice(top - 600, top - 9000))
+        columns = ((inside.x - left - 15) / 30).astype(int).values
+        assert columns.size > 100
+        np.testing.assert_allclose(inside.values, expected[20:, columns], atol=1e-6)
+        assert abs(float(cube.sun_longitude[0])) == pytest.approx(180, abs=0.1)

@@ -134,6 +134,10 @@ def no_band(item):
     item["assets"].pop("swir16")
 
 
+def wrong_type(item):
+    item["assets"]["red"]["type"] = "application/json"
+
+
 def no_level(item):
     item["id"] = "S2B_20EPT"
     item["collection"] = None
@@ -149,6 +153,7 @@ def no_level(item):
         (no_baseline, "offset is unknown"),
         (no_band, "swir1"),
         (no_level, "Level-1"),
+        (wrong_type, "red is application/json"),
         (lambda i: i.update(assets={}), "no assets"),
         (lambda i: i["properties"].update(datetime=None), "datetime"),
     ],

@@ -21,6 +21,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from . import access, grids
+from .bilinear import interpolate
 
 TILE = 512
 """Edge of the absolute tiles. [px]"""
@@ -84,6 +85,45 @@ class Raster:
 
         return access.retried(read, self.href)
 
+    def read_direct(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray | None:
+        """Values and flag on any window of a grid that runs along the file's own pixels, None if it does not.
+
+        Then a target pixel needs four source pixels whose weights follow from its row and column alone, and GDAL's
+        warper can be spared. The rule is the same: the source pixel at its centre must have data, others weigh anew.
+        """
+
+        def read() -> np.ndarray | None:
+            with access.opened(self.href) as file:
+                source = _extent(file)
+                along = _along(source, box) if self.resampling == "bilinear" else None
+                if along is None:
+                    return None
+                out = np.zeros((self.layers, rows.stop - rows.start, columns.stop - columns.start), "float32")
+                (v0, dv), (u0, du) = along
+                top, bottom = _needed(v0, dv, rows, source.height)
+                left, right = _needed(u0, du, columns, source.width)
+                if top >= bottom or left >= right:
+                    out[0] = np.nan
+                    return out
+                raw = file.read(1, window=Window(left, top, right - left, bottom - top))
+                values = raw.astype("float32")
+                values[self._missing(file, raw)] = np.nan
+                place = (v0, dv, rows.start, top, u0, du, columns.start, left)
+                interpolate(values, *place, out[0])
+                if self.saturated_from is not None and (flag := raw >= self.saturated_from).any():
+                    interpolate(np.where(np.isnan(values), np.nan, flag).astype("float32"), *place, out[1])
+                    np.nan_to_num(out[1], copy=False)
+                return out
+
+        return access.retried(read, self.href)
+
+    def _missing(self, file: DatasetReader, raw: np.ndarray) -> np.ndarray:
+        missing = np.isnan(raw) if raw.dtype.kind == "f" else np.zeros(raw.shape, bool)
+        for nodata in {self.nodata, file.nodata}:
+            if nodata is not None and not math.isnan(nodata):
+                missing |= raw == nodata
+        return missing
+
     def pixels(self, part: Window) -> np.ndarray:
         """Values and flag of a window of the file itself."""
 
@@ -104,10 +144,7 @@ class Raster:
         pixels[0] = raw
         if self.saturated_from is not None:
             pixels[1] = raw >= self.saturated_from
-        for nodata in (self.nodata, file.nodata):
-            if nodata is not None and not math.isnan(nodata):
-                pixels[:, raw == nodata] = np.nan
-        pixels[:, np.isnan(pixels[0])] = np.nan
+        pixels[:, self._missing(file, raw)] = np.nan
         return pixels
 
 
@@ -251,7 +288,12 @@ def _on_grid(
 
 
 def read_window(raster: Raster | ArrayRaster | Tiles, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
-    """Any window of a grid, put together from absolute tiles; rows and columns may lie outside the grid."""
+    """Any window of a grid; rows and columns may lie outside the grid.
+
+    Put together from absolute tiles, unless no pixel of it can depend on the window (:meth:`Raster.read_direct`).
+    """
+    if isinstance(raster, Raster) and (found := raster.read_direct(box, rows, columns)) is not None:
+        return found
     shape = rows.stop - rows.start, columns.stop - columns.start
     out = np.empty((raster.layers, *shape), "float32")
     for r in range(rows.start // TILE, -(-rows.stop // TILE)):
@@ -288,6 +330,25 @@ def _source_window(source: _Extent, target: GeoBox) -> Window | None:
     if left >= right or top >= bottom:
         return None
     return Window(left, top, right - left, bottom - top)
+
+
+def _along(source: _Extent, box: GeoBox) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Source position of the centre of the grid's first pixel and step to the next, of rows and of columns. [px]
+
+    None if the grid is turned, lies in another CRS, or has larger pixels than the source.
+    """
+    if source.crs != box.crs.proj:
+        return None
+    both = ~source.transform * box.affine
+    if not (both.b == both.d == 0 and 0 < both.a <= 1 + TOLERANCE and 0 < both.e <= 1 + TOLERANCE):
+        return None
+    return (both.f + both.e / 2, both.e), (both.c + both.a / 2, both.a)
+
+
+def _needed(first: float, step: float, span: slice, size: int) -> tuple[int, int]:
+    """Source pixels that a span of target pixels needs."""
+    low, high = first + step * span.start, first + step * (span.stop - 1)
+    return max(math.floor(low) - 1, 0), min(math.floor(high) + 2, size)
 
 
 def _whole_pixel_offset(source: _Extent, place: Affine, target: GeoBox) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ import facies_xr
 ROOT = Path(facies_xr.__file__).parent
 GROUND = (
     "access",
+    "bilinear",
     "classes",
     "degrees",
     "errors",

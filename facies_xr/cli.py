@@ -81,9 +81,9 @@ def map_(
     maps = fx.write(fx.calibrate(maps) if calibrate else maps, out, on_error=on_error)  # type: ignore[arg-type]
     console.print(f"{maps.sizes.get('time', 1)} dates in {out}")
     if observations is not None:
-        table = maps.facies.smb(observations).to_dataframe().reset_index()
-        table.to_csv(out.with_name("balance.csv"), index=False)
-        console.print(f"balances in {out.with_name('balance.csv')}")
+        from .smb.table import write_csv
+
+        console.print(f"balances in {write_csv(maps.facies.smb(observations), out.with_name('balance.csv'))}")
 
 
 @app.command()

@@ -18,6 +18,7 @@ from .classes import NAMES, NODATA
 from .scenes.catalog import search
 from .scenes.cube import load
 from .smb.evaluate import scores as balance_scores
+from .smb.table import write_csv
 from .synthetic import Region, World
 from .terrain.layers import add_terrain
 
@@ -63,7 +64,7 @@ def run(folder: str | Path, console: Console | None = None, world: World = WORLD
     maps = store.write(cube.facies.classify(MODEL).facies.calibrate(), folder / "maps.zarr")
     say("glacier statistics and surface mass balance")
     smb = maps.facies.smb(region.observations)
-    _write(smb.to_dataframe().reset_index(), folder / "balance.csv")
+    write_csv(smb, folder / "balance.csv")
     title = "facies_xr demo: a synthetic region, nothing here is a real glacier"
     plot.overview(cube, maps, smb, folder / "overview.draft.png", title=title)
     os.replace(folder / "overview.draft.png", folder / "overview.png")
@@ -96,12 +97,6 @@ def score_maps(maps: xr.Dataset, region: Region) -> pd.DataFrame:
     inside = np.broadcast_to(maps["glacier_index"].values > 0, label.shape)
     rows["glacier pixels without class"] = (label[inside] == NODATA).mean()
     return pd.DataFrame({"score": rows})
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    draft = path.with_suffix(".draft")
-    table.to_csv(draft, index=False)
-    os.replace(draft, path)
 
 
 def _show(result: Demo, console: Console) -> None:

@@ -87,9 +87,9 @@ def balance(smb: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     known = np.isfinite(observed) & np.isfinite(found)
     years = np.broadcast_to(smb["balance_year"].values, observed.shape)
     bars = np.maximum([h[known] for h in half], 0)
-    ax.errorbar(observed[known], found[known], bars, fmt="none", ecolor="0.85", lw=1, zorder=1)
+    ax.errorbar(observed[known], found[known], bars, fmt="none", ecolor="0.75", lw=1, zorder=1)
     points = ax.scatter(observed[known], found[known], c=years[known], cmap="plasma", s=26, zorder=2)
-    plt.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d")
+    plt.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d", ticks=np.unique(years[known]))
     ends = [np.nanmin([observed[known], found[known]]) - 0.3, np.nanmax([observed[known], found[known]]) + 0.3]
     ax.plot(ends, ends, color="0.4", lw=1, zorder=0)
     ax.set(
@@ -102,8 +102,8 @@ def balance(smb: xr.Dataset, *, ax: Axes | None = None) -> Axes:
 def overview(cube: xr.Dataset, maps: xr.Dataset, smb: xr.Dataset, path: str | Path, *, title: str = "") -> Path:
     """Picture of a run: false colour, facies, confidence of the clearest date, and balances; written as PNG."""
     classified = (maps["facies_map"] != NODATA) & (maps["facies_map"] != VALUES["cloud"])
-    time = int(classified.sum(("y", "x")).argmax("time").item())
-    figure, axes = plt.subplots(2, 2, figsize=(13, 11), layout="constrained")
+    time = int(classified.sum(("y", "x")).argmax("time").compute())
+    figure, axes = plt.subplots(2, 2, figsize=(13, 10), layout="compressed")
     near = _near_glaciers(maps)
     maps_there = maps.isel(time=time).isel(near).load()
     cube_there = cube.isel(near).sel(time=maps["time"].values[time])

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from ..scenes import catalog
 
 COARSENING = 16
 """Pixels of the grid in a pixel of the coarse grid on which bounds are taken."""
+
+KEPT = 128
+"""Tiles of elevation that a process keeps, of 1 MiB each."""
 
 HIGHEST = 8849.0
 """No terrain rises above it. [m]"""
@@ -40,13 +44,27 @@ class Dem:
         ndarray (y, x) of float32
             NaN where the model has no data.
         """
-        return rasters.read_window(self.raster, self.box, rows, columns)[0]
+        out = np.empty((rows.stop - rows.start, columns.stop - columns.start), "float32")
+        for r in range(rows.start // rasters.TILE, -(-rows.stop // rasters.TILE)):
+            for c in range(columns.start // rasters.TILE, -(-columns.stop // rasters.TILE)):
+                y, x = (_overlap(span, k) for span, k in ((rows, r), (columns, c)))
+                out[y[0], x[0]] = _tile(self, r, c)[y[1], x[1]]
+        return out
 
     def bounds(self, reach: float) -> tuple[float, float]:
         """Lowest terrain on the grid and highest within a distance of it. [m]"""
         coarse = self.box.zoom_out(COARSENING)
         pad = int(np.ceil(reach / coarse.affine.a)) + 1
         return self._extreme("min", coarse, 1), self._extreme("max", coarse, pad)
+
+    def missing(self, y: tuple[int, int], x: tuple[int, int]) -> float:
+        """Share of the grid and its margins, in pixels before and after it, where there is no elevation."""
+        coarse = self.box.zoom_out(COARSENING)
+        rows, columns = (
+            slice(-(before // COARSENING), n + after // COARSENING)
+            for n, (before, after) in zip(coarse.shape, (y, x), strict=True)
+        )
+        return float(np.isnan(rasters.read_window(self.raster, coarse, rows, columns)[0]).mean())
 
     def _extreme(self, kind: str, coarse: GeoBox, pad: int) -> float:
         raster = replace(self.raster, resampling=kind)
@@ -55,6 +73,19 @@ class Dem:
         if np.isnan(values).all():
             raise GridError(f"DEM {self.name} has no data on the grid; choose one that covers the glaciers.")
         return float(np.nanmin(values) if kind == "min" else np.nanmax(values))
+
+
+def _overlap(span: slice, tile: int) -> tuple[slice, slice]:
+    """Where a span and an absolute tile overlap, seen from either."""
+    start, stop = max(span.start, tile * rasters.TILE), min(span.stop, (tile + 1) * rasters.TILE)
+    return slice(start - span.start, stop - span.start), slice(start - tile * rasters.TILE, stop - tile * rasters.TILE)
+
+
+@lru_cache(maxsize=KEPT)
+def _tile(dem: Dem, row: int, column: int) -> np.ndarray:
+    """Elevation of an absolute tile; windows overlap and dates share them, so some are kept."""
+    rows, columns = (slice(k * rasters.TILE, (k + 1) * rasters.TILE) for k in (row, column))
+    return rasters.read_window(dem.raster, dem.box, rows, columns)[0]
 
 
 def open_dem(dem: Any, box: GeoBox) -> Dem:

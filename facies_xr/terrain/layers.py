@@ -1,15 +1,17 @@
 """The terrain layers of a cube: one public function, and the functions of the window behind it."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import shapely
 import xarray as xr
 from odc.geo.geobox import GeoBox
+from pyproj import Transformer
 
 from .. import grids, lazy
 from .. import outlines as _outlines
@@ -17,7 +19,7 @@ from ..errors import InputError, MissingVariableError, OutlineError
 from . import relief
 from .dem import HIGHEST, Dem, open_dem
 from .proximity import Boundary, Glaciers
-from .shadow import Sweep, cast_shadow
+from .shadow import EARTH_RADIUS, Sweep, cast_shadow, flattened
 
 UNKNOWN = 255
 """Value of ``shadow_mask`` where the elevation is unknown."""
@@ -30,6 +32,7 @@ def add_terrain(
     *,
     sun_azimuth: Any = None,
     sun_elevation: Any = None,
+    shadows: Literal["exact", "fast"] = "exact",
 ) -> xr.Dataset:
     """Terrain layers on the grid of a cube; no scene pixel is read, the elevation model is read once for its bounds.
 
@@ -43,6 +46,8 @@ def add_terrain(
         Glacier outlines.
     sun_azimuth, sun_elevation : float or array (time), optional
         The sun, where the cube does not say it; azimuth clockwise from true north. [degree]
+    shadows : {"exact", "fast"}
+        Two families of lines sweep the terrain, or one, which is twice as fast and less exact.
 
     Returns
     -------
@@ -69,7 +74,8 @@ def add_terrain(
     chunks = lazy.spatial_chunks(data)
     lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
 
-    light = _Light(model, lowest, highest)
+    light = _Light(model, lowest, highest, _families(shadows))
+    _report_margin(light, suns)
     timed = "time" in data.dims
     dims = ("time", "y", "x") if timed else ("y", "x")
     tilt = lazy.from_windows(_Slope(model), chunks, "float32")
@@ -105,6 +111,20 @@ class Sun:
     """Clockwise from the grid's north. [degree]"""
     elevation: float
     """[degree]"""
+    place: tuple[float, float]
+    """x and y where both angles hold. [m]"""
+
+    def away(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Distance from that place along the light. [m]"""
+        azimuth = math.radians(self.azimuth)
+        return -(x - self.place[0]) * math.sin(azimuth) - (y - self.place[1]) * math.cos(azimuth)
+
+
+def _families(shadows: str) -> int:
+    families = {"exact": 2, "fast": 1}
+    if shadows not in families:
+        raise InputError(f'shadows={shadows!r}: choose "exact" or "fast".')
+    return families[shadows]
 
 
 def _suns(data: xr.Dataset, box: GeoBox, azimuth: Any, elevation: Any) -> tuple[Sun, ...]:
@@ -131,10 +151,12 @@ def _suns(data: xr.Dataset, box: GeoBox, azimuth: Any, elevation: Any) -> tuple[
     place = grids.centre_lonlat(box)
     own = azimuth is None and "sun_longitude" in data.coords
     lons, lats = (data.sun_longitude.values, data.sun_latitude.values) if own else ([place[0]] * n, [place[1]] * n)
-    turned = [grids.convergence(box.crs, *p) for p in zip(np.atleast_1d(lons), np.atleast_1d(lats), strict=True)]
+    places = list(zip(np.atleast_1d(lons), np.atleast_1d(lats), strict=True))
+    turned = [grids.convergence(box.crs, *place) for place in places]
+    x, y = Transformer.from_crs(4326, box.crs.proj, always_xy=True).transform(*np.transpose(places))
     return tuple(
-        Sun((float(a) - g) % 360, float(e))
-        for a, e, g in zip(angles["sun_azimuth"], angles["sun_elevation"], turned, strict=True)
+        Sun((float(a) - g) % 360, float(e), (float(px), float(py)))
+        for a, e, g, px, py in zip(angles["sun_azimuth"], angles["sun_elevation"], turned, x, y, strict=True)
     )
 
 
@@ -155,16 +177,64 @@ class _Slope:
         return relief.slope_and_aspect(z, self.dem.box.affine.a)[0]
 
 
+CURVED_BELOW = 10.0
+"""Sun elevation below which the Earth's curvature and refraction count: 50 m of shadow there, 3 km at 2 degrees."""
+
+
 @dataclass(frozen=True)
 class _Light:
     dem: Dem
     lowest: float
     highest: float
+    families: int
 
     def incidence(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
         margin = (relief.MARGIN, relief.MARGIN)
         z = self.dem.read(*_grown(rows, columns, margin, margin))
         return relief.incidence(*relief.slope_and_aspect(z, self.dem.box.affine.a), sun.azimuth, sun.elevation)
+
+    def sweep(self, sun: Sun) -> Sweep:
+        return Sweep.of(sun.azimuth, sun.elevation, self.dem.box.affine.a, self.families)
+
+    def margin(self, rows: slice, columns: slice, sun: Sun) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Pixels around a window from which shadow can fall into it."""
+        sweep, lowest, drop = self.sweep(sun), self.lowest, None
+        if sun.elevation < CURVED_BELOW:
+            farthest = max(float(np.max(self.away(rows, columns, sun)[np.ix_([0, -1], [0, -1])])), 0.0)
+            slope = math.tan(math.radians(sun.elevation))
+            drop = sweep.drop * max(slope - farthest / EARTH_RADIUS, slope / 10) / slope
+        return sweep.margin(lowest, self.highest, drop)
+
+    def away(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
+        x, y = self.dem.box.affine * np.meshgrid(
+            np.arange(columns.start, columns.stop) + 0.5, np.arange(rows.start, rows.stop) + 0.5
+        )
+        return sun.away(x, y)
+
+    def shaded(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
+        """Shadow that other terrain casts."""
+        (top, bottom), (left, right) = self.margin(rows, columns, sun)
+        near = _grown(rows, columns, (top, bottom), (left, right))
+        z = self.dem.read(*near)
+        if sun.elevation < CURVED_BELOW:
+            z = flattened(z, self.away(*near, sun))
+        inside = (slice(top, z.shape[0] - bottom), slice(left, z.shape[1] - right))
+        return cast_shadow(z, self.sweep(sun), (near[0].start, near[1].start))[inside]
+
+
+def _report_margin(light: _Light, suns: tuple[Sun, ...]) -> None:
+    """Warn where the elevation model ends before the terrain that may cast shadow onto the grid."""
+    height, width = light.dem.box.shape
+    margins = np.array([light.margin(slice(0, height), slice(0, width), sun) for sun in suns]).max(axis=0)
+    (top, bottom), (left, right) = margins.tolist()
+    share = light.dem.missing((top, bottom), (left, right))
+    if share > 0.01:
+        reach = margins.max() * light.dem.box.affine.a / 1000
+        warnings.warn(
+            f"DEM {light.dem.name} is missing on {100 * share:.0f} % of the {reach:.0f} km around the grid from which "
+            "shadow could fall; shadows from there are missing. A larger DEM mends it.",
+            stacklevel=3,
+        )
 
 
 @dataclass(frozen=True)
@@ -180,14 +250,9 @@ class _ShadowMask:
     light: _Light
 
     def __call__(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        sweep = Sweep.of(sun.azimuth, sun.elevation, self.light.dem.box.affine.a)
-        (top, bottom), (left, right) = sweep.margin(self.light.lowest, self.light.highest)
-        near = _grown(rows, columns, (top, bottom), (left, right))
-        z = self.light.dem.read(*near)
-        inside = (slice(top, z.shape[0] - bottom), slice(left, z.shape[1] - right))
-        shaded = cast_shadow(z, sweep, (near[0].start, near[1].start))[inside]
-        mask = np.where(shaded | (self.light.incidence(rows, columns, sun) <= 0), 0, 1).astype("uint8")
-        mask[np.isnan(z[inside])] = UNKNOWN
+        shaded = self.light.shaded(rows, columns, sun) | (self.light.incidence(rows, columns, sun) <= 0)
+        mask = np.where(shaded, 0, 1).astype("uint8")
+        mask[np.isnan(self.light.dem.read(rows, columns))] = UNKNOWN
         return mask
 
 

@@ -8,6 +8,9 @@ that passes a column between two rows also sees the terrain there.
 
 Because a line carries a maximum of sources, each sunk by the same operations wherever the sweep began, a window with
 enough margin gives the same pixels, bit for bit, as any other.
+
+The loops over a row are small functions of contiguous slices, so that the compiler makes vector code of them; columns
+are walked through a buffer of a few columns laid down as rows.
 """
 
 import math
@@ -15,6 +18,18 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+
+STRIP = 64
+"""Columns that are laid down as rows at a time."""
+
+BLOCK = 8
+"""Rows that are turned at a time. [px]"""
+
+PAD = 17
+"""Added to the buffer's rows, so that they do not fall on the same lines of the cache. [px]"""
+
+EARTH_RADIUS = 6_371_000.0 / (1 - 0.13)
+"""Of the sphere on which light runs straight, with mean refraction. [m]"""
 
 NO_EDGE = np.float32(-1e30)
 """Height of the shadow's edge where nothing stands sunward (not -inf, which could meet itself)."""
@@ -33,8 +48,11 @@ class Sweep:
     drop: float
     """Fall of the light per row walked. [m]"""
 
+    families: int = 2
+    """Families of lines: 2, half a pixel apart and with crossings, or 1, cheaper and less exact."""
+
     @classmethod
-    def of(cls, sun_azimuth: float, sun_elevation: float, resolution: float) -> "Sweep":
+    def of(cls, sun_azimuth: float, sun_elevation: float, resolution: float, families: int = 2) -> "Sweep":
         """Sweep for a sun; the azimuth is clockwise from the grid's north. [degree, degree, m]"""
         azimuth = math.radians(sun_azimuth)
         rows, columns = math.cos(azimuth) / resolution, -math.sin(azimuth) / resolution  # per metre, away from the sun
@@ -47,18 +65,24 @@ class Sweep:
             1 if rows > 0 else -1,
             0.0 if abs(drift) < 1e-9 else drift,
             math.tan(math.radians(sun_elevation)) / abs(rows),
+            families,
         )
 
-    def margin(self, lowest: float, highest: float) -> tuple[tuple[int, int], tuple[int, int]]:
+    def margin(
+        self, lowest: float, highest: float, drop: float | None = None
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
         """Pixels that a window needs before and after it, along rows and along columns.
 
         Parameters
         ----------
         lowest, highest : float
             Any lower bound of the terrain in the window and upper bound of the terrain sunward of it. [m]
+        drop : float, optional
+            Least fall of the light per row walked, where it is not the same everywhere. [m]
         """
+        drop = self.drop if drop is None else drop
         ulp = float(np.spacing(np.float32(max(abs(highest), abs(lowest), 1.0))))
-        walked = math.ceil(max(highest - lowest, 0) / (self.drop - ulp)) + 3 if self.drop > ulp else 1 << 30
+        walked = math.ceil(max(highest - lowest, 0) / (drop - ulp)) + 3 if drop > ulp else 1 << 30
         aside = math.ceil(abs(self.drift) * walked) + 3
         along = (walked, 3) if self.step > 0 else (3, walked)
         # Light that moves to higher columns as it walks comes from lower ones.
@@ -83,76 +107,171 @@ def cast_shadow(elevation: np.ndarray, sweep: Sweep, corner: tuple[int, int]) ->
     ndarray (y, x) of bool
         Self-shading (cos i <= 0) is not included.
     """
-    z = np.asarray(elevation, "float32")
-    first_row, first_column = corner
-    if sweep.transposed:
-        z, first_row, first_column = z.T, first_column, first_row
-    z = np.ascontiguousarray(z[:: sweep.step])
-    start = first_row if sweep.step > 0 else -(first_row + z.shape[0] - 1)
+    z = np.ascontiguousarray(elevation, "float32")
     shaded = np.zeros(z.shape, np.bool_)
-    _sweep(z, start, first_column, sweep.drift * sweep.step, np.float32(sweep.drop), shaded)
-    shaded = shaded[:: sweep.step]
-    return np.ascontiguousarray(shaded.T if sweep.transposed else shaded)
+    length, width = z.shape[::-1] if sweep.transposed else z.shape
+    first = corner[1 if sweep.transposed else 0]
+    start = first if sweep.step > 0 else -(first + length - 1)
+    s, h = sweep.drift * sweep.step, np.float32(sweep.drop)
+    shifts = (math.floor(s * start), math.floor(s * (start + length)))
+    # Line k lies at the absolute column k + s R: at every row, the line between columns c and c + 1 of the window
+    # stands in slot base + c - n, n the whole columns of its shift.
+    base = max(shifts) + 3
+    edges = np.full((sweep.families, width + max(shifts) - min(shifts) + 6), NO_EDGE)
+    walk = _walk_columns if sweep.transposed else _walk_rows
+    walk(z, sweep.step, start, base, s, h, edges, shaded)
+    return shaded
 
 
-@numba.njit(nogil=True, cache=True)
-def _sweep(z, start, first_column, s, h, shaded):
-    """Walk over rows of z, of absolute numbers R = start + r.
+def flattened(elevation: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Elevation over the plane that touches the Earth where the sun's elevation holds. [m]
 
-    Line k of family g lies at the absolute column k + s R + g/2: n whole columns and a fraction f on from k, so that
-    at each row the line between columns c and c + 1 stands in slot c + (first_column - n - lowest).
+    There the light runs straight and parallel, so that a sweep needs no other rule: terrain a distance t along the
+    light stands t^2 / 2R lower, R the Earth's radius with refraction.
+
+    Parameters
+    ----------
+    elevation : ndarray (y, x)
+        [m]
+    away : ndarray (y, x)
+        Distance from that place, along the light. [m]
     """
-    height, width = z.shape
-    shifts = (math.floor(s * start), math.floor(s * (start + height)))
-    lowest = first_column - max(shifts) - 3
-    edge = np.full((2, width + max(shifts) - min(shifts) + 6), NO_EDGE)
+    return (elevation - away**2 / (2 * EARTH_RADIUS)).astype("float32")
+
+
+@numba.njit(nogil=True, cache=True)
+def _walk_rows(z, step, start, base, s, h, edges, shaded):
+    """Shade all rows, in the order in which the light passes them; R counts them in that order."""
+    height = z.shape[0]
+    first = 0 if step > 0 else height - 1
     for r in range(1, height):
-        _shade(z, r, edge, first_column - lowest, s, h, start + r, shaded)
-        for g in range(2):
-            _rise(z, r - 1, edge[g], first_column - lowest, s, h, start + r - 1, 0.5 * g)
+        own = first + step * r
+        last = own - 2 * step if r > 1 else own - step
+        _advance(z[last], z[own - step], z[own], r > 1, edges, base, s, h, start + r, shaded[own])
 
 
 @numba.njit(nogil=True, cache=True)
-def _shade(z, r, edge, base, s, h, R, shaded):
-    """Shade row r by row r - 1, where the light crosses it, and by the edge as it stood at row r - 2."""
-    width = z.shape[1]
-    n0, n1 = math.floor(s * R), math.floor(s * R + 0.5)
-    f0, f1 = s * R - n0, s * R + 0.5 - n1
-    if f0 < f1:
-        right, left, a = edge[0, base - n0 :], edge[1, base - n1 - 1 :], f0
+def _walk_columns(z, step, start, base, s, h, edges, shaded):
+    """The same over columns, some of which at a time are laid down as rows of a buffer, behind the last two."""
+    height, width = z.shape
+    rows = np.empty((STRIP + 2, height + PAD), np.float32)
+    masks = np.zeros((STRIP + 2, height + PAD), np.bool_)
+    for done in range(0, width, STRIP):
+        count = min(STRIP, width - done)
+        first = done if step > 0 else width - done - count
+        rows[:2] = rows[STRIP:]
+        _lay_down(z[:, first : first + count], rows[2:], step)
+        for k in range(count):
+            if done + k > 0:
+                last, before, own = rows[k, :height], rows[k + 1, :height], rows[k + 2, :height]
+                R = start + done + k
+                _advance(last, before, own, done + k > 1, edges, base, s, h, R, masks[k + 2, :height])
+        _stand_up(masks[2:], shaded[:, first : first + count], step)
+
+
+@numba.njit(nogil=True, cache=True)
+def _lay_down(columns, rows, step):
+    """Columns as rows, in the order of the walk; in blocks that stay in registers."""
+    height, count = columns.shape
+    for r in range(0, height, BLOCK):
+        block = columns[r : r + BLOCK]
+        for k in range(count):
+            row = rows[k if step > 0 else count - 1 - k, r : r + BLOCK]
+            if r + BLOCK <= height:
+                for j in range(BLOCK):
+                    row[j] = block[j, k]
+            else:
+                for j in range(height - r):
+                    row[j] = block[j, k]
+
+
+@numba.njit(nogil=True, cache=True)
+def _stand_up(rows, columns, step):
+    """Rows as columns, the way back."""
+    height, count = columns.shape
+    for r in range(0, height, BLOCK):
+        block = columns[r : r + BLOCK]
+        for k in range(count):
+            row = rows[k if step > 0 else count - 1 - k, r : r + BLOCK]
+            if r + BLOCK <= height:
+                for j in range(BLOCK):
+                    block[j, k] = row[j]
+            else:
+                for j in range(height - r):
+                    block[j, k] = row[j]
+
+
+@numba.njit(nogil=True, cache=True)
+def _advance(last, before, own, has_last, edges, base, s, h, R, out):
+    """Shade row R, ``own``, by row R - 1, ``before``, and by the edges as they stood at row R - 2, ``last``.
+
+    Then the edges take in row R - 1.
+    """
+    _shade(before, own, edges, base, s, h, R, out)
+    for g in range(edges.shape[0]):
+        _rise(last, before, has_last and edges.shape[0] > 1, edges[g], base, s, h, R - 1, 0.5 * g)
+
+
+@numba.njit(nogil=True, cache=True)
+def _shade(before, own, edges, base, s, h, R, out):
+    width = own.size
+    n = math.floor(s * R)
+    a, spacing = s * R - n, 1.0
+    # The nearest lines lie a to the right of each pixel and spacing - a to its left.
+    right, left = edges[0, base - n : base - n + width], edges[0, base - n - 1 : base - n - 1 + width]
+    if edges.shape[0] > 1:
+        m = math.floor(s * R + 0.5)
+        b, spacing = s * R + 0.5 - m, 0.5
+        if a < b:
+            left = edges[1, base - m - 1 : base - m - 1 + width]
+        else:
+            a, right = b, edges[1, base - m : base - m + width]
+    to_left, to_right = np.float32(a / spacing), np.float32(1.0 - a / spacing)
+    aside, ahead, two = np.float32(abs(s)), np.float32(1.0 - abs(s)), np.float32(2.0) * h
+    if s > 0:  # the light comes from lower columns; there is none before the first
+        _below_both(
+            own[1:], before[:-1], before[1:], aside, ahead, h, left[1:], right[1:], to_left, to_right, two, out[1:]
+        )
+        _below_edge(own[:1], left[:1], right[:1], to_left, to_right, two, out[:1])
+    elif s < 0:
+        _below_both(
+            own[:-1], before[1:], before[:-1], aside, ahead, h, left[:-1], right[:-1], to_left, to_right, two, out[:-1]
+        )
+        _below_edge(own[-1:], left[-1:], right[-1:], to_left, to_right, two, out[-1:])
     else:
-        right, left, a = edge[1, base - n1 :], edge[0, base - n0 - 1 :], f1
-    # The nearest lines lie a to the right of each pixel and 1/2 - a to its left.
-    to_left, to_right = np.float32(2.0 * a), np.float32(1.0 - 2.0 * a)
-    before, own, out, two = z[r - 1], z[r], shaded[r], np.float32(2.0) * h
-    aside, ahead = np.float32(abs(s)), np.float32(1.0 - abs(s))
-    side = -1 if s > 0 else 1 if s < 0 else 0
-    for c in range(width):
+        _below_both(own, before, before, aside, ahead, h, left, right, to_left, to_right, two, out)
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def _below_both(own, beside, before, aside, ahead, h, left, right, to_left, to_right, two, out):
+    for c in range(out.size):
         far = left[c] * to_left + right[c] * to_right - two
-        out[c] = own[c] < far
-    for c in range(max(0, -side), min(width, width - side)):
-        near = before[c + side] * aside + before[c] * ahead - h
-        out[c] |= own[c] < near
+        near = beside[c] * aside + before[c] * ahead - h
+        out[c] = (own[c] < far) | (own[c] < near)
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def _below_edge(own, left, right, to_left, to_right, two, out):
+    for c in range(out.size):
+        out[c] = own[c] < left[c] * to_left + right[c] * to_right - two
 
 
 @numba.njit(nogil=True, cache=True)
-def _rise(z, r, edge, base, s, h, R, half):
-    """Let the edge sink by one step and take in row r, and what its lines pass between rows r - 1 and r."""
-    width = z.shape[1]
+def _rise(last, row, crossings, edge, base, s, h, R, half):
+    """Let an edge sink by one step and take in row R, and what its lines pass between rows R - 1 and R."""
+    width = row.size
     shift = s * R + half
     n = math.floor(shift)
     f = np.float32(shift - n)
-    lines, row = edge[base - n - 1 :], z[r]  # lines[c + 1] lies between columns c and c + 1
-    for c in range(width + 1):
-        lines[c] -= h
-    for c in range(width - 1):
-        here = row[c] + f * (row[c + 1] - row[c])
-        lines[c + 1] = here if here > lines[c + 1] else lines[c + 1]
+    lines = edge[base - n - 1 : base - n + width]  # lines[c + 1] lies between columns c and c + 1
+    lines[0] -= h
+    _take_row(lines[1:width], row[:-1], row[1:], f, h)
+    lines[width] -= h
     if f == 0 and row[width - 1] > lines[width]:
         lines[width] = row[width - 1]
     before = s * (R - 1) + half
     m = math.floor(before)
-    if r == 0 or m == n:
+    if not crossings or m == n:
         return
     if s > 0 and shift > n:
         column, u = n, (n - before) / s
@@ -160,9 +279,19 @@ def _rise(z, r, edge, base, s, h, R, half):
         column, u = m, (m - before) / s
     else:
         return  # the lines pass the column on a row, which has been taken in
-    later, earlier = np.float32(u), np.float32(1.0 - u)
     fall = np.float32(1.0 - u) * h
-    lines, last = edge[base - column :], z[r - 1]
-    for c in range(width):
-        here = last[c] * earlier + row[c] * later - fall
-        lines[c] = here if here > lines[c] else lines[c]
+    _take_crossing(edge[base - column : base - column + width], last, row, np.float32(1.0 - u), np.float32(u), fall)
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def _take_row(lines, left, right, f, h):
+    for c in range(lines.size):
+        here, old = left[c] + f * (right[c] - left[c]), lines[c] - h
+        lines[c] = here if here > old else old  # a void is not above
+
+
+@numba.njit(nogil=True, cache=True, inline="never")
+def _take_crossing(lines, last, row, earlier, later, fall):
+    for c in range(lines.size):
+        here, old = last[c] * earlier + row[c] * later - fall, lines[c]
+        lines[c] = here if here > old else old

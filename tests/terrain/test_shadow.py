@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from facies_xr.synthetic.surface import ray_march
 from facies_xr.terrain import relief
-from facies_xr.terrain.shadow import Sweep, cast_shadow
+from facies_xr.terrain.shadow import EARTH_RADIUS, Sweep, cast_shadow, flattened
 
 # Intersection over union with the ray marches of reference_terrain, self-shading in both, that the method reached.
 REFERENCES = {
@@ -131,3 +131,62 @@ def test_the_worlds_own_march_agrees_with_the_sweep_though_they_share_nothing():
     lit = ray_march(z, (0, 90), (0, 100), 140.0, 25.0, 10.0)
     ours = shadow(z, 140.0, 25.0)
     assert ((~lit & ours).sum()) / ((~lit | ours).sum()) > 0.97
+
+
+@pytest.mark.parametrize("azimuth", [90.0, 180.0])
+@pytest.mark.parametrize(("height", "elevation"), [(2000, 10), (1500, 5), (1500, 2)])
+@pytest.mark.parametrize("at_the_tip", [True, False])
+def test_curvature_and_refraction_shorten_or_lengthen_a_long_shadow(azimuth, height, elevation, at_the_tip):
+    """Drop of the light over a distance d: d tan(e) + d^2 / 2R with e at the target, minus with e at the peak."""
+    slope, sign = np.tan(np.radians(elevation)), 1 if at_the_tip else -1
+    curve = 1 / (2 * EARTH_RADIUS)
+    reach = (-slope + np.sqrt(slope**2 + sign * 4 * curve * height)) / (sign * 2 * curve)
+    flat = height / slope
+    assert (reach < flat) == at_the_tip
+    n = int(reach / 10) + 300
+    z = np.zeros((n, 7), "float32")
+    z[20] = height
+    away = 10.0 * (np.arange(n) - 20)[:, None] - (reach if at_the_tip else 0)
+    z = flattened(z, away)
+    z, azimuth = (z, 0.0) if azimuth == 180 else (z.T[:, ::-1], azimuth)
+    shaded = cast_shadow(z, Sweep.of(azimuth, elevation, 10.0), (5, 9))
+    line = shaded[:, 3] if azimuth == 0 else shaded[3, ::-1]
+    assert abs(10 * (np.flatnonzero(line)[-1] - 20) - reach) <= 10
+    assert abs(reach - flat) > 20
+
+
+def test_one_family_is_nearly_as_good_and_as_free_of_windows():
+    exact, fast = (cast_shadow(TERRAIN, Sweep.of(205.0, 18.0, 10.0, families), (3, 4)) for families in (2, 1))
+    assert (exact & fast).sum() / (exact | fast).sum() > 0.98
+    assert (exact != fast).any()
+    sweep = Sweep.of(205.0, 18.0, 10.0, 1)
+    (top, bottom), (left, right) = sweep.margin(float(TERRAIN.min()), float(TERRAIN.max()))
+    y0, y1, x0, x1 = max(40 - top, 0), min(60 + bottom, 90), max(30 - left, 0), min(50 + right, 100)
+    part = cast_shadow(TERRAIN[y0:y1, x0:x1], sweep, (3 + y0, 4 + x0))
+    np.testing.assert_array_equal(part[40 - y0 : 60 - y0, 30 - x0 : 50 - x0], fast[40:60, 30:50])
+
+
+@pytest.mark.parametrize("elevation", [5, 10, 20, 30, 45, 60])
+def test_cones_are_right_by_their_outlines(elevation):
+    """The shadow of a cone is a wedge between two tangents, known in closed form."""
+    rng, worst = np.random.default_rng(elevation), []
+    height, foot = 120.0, 12.0 * 10  # 45 degree flanks
+    for azimuth in rng.uniform(0, 360, 24):
+        y0, x0 = 200 + rng.uniform(-0.5, 0.5, 2)
+        y, x = (np.mgrid[:401, :401] - np.array([y0, x0])[:, None, None]) * 10.0
+        z = np.maximum(height * (1 - np.hypot(x, y) / foot), 0)
+        a = np.radians(azimuth)
+        along, across = -x * np.sin(a) + y * np.cos(a), x * np.cos(a) + y * np.sin(a)
+        reach = height / np.tan(np.radians(elevation))
+        shaded = cast_shadow(z.astype("float32"), Sweep.of(azimuth, elevation, 10.0), (0, 0))
+        if reach <= foot:
+            worst.append(0.0 if not shaded[z == 0].any() else 9.0)
+            continue
+        half = np.arcsin(foot / reach)  # of the wedge with its tip at the end of the shadow
+        distance = (reach - along) * np.sin(half) - np.abs(across) * np.cos(half)  # to the nearer tangent, inside > 0
+        on_plain = (z == 0) & (along > foot * np.sin(half)) & (along < 1900) & (np.hypot(across, along) < 1900)
+        away_from_tip = np.hypot(reach - along, across) > 80  # the sampling of the DEM shortens the tip
+        wrong = (shaded != (distance > 0)) & on_plain & away_from_tip
+        worst.append(float(np.abs(distance[wrong]).max() / 10) if wrong.any() else 0.0)
+    assert np.percentile(worst, 95) <= 0.6
+    assert max(worst) <= 0.8

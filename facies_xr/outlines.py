@@ -76,6 +76,23 @@ def read(outlines: Any, *, id_column: str | None = None) -> gpd.GeoDataFrame:
     return result[["glacier", "name", "date", "geometry"]].reset_index(drop=True)
 
 
+def nearest(table: gpd.GeoDataFrame, when: Any) -> gpd.GeoDataFrame:
+    """One outline for each glacier, nearest to a time; of equals the earlier, undated ones last.
+
+    Parameters
+    ----------
+    table : GeoDataFrame
+        As :func:`read` gives it.
+    when : datetime64
+    """
+    if not table.glacier.duplicated().any():
+        return table
+    away = (table.date - pd.Timestamp(when)).abs()
+    ranked = table.assign(_away=away).sort_values(["_away", "date"], na_position="last", kind="stable")
+    kept = ranked.drop_duplicates("glacier").index
+    return table.loc[table.index.isin(kept)].reset_index(drop=True)
+
+
 def footprint(outlines: Any) -> gpd.GeoDataFrame:
     """Area of interest as a GeoDataFrame, from outlines or from (west, south, east, north) in degrees."""
     if isinstance(outlines, tuple | list) and len(outlines) == 4 and all(np.isreal(v) for v in outlines):

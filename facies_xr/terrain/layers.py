@@ -33,6 +33,7 @@ def add_terrain(
     sun_azimuth: Any = None,
     sun_elevation: Any = None,
     shadows: Literal["exact", "fast"] = "exact",
+    boundary: Literal["glacier", "complex"] = "glacier",
 ) -> xr.Dataset:
     """Terrain layers on the grid of a cube; no scene pixel is read, the elevation model is read once for its bounds.
 
@@ -43,11 +44,14 @@ def add_terrain(
     dem : path, list of paths, DataArray, or name of a catalogue
         Elevation model [m]; "earth-search" and "planetary-computer" give Copernicus GLO-30.
     outlines : path or GeoDataFrame
-        Glacier outlines.
+        Glacier outlines; of several for a glacier, the one nearest to the middle of the cube's time is taken, and its
+        date recorded in ``outline_date``.
     sun_azimuth, sun_elevation : float or array (time), optional
         The sun, where the cube does not say it; azimuth clockwise from true north. [degree]
     shadows : {"exact", "fast"}
         Two families of lines sweep the terrain, or one, which is twice as fast and less exact.
+    boundary : {"glacier", "complex"}
+        What ``proximity`` is measured from: each glacier's own boundary, divides included, or that of the ice complex.
 
     Returns
     -------
@@ -62,15 +66,15 @@ def add_terrain(
     GridError
         If the elevation model has no CRS or no data there.
     InputError
-        If the sun is unknown or stands at or below the horizon.
+        If the sun is unknown or stands at or below the horizon, or the heights cannot be metres.
     """
     box = grids.geobox(cube)
     data = cube if isinstance(cube, xr.Dataset) else xr.Dataset(coords=grids.coords(box))
     suns = _suns(data, box, sun_azimuth, sun_elevation)
-    table = _inside(_outlines.read(outlines), box)
+    table = _inside(_outlines.nearest(_outlines.read(outlines), _middle(data)), box)
     model = open_dem(dem, box)
     glaciers = Glaciers.of(table, box)
-    survey = _survey(glaciers, model)
+    survey = _survey(glaciers, model, boundary)
     chunks = lazy.spatial_chunks(data)
     lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
 
@@ -291,22 +295,50 @@ class _Survey:
         }
 
 
-def _survey(glaciers: Glaciers, dem: Dem) -> _Survey:
-    n, boundaries = glaciers.number.size, {}
+STEEPEST = 45.0
+"""Median slope of glaciers above which heights are not taken for metres. [degree]"""
+
+
+def _survey(glaciers: Glaciers, dem: Dem, boundary: str) -> _Survey:
+    if boundary not in ("glacier", "complex"):
+        raise InputError(f'boundary={boundary!r}: choose "glacier" or "complex".')
+    n, boundaries, slopes = glaciers.number.size, {}, []
     lowest, highest, farthest = (np.full(n, np.nan, "float32") for _ in range(3))
     for k, number in enumerate(glaciers.number):
         rows, columns = glaciers.window(k)
-        inside = glaciers.index(rows, columns) == number
+        index = glaciers.index(rows, columns)
+        inside = index == number
         if not inside.any():
             continue  # smaller than a pixel, or hidden under another outline
-        boundary = Boundary.of(inside, (rows.start, columns.start))
-        boundaries[int(number)] = boundary
-        z = dem.read(rows, columns)[inside]
-        if np.isfinite(z).any():
-            lowest[k], highest[k] = np.nanmin(z), np.nanmax(z)
-        r, c = np.nonzero(inside)
-        farthest[k] = boundary.distance(r + rows.start, c + columns.start).max() * glaciers.box.affine.a
+        outside = index == 0 if boundary == "complex" else ~inside
+        boundaries[int(number)] = Boundary.of(inside, outside, (rows.start, columns.start))
+        z = dem.read(rows, columns)
+        if np.isfinite(z[inside]).any():
+            lowest[k], highest[k] = np.nanmin(z[inside]), np.nanmax(z[inside])
+            slopes.append(np.hypot(*np.gradient(z, dem.box.affine.a))[inside])
+    _require_metres(dem.name, highest, slopes)
+    if boundary == "complex":
+        boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
+    for k, number in enumerate(glaciers.number):
+        if int(number) in boundaries:
+            rows, columns = glaciers.window(k)
+            r, c = np.nonzero(glaciers.index(rows, columns) == number)
+            pixels = boundaries[int(number)].distance(r + rows.start, c + columns.start)
+            farthest[k] = pixels.max() * glaciers.box.affine.a
     return _Survey(boundaries, lowest, highest, farthest)
+
+
+def _require_metres(name: str, highest: np.ndarray, slopes: list[np.ndarray]) -> None:
+    """Refuse heights that no glacier has: feet, centimetres, or something else."""
+    if np.isnan(highest).all():
+        return
+    top = float(np.nanmax(highest))
+    steep = math.degrees(math.atan(np.nanmedian(np.concatenate(slopes))))
+    if top > HIGHEST or steep > STEEPEST:
+        raise InputError(
+            f"DEM {name}: glaciers rise to {top:.0f} and have a median slope of {steep:.0f} degrees, which cannot be "
+            f"in metres (at most {HIGHEST:.0f} m and {STEEPEST:.0f} degrees); are the heights in feet or centimetres?"
+        )
 
 
 def _inside(table, box: GeoBox):
@@ -320,10 +352,15 @@ def _inside(table, box: GeoBox):
             f"none of the {len(table)} outlines touches the grid: they span x {west:.0f}..{east:.0f}, "
             f"y {south:.0f}..{north:.0f} in {box.crs}, the grid {tuple(round(v) for v in box.boundingbox.bbox)}."
         )
-    repeated = kept.glacier[kept.glacier.duplicated()]
-    if not repeated.empty:
-        raise OutlineError(f"glacier {repeated.iloc[0]!r} has several outlines; keep one date for each glacier.")
     return kept
+
+
+def _middle(data: xr.Dataset) -> np.datetime64:
+    """Middle of the time that a cube covers; now, where it has none."""
+    if "time" not in data.coords or data.time.dtype.kind != "M":
+        return np.datetime64("now", "ns")
+    first, last = data.time.values.min(), data.time.values.max()
+    return first + (last - first) // 2
 
 
 def _glacier_coords(table, number: np.ndarray) -> dict[str, tuple]:

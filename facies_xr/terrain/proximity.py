@@ -86,11 +86,16 @@ class Boundary:
     columns: np.ndarray
 
     @classmethod
-    def of(cls, inside: np.ndarray, corner: tuple[int, int]) -> "Boundary":
-        """Boundary of a mask (y, x) whose outermost pixels are all outside."""
-        rim = binary_dilation(inside, np.ones((3, 3), bool)) & ~inside
+    def of(cls, inside: np.ndarray, outside: np.ndarray, corner: tuple[int, int]) -> "Boundary":
+        """Pixels of ``outside`` next to a mask (y, x) whose own outermost pixels are empty."""
+        rim = binary_dilation(inside, np.ones((3, 3), bool)) & outside
         rows, columns = np.nonzero(rim)
         return cls((rows + corner[0]).astype("int32"), (columns + corner[1]).astype("int32"))
+
+    @classmethod
+    def united(cls, parts: "list[Boundary]") -> "Boundary":
+        """Boundary of an ice complex, from those of its glaciers."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "columns")))
 
     @cached_property
     def _tree(self) -> KDTree:

@@ -140,7 +140,7 @@ def test_distances_of_a_real_glacier(shared):
     with rasterio.open(shared / "reference_terrain" / "liligo_glacier_edt_inside_m.tif") as file:
         expected = file.read(1)
     rows, columns = np.nonzero(mask)
-    distance = Boundary.of(mask, (0, 0)).distance(rows, columns) * 30
+    distance = Boundary.of(mask, ~mask, (0, 0)).distance(rows, columns) * 30
     reference = np.pad(expected, 1)[rows, columns]
     # The reference has no frame of outside pixels: compare where the raster's edge is not nearer.
     edge = np.minimum.reduce([rows, columns, mask.shape[0] - 1 - rows, mask.shape[1] - 1 - columns]) * 30
@@ -157,7 +157,7 @@ def test_distances_of_a_real_glacier(shared):
         ({"sun_elevation": -4.0}, InputError, "horizon"),
         ({"sun_azimuth": [1.0, 2.0]}, InputError, "2 values for 1"),
         ({"dem": "nowhere.tif"}, InputError, "cannot be opened"),
-        ({"dem": 5}, InputError, "path or a DataArray"),
+        ({"dem": 5}, InputError, "a DataArray or a catalogue"),
     ],
 )
 def test_bad_input_is_named(plane, change, error, message):
@@ -194,3 +194,60 @@ def test_voids_of_the_elevation_model_stay_void(plane):
     assert found.elevation[40:44, 40:44].isnull().all()
     assert (found.shadow_mask[40:44, 40:44] == layers.UNKNOWN).all()
     assert found.slope[39:45, 39:45].isnull().all()
+
+
+def test_distance_to_the_boundary_of_the_complex(plane):
+    sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
+    found = fx.add_terrain(grids.geobox(plane), plane, synthetic_outlines(), boundary="complex", **sun).compute()
+    ice = found.glacier_index.values > 0
+    np.testing.assert_allclose(found.proximity.values, distance_transform_edt(ice) * 10, atol=1e-3)
+    for k in (0, 1):
+        own = found.glacier_index.values == k + 1
+        assert found.glacier_proximity_max.values[k] == pytest.approx(found.proximity.values[own].max())
+    with pytest.raises(InputError, match="boundary='rim'"):
+        fx.add_terrain(grids.geobox(plane), plane, synthetic_outlines(), boundary="rim", **sun)
+
+
+def test_of_several_outlines_the_nearest_in_time_is_taken(plane):
+    def dated(size, date):
+        return {**square(600000, 5100000, size, "a"), "date": date}
+
+    table = gpd.GeoDataFrame([dated(600, "1990-08-01"), dated(400, "2005-08-01"), dated(200, "2020-08-01"),
+                              {**square(600700, 5100000, 300, "b"), "date": None}], crs="EPSG:32632")  # fmt: skip
+    sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
+    for years, size, date in ((("1988", "1996"), 600, "1990-08-01"), (("2003", "2011"), 400, "2005-08-01"),
+                              (("2019", "2024"), 200, "2020-08-01")):  # fmt: skip
+        times = np.array([f"{y}-08-20" for y in years], "datetime64[ns]")
+        cube = xr.Dataset(coords={**grids.coords(grids.geobox(plane)), "time": times})
+        found = fx.add_terrain(cube, plane, table, **sun)
+        assert found.glacier.values.tolist() == ["a", "b"]
+        assert str(found.outline_date.values[0])[:10] == date
+        assert int((found.glacier_index == 1).sum()) == (size / 10) ** 2
+
+
+@pytest.mark.parametrize(("factor", "unit"), [(1 / 0.3048, "feet"), (100, "centimetres")])
+def test_heights_that_are_not_metres_are_refused(shared, factor, unit):
+    home = shared / "dem_copernicus_baker"
+    with rasterio.open(next(home.glob("*.tif"))) as file:
+        z, transform, crs = file.read(1).astype("float64"), file.transform, file.crs
+    import rioxarray  # noqa: F401
+
+    dem = xr.DataArray(z, dims=("y", "x"), coords={
+        "y": transform.f + transform.e * (np.arange(z.shape[0]) + 0.5),
+        "x": transform.c + transform.a * (np.arange(z.shape[1]) + 0.5)}).rio.write_crs(crs)  # fmt: skip
+    row, column = np.unravel_index(np.nanargmax(z), z.shape)
+    summit = gpd.GeoSeries.from_xy([float(dem.x[column])], [float(dem.y[row])], crs=crs).to_crs(32610)
+    table = gpd.GeoDataFrame({"glacier": ["Baker"]}, geometry=summit.buffer(1500), crs=32610)
+    sun = {"sun_azimuth": 150.0, "sun_elevation": 50.0}
+    box = grids.grid(table, 30)
+    assert float(fx.add_terrain(box, dem, table, **sun).glacier_elevation_max[0]) == pytest.approx(3286, abs=30)
+    with pytest.raises(InputError, match=r"cannot be in metres.*feet or centimetres"):
+        fx.add_terrain(box, dem * factor, table, **sun)
+
+
+def test_a_dem_that_ends_before_the_mountains_do_is_reported(plane):
+    """Some hundred metres of relief and a low sun: shadow could come from beyond the model."""
+    steep = plane + 0.5 * (plane.x - plane.x[0])
+    with pytest.warns(UserWarning, match=r"is missing on \d+ % of the \d+ km around the grid"):
+        fx.add_terrain(grids.geobox(plane)[40:60, 40:60], steep, synthetic_outlines(), sun_azimuth=100.0,
+                       sun_elevation=4.0)  # fmt: skip

@@ -14,7 +14,7 @@ import facies_xr as fx
 from facies_xr import plot
 from facies_xr.scenes.catalog import from_folders
 
-AREA = (-114.06, 47.64, -113.98, 47.70)
+AREA = (-114.04, 47.65, -113.98, 47.69)
 
 
 def main() -> None:
@@ -32,8 +32,8 @@ def main() -> None:
         axes[0, k].set_title(f"{cube.sensor.values[k]}, {pd.Timestamp(cube.time.values[k]):%Y-%m-%d}")
         axes[1, k].set_title(cube.calibration.values[k].split(",")[0], fontsize=8)
     figure.suptitle(
-        "Mission Mountains, Montana: Landsat Level-1 to TOA reflectance and classes (model of synthetic worlds, "
-        "seasonal snow and forest: what it says of land that is no glacier means nothing). USGS/NASA Landsat"
+        "Mission Mountains, Montana: Landsat Level-1 to TOA reflectance, and classes of synthetic-v1-bands.\n"
+        "No glacier is in the picture: the model has seen no forest and calls it cloud. USGS/NASA Landsat"
     )
     figure.savefig(Path(__file__).parents[1] / "docs" / "montana.png", dpi=80)
 

@@ -13,7 +13,7 @@ from ..nn import dense, registry
 from ..nn.patches import RADIUS
 from ..scenes.sensors import SENSORS
 
-PROBE = 12
+PROBE = 48
 """Edge of the raster with which the speed of this machine is measured. [px]"""
 
 

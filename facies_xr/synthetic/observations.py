@@ -19,10 +19,16 @@ NIR_FIRN, NIR_SNOW = 0.40, 0.55
 ADAPTATION = 0.8
 """How far experts adapt to the brightness of a scene, 0..1."""
 
-CONFUSED = {"water": ("ice", 0.10), "refrozen-like": ("ice", 0.05), "debris": ("shadow", 0.02), "cloud": ("snow", 0.03)}
+CONFUSED = {
+    "water": {"ice": 0.18, "shadow": 0.04},
+    "refrozen-like": {"ice": 0.18, "firn": 0.10},
+    "debris": {"shadow": 0.05, "ice": 0.05},
+    "shadow": {"debris": 0.06, "ice": 0.04},
+    "cloud": {"snow": 0.08},
+}
 """What experts take for something else, and how often."""
 
-SWAYED = 0.3
+SWAYED = 0.5
 """Share of points at which brightness, not context, decides between ice, firn and snow."""
 
 
@@ -96,15 +102,17 @@ def label_points(
     by_eye = np.select([near < NIR_FIRN, near < NIR_SNOW], [VALUES["ice"], VALUES["firn"]], VALUES["snow"])
     swayed = bright & (rng.random(nir.shape) < SWAYED)
     label[swayed] = by_eye[swayed]
-    for name, (other, share) in CONFUSED.items():
-        mistaken = (seen == VALUES[name]) & (rng.random(nir.shape) < share)
-        label[mistaken] = VALUES[other]
+    for name, others in CONFUSED.items():
+        mistaken = np.flatnonzero(seen == VALUES[name])
+        mistaken = mistaken[rng.random(mistaken.size) < sum(others.values())]
+        share = np.array(list(others.values())) / sum(others.values())
+        label[mistaken] = rng.choice([VALUES[other] for other in others], mistaken.size, p=share)
     rows = []
     for value, name in enumerate(NAMES):
-        found = np.flatnonzero((label == value) & ~doubtful)
+        found = np.flatnonzero((seen == value) & ~doubtful)
         if found.size:
             chosen = rng.choice(found, min(per_class, found.size), replace=False)
-            rows.append(pd.DataFrame({"class": name, "truth": np.array(NAMES)[seen[chosen]], "k": chosen}))
+            rows.append(pd.DataFrame({"class": np.array(NAMES)[label[chosen]], "truth": name, "k": chosen}))
     table = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame({"class": [], "truth": [], "k": []})
     k = table.pop("k").to_numpy(int)
     table["item"] = scene

@@ -96,7 +96,10 @@ class Region:
         return xr.open_zarr(self.folder / "truth.zarr", consolidated=False, decode_coords="all")
 
     def balance(self) -> pd.DataFrame:
-        """True balance of each glacier and year: glacier, balance_year, balance, winter_balance. [m w.e.]"""
+        """True balance of each glacier and year [m w.e.], and the share of its area that gained mass.
+
+        Columns ``glacier``, ``balance_year``, ``balance``, ``winter_balance``, ``accumulation_area_ratio``.
+        """
         return pd.read_csv(self.folder / "truth_balance.csv")
 
 
@@ -154,7 +157,7 @@ class World:
         return Region(folder)
 
 
-VERSION = 7
+VERSION = 8
 """Raised when the same seed gives another world."""
 
 
@@ -247,7 +250,7 @@ class _Builder:
     def _make_truth(self) -> zarr.Group:
         root = zarr.open_group(self.folder / "truth.zarr", mode="w", zarr_format=3)
         arrays = _create_truth(root, self.box, self.plans)
-        sums = np.zeros((2, len(self.ids), np.unique(self.weather.year_of()).size))
+        sums = np.zeros((3, len(self.ids), np.unique(self.weather.year_of()).size))
         counts = np.zeros(len(self.ids))
         points = []
         for r in range(0, self.box.height, TILE):
@@ -278,7 +281,7 @@ class _Builder:
             cells = self._cells(gx, gy, z_wide[inner][on], (tilt[0][on], tilt[1][on]), gi)
             history = balance.run(cells, self.weather, self.anomalies, days)
             np.add.at(counts, gi, 1)
-            for k, annual in enumerate((history.balance, history.winter_balance)):
+            for k, annual in enumerate((history.balance, history.winter_balance, history.balance > 0)):
                 np.add.at(sums[k], gi, annual.T)
             ground = surface.ground(self.landscape, gx, gy, gi)
         points = []
@@ -320,7 +323,13 @@ class _Builder:
         kept = np.flatnonzero(years >= check_years(self.world.years)[0])
         table = pd.DataFrame(
             [
-                {"glacier": name, "balance_year": years[j], "balance": means[0, k, j], "winter_balance": means[1, k, j]}
+                {
+                    "glacier": name,
+                    "balance_year": years[j],
+                    "balance": means[0, k, j],
+                    "winter_balance": means[1, k, j],
+                    "accumulation_area_ratio": means[2, k, j],
+                }
                 for k, name in enumerate(self.ids)
                 for j in kept
             ]

@@ -1,0 +1,80 @@
+"""Time and memory of the terrain layers of a large grid, from an elevation model on disk to Zarr.
+
+    python benchmarks/terrain.py [SIZE ...]
+
+For each SIZE a fractal elevation model of SIZE x SIZE pixels of 10 m is written, its slope, hillshade and shadow mask
+at a sun of 10 degrees are computed on the same grid and written, in a process of its own whose peak memory is shown.
+"""
+
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import rasterio
+import shapely
+from rasterio.transform import from_origin
+from scipy.ndimage import zoom
+
+import facies_xr as fx
+
+LEFT, TOP, CRS = 400_000, 5_400_000, 32632
+
+
+def write_dem(path: Path, size: int) -> None:
+    """A fractal of 2000 m relief, written in bands of rows."""
+    rng = np.random.default_rng(0)
+    coarse = sum(
+        zoom(rng.standard_normal((n + 1, n + 1)), 1024 / (n + 1), order=3)[:1024, :1024] * n**-1.1
+        for n in (4, 8, 16, 32, 64, 128)
+    )
+    coarse = (coarse - coarse.min()) / np.ptp(coarse) * 2000
+    at = np.linspace(0, 1023, size)
+    left, right = at.astype(int), np.minimum(at.astype(int) + 1, 1023)
+    part = (at - left).astype("float32")
+    profile = {"driver": "GTiff", "height": size, "width": size, "count": 1, "dtype": "float32", "crs": CRS}
+    with rasterio.open(path, "w", transform=from_origin(LEFT, TOP, 10, 10), tiled=True, bigtiff="IF_SAFER",
+                       **profile) as file:  # fmt: skip
+        for top in range(0, size, 512):
+            rows = slice(top, min(top + 512, size))
+            band = coarse[left[rows]] * (1 - part[rows, None]) + coarse[right[rows]] * part[rows, None]
+            band = band[:, left] * (1 - part) + band[:, right] * part
+            band += rng.normal(0, 0.5, band.shape)
+            file.write(band.astype("float32"), 1, window=rasterio.windows.Window(0, top, size, band.shape[0]))
+
+
+def measure(dem: Path, size: int, out: Path) -> None:
+    """Compute and write; print seconds and peak memory."""
+    warnings.simplefilter("ignore")
+    box = shapely.box(LEFT, TOP - 10 * size, LEFT + 10 * size, TOP)
+    middle = gpd.GeoDataFrame({"glacier": ["G"]}, geometry=[box.centroid.buffer(2000)], crs=CRS)
+    from odc.geo.geobox import GeoBox
+
+    grid = GeoBox.from_bbox(box.bounds, f"EPSG:{CRS}", resolution=10)
+    start = time.perf_counter()
+    layers = fx.add_terrain(grid, str(dem), middle, sun_azimuth=160.0, sun_elevation=10.0)
+    fx.write(layers[["elevation", "slope", "hillshade", "shadow_mask", "glacier_index"]], out, progress=False)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+    seconds = time.perf_counter() - start
+    print(f"{size:6d}^2: {seconds:6.1f} s, {size**2 / seconds / 1e6:5.1f} Mpx/s, peak {peak:.2f} GiB")
+
+
+def main() -> None:
+    """All sizes, each in its own process."""
+    if sys.argv[1:2] == ["measure"]:
+        measure(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+        return
+    for size in [int(v) for v in sys.argv[1:]] or [2500, 5000, 10_000, 20_000]:
+        with tempfile.TemporaryDirectory() as folder:
+            dem = Path(folder) / "dem.tif"
+            write_dem(dem, size)
+            subprocess.run([sys.executable, __file__, "measure", dem, str(size), Path(folder) / "t.zarr"], check=True)
+
+
+if __name__ == "__main__":
+    main()

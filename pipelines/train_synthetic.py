@@ -27,6 +27,7 @@ from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.features import FEATURE_SETS
 from facies_xr.nn.labels import Samples, sample
 from facies_xr.synthetic import World
+from facies_xr.synthetic.world import VERSION
 
 FIRST_SEED = 10_000
 TRAIN, VALIDATION, TEST = range(32), range(32, 40), range(40, 48)
@@ -126,6 +127,7 @@ def main() -> None:
         "epochs": SETTINGS.epochs,
         "best_epoch": run.best_epoch + 1,
         "synthetic_scores": scores(network, tested),
+        "world_version": str(VERSION),
         "licence": "MIT",
         "not_for": "conclusions about real glaciers: it has seen none. Use it to try the package, and train or import "
         "a classifier for real scenes.",

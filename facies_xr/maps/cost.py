@@ -43,11 +43,11 @@ def estimate(cube: xr.Dataset, model: Any, cores: int, *, probability: bool = Fa
     ----------
     cube : Dataset
         As ``load`` and ``add_terrain`` give it.
-    model : str, Path or Classifier
+    model : str, Path, Classifier, or list of these
     cores : int
     probability : bool
     """
-    classifier = registry.get(model)
+    members = registry.Members.of(model).classifiers
     dates, grid = cube.sizes.get("time", 1), (cube.sizes["y"], cube.sizes["x"])
     wanted = int((cube["glacier_index"] > 0).sum()) if "glacier_index" in cube else grid[0] * grid[1]
     scenes = sum(len(str(i).split()) for i in np.atleast_1d(cube["item"].values)) if "item" in cube.coords else dates
@@ -60,7 +60,7 @@ def estimate(cube: xr.Dataset, model: Any, cores: int, *, probability: bool = Fa
     )
     tiles = dates * int(np.prod([-(-n // store.TILE) for n in grid]))
     channels = 1 + 4 + 4 + (4 * len(NAMES) if probability else 0)
-    seconds = dates * wanted / _pixels_per_second(classifier) / cores
+    seconds = len(members) * dates * wanted / _pixels_per_second(members[0]) / cores
     return Cost(scenes, dates, dates * wanted, tiles, int(read), dates * grid[0] * grid[1] * channels, seconds)
 
 

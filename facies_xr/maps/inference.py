@@ -27,8 +27,9 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     ----------
     cube : Dataset ([time,] y, x)
         The features of the model; without ``glacier_index`` every complete pixel is classified (feature set 1 only).
-    model : str, Path or Classifier
-        Name of a model that comes with the package, a file, or a Classifier.
+    model : str, Path, Classifier, or list of these
+        Name of a model that comes with the package, a file, or a Classifier; a list is an ensemble, whose
+        probabilities are averaged.
     probability : bool
         Also give the probability of every class.
     accept_level : bool
@@ -38,7 +39,8 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     -------
     Dataset
         ``facies_map`` uint8 (255: not classified), ``confidence`` (largest softmax value) float32, ``albedo`` where
-        the sensor is known, and what the statistics need.
+        the sensor is known, and what the statistics need. Of an ensemble also ``disagreement``: the standard
+        deviation of its members' probabilities of the label shown.
 
     Raises
     ------
@@ -50,14 +52,19 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
         If there is no such model, or it was trained on another level of reflectance.
     """
     grids.geobox(cube)
-    handle = registry.Handle.of(model)
-    classifier = handle.classifier()
+    members = registry.Members.of(model)
+    classifier = members.classifiers[0]
+    if "estimated" in members.bounds:
+        warnings.warn(
+            f"{members.name}: the bounds of its features are estimated, not the authors'; the maps say so (bounds).",
+            stacklevel=3,
+        )
     features.require(cube, classifier.feature_set)
     level = _check_level(cube, classifier, accept_level)
 
     names = [*classifier.features, *(["glacier_index"] if "glacier_index" in cube else [])]
     scale = features.GlacierScale.of(cube) if classifier.feature_set > 1 else None
-    tile = _Tile(handle, scale, "glacier_index" in cube, probability)
+    tile = _Tile(members, scale, "glacier_index" in cube, probability)
     timed = "time" in cube.dims
     arrays = [lazy.as_dask(cube[name]) for name in names]
     if timed and all(array.ndim == 2 for array in arrays):
@@ -66,13 +73,17 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
         tile, arrays, channels=tile.channels, dtype="float32", tile=classifier.tile, reach=patches.REACH
     )
     dims = ("time", "y", "x") if timed else ("y", "x")
-    provenance = {"classifier": classifier.name, "classifier_digest": classifier.digest}
+    alone = len(members.handles) == 1
+    provenance = {"classifier": members.name, "classifier_digest": members.digest}
     found = {
         "facies_map": (dims, lazy.cast(out[0], "uint8"), {**_MAP, **cf_flags(), **provenance}),
-        "confidence": (dims, out[1], {**_CONFIDENCE, **provenance, **_calibrator(classifier)}),
+        "confidence": (dims, out[1], {**_CONFIDENCE, **provenance, **(_calibrator(classifier) if alone else {})}),
     }
+    if not alone:
+        found["disagreement"] = (dims, out[2], {**_DISAGREEMENT, **provenance})
     if probability:
-        stacked = lazy.moved(out[2:], 0, 1) if timed else out[2:]
+        scores = out[tile.channels - len(NAMES) :]
+        stacked = lazy.moved(scores, 0, 1) if timed else scores
         found["probability"] = ((*dims[:-2], "facies_class", "y", "x"), stacked, {**_PROBABILITY, **provenance})
     maps = xr.Dataset({n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in found.items()})
     kept = {name: cube[name] for name in CARRIED if name in cube}
@@ -86,10 +97,10 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     return maps.assign_attrs(
         {k: v for k, v in cube.attrs.items() if k in ("dem", "outlines")},
         level=level,
-        classifier=classifier.name,
-        classifier_digest=classifier.digest,
+        classifier=members.name,
+        classifier_digest=members.digest,
         feature_set=classifier.feature_set,
-        bounds=classifier.bounds,
+        bounds=members.bounds,
         **_warnings(level, classifier),
     )
 
@@ -164,19 +175,20 @@ def _calibrator(classifier) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class _Tile:
-    """Classifies one tile: label, confidence and, if asked for, probabilities."""
+    """Classifies one tile: label, confidence, the members' disagreement and, if asked for, probabilities."""
 
-    handle: registry.Handle
+    members: registry.Members
     scale: features.GlacierScale | None
     glaciers: bool
     probability: bool
 
     @property
     def channels(self) -> int:
-        return 2 + (len(NAMES) if self.probability else 0)
+        return 2 + (len(self.members.handles) > 1) + (len(NAMES) if self.probability else 0)
 
     def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice]) -> np.ndarray:
-        classifier = self.handle.classifier()
+        classifiers = self.members.classifiers
+        classifier = classifiers[0]
         shape = inside[0].stop - inside[0].start, inside[1].stop - inside[1].start
         out = np.full((self.channels, *shape), np.nan, "float32")
         out[0] = NODATA
@@ -193,13 +205,18 @@ class _Tile:
             return out
         source = patches.sources(valid)
         for own, mask in self._by_glacier(raw, index, wanted, inside):
-            filled = patches.fill(classifier.scale(own), source, classifier.mean)
             framed = np.pad(mask, patches.RADIUS)
-            scores = dense.evaluate(classifier.network, patches.frame(filled, inside), framed)
-            found = scores[:, framed]
-            out[0][mask], out[1][mask] = found.argmax(0), found.max(0)
+            each = []
+            for member in classifiers:
+                filled = patches.fill(member.scale(own), source, member.mean)
+                each.append(dense.evaluate(member.network, patches.frame(filled, inside), framed)[:, framed])
+            found = np.mean(each, axis=0)
+            label = found.argmax(0)
+            out[0][mask], out[1][mask] = label, found.max(0)
+            if len(each) > 1:
+                out[2][mask] = np.std([scores[label, np.arange(label.size)] for scores in each], axis=0)
             if self.probability:
-                out[2:, mask] = found
+                out[-len(NAMES) :, mask] = found
         return out
 
     def _by_glacier(self, raw, index, wanted, inside) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -213,4 +230,5 @@ class _Tile:
 
 _MAP = {"long_name": "facies of the glacier surface"}
 _CONFIDENCE = {"long_name": "largest softmax value", "units": "1"}
+_DISAGREEMENT = {"long_name": "standard deviation of the members' probabilities of the label", "units": "1"}
 _PROBABILITY = {"long_name": "softmax value of each class", "units": "1"}

@@ -1,5 +1,6 @@
 """Classifiers by name, path or object, one copy in each process."""
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -75,3 +76,54 @@ class Handle:
 
     def __dask_tokenize__(self):
         return ("facies_xr.Handle", self.digest)
+
+
+@dataclass(frozen=True)
+class Members:
+    """The classifiers of an ensemble, or one alone."""
+
+    handles: tuple[Handle, ...]
+
+    @classmethod
+    def of(cls, model: Any) -> "Members":
+        """Members from a model or a list of models.
+
+        Raises
+        ------
+        ModelError
+            If the list is empty, or its models differ in features, level or tile.
+        """
+        models = model if isinstance(model, list | tuple) else [model]
+        if not models:
+            raise ModelError("the list of models is empty; give at least one.")
+        found = cls(tuple(Handle.of(m) for m in models))
+        first, *others = found.classifiers
+        for other in others:
+            for what in ("feature_set", "level", "tile"):
+                mine, its = getattr(first, what), getattr(other, what)
+                if mine != its:
+                    told = what.replace("_", " ")
+                    raise ModelError(f"an ensemble needs one {told}: {first.name} has {mine}, {other.name} {its}.")
+        return found
+
+    @property
+    def classifiers(self) -> list[Classifier]:
+        """The classifiers, from this process's own copies."""
+        return [handle.classifier() for handle in self.handles]
+
+    @property
+    def name(self) -> str:
+        """Names of the members."""
+        return " + ".join(c.name for c in self.classifiers)
+
+    @property
+    def digest(self) -> str:
+        """Hash of all members."""
+        if len(self.handles) == 1:
+            return self.handles[0].digest
+        return hashlib.sha256(" ".join(h.digest for h in self.handles).encode()).hexdigest()[:16]
+
+    @property
+    def bounds(self) -> str:
+        """Where the members' bounds come from."""
+        return ", ".join(sorted({c.bounds for c in self.classifiers}))

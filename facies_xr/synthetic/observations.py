@@ -20,11 +20,11 @@ ADAPTATION = 0.8
 """How far experts adapt to the brightness of a scene, 0..1."""
 
 CONFUSED = {
-    "water": {"ice": 0.18, "shadow": 0.04},
+    "water": {"ice": 0.22, "shadow": 0.06},
     "refrozen-like": {"ice": 0.18, "firn": 0.10},
-    "debris": {"shadow": 0.05, "ice": 0.05},
-    "shadow": {"debris": 0.06, "ice": 0.04},
-    "cloud": {"snow": 0.08},
+    "debris": {"shadow": 0.06, "ice": 0.07},
+    "shadow": {"debris": 0.08, "ice": 0.06},
+    "cloud": {"snow": 0.10},
 }
 """What experts take for something else, and how often."""
 

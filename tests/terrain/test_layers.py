@@ -251,3 +251,18 @@ def test_a_dem_that_ends_before_the_mountains_do_is_reported(plane):
     with pytest.warns(UserWarning, match=r"is missing on \d+ % of the \d+ km around the grid"):
         fx.add_terrain(grids.geobox(plane)[40:60, 40:60], steep, synthetic_outlines(), sun_azimuth=100.0,
                        sun_elevation=4.0)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_layers(region, tmp_path):
+    """Two processes, from the catalogue of files to every terrain layer."""
+    from distributed import Client, LocalCluster
+
+    here = grids.grid(region.outlines, 10, crs=32632)
+    told = {"sun_azimuth": 140.0, "sun_elevation": 12.0}
+    layers_here = fx.add_terrain(here, str(region.dem), region.outlines, **told)
+    expected = layers_here.compute(scheduler="threads")
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+        found = layers_here.compute()
+    for name in expected.data_vars:
+        np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=name)

@@ -101,6 +101,42 @@ def catalog(
     console.print(f"{len(items)} scenes in {out}")
 
 
+models = typer.Typer(no_args_is_help=True, help="Classifiers: what they are, and import of published weights.")
+app.add_typer(models, name="model")
+
+
+@models.command("show")
+def show(model: Annotated[str, typer.Argument(help="Name or file of a model.")]) -> None:
+    """What a model was trained on, its scores, and what it is not for."""
+    from .nn import registry
+
+    found = registry.get(model)
+    table = Table(title=found.name, show_header=False)
+    for name, value in {
+        "features": ", ".join(found.features),
+        "level": found.level,
+        "bounds": found.bounds,
+        "calibrated for": found.calibrator.population if found.calibrator else "not calibrated",
+        "digest": found.digest,
+        **found.card,
+    }.items():
+        table.add_row(name.replace("_", " "), str(value))
+    console.print(table)
+
+
+@models.command("import")
+def import_(
+    weights: Annotated[Path, typer.Argument(help="Published Keras weights (*.h5) that you obtained.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
+    bounds: Annotated[Path | None, typer.Option(help="Feature bounds, JSON or CSV; estimated without.")] = None,
+) -> None:
+    """Import weights of the published network as a model file."""
+    from .nn.published import load_keras
+
+    found = load_keras(weights, bounds)
+    console.print(f"{found.save(out)}: feature set {found.feature_set}, bounds {found.bounds}")
+
+
 def _area(text: str):
     parts = text.split(",")
     if len(parts) == 4:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 
 import h5py
@@ -152,3 +153,21 @@ def test_ensembles_need_one_kind_of_member(weights, shared):
     two = [published.load_keras(weights(1, k), BOUNDS) for k in (0, 1)]
     with pytest.raises(ModelError, match="no calibrator"):
         fx.calibrate(fx.classify(cube, two))
+
+
+def test_the_command_line_imports_and_shows(weights, tmp_path):
+    def run(*arguments):
+        code = "from facies_xr.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, "model", *map(str, arguments)], capture_output=True, text=True
+        )
+
+    told = run("import", weights(1, 2), "-o", tmp_path / "m.safetensors")
+    assert "feature set 1, bounds estimated" in " ".join(told.stdout.split())
+    shown = run("show", tmp_path / "m.safetensors").stdout
+    assert "estimated" in shown
+    assert "not calibrated" in shown
+    refused = run("import", tmp_path / "0_calibration_model.pickle", "-o", tmp_path / "x.safetensors")
+    assert refused.returncode == 2
+    assert "could run any code" in refused.stderr
+    assert not (tmp_path / "x.safetensors").exists()

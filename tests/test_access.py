@@ -174,3 +174,14 @@ def test_planetary_computer_files_are_signed_when_they_are_read(monkeypatch, tmp
         signed = access._signed(href)
     assert signed == f"{href}?sig={SECRET}"
     assert access.shown(signed) == href
+
+
+def test_open_scenes_need_no_credentials_though_their_metadata_do(shared, no_keys):
+    """Earth Search's Level-2A: COGs open to all, XML in a bucket where the requester pays."""
+    path = shared / "stac_items" / "item_earth-search_aws_element84_com_sentinel-2-l2a.json"
+    item = json.loads(path.read_text())
+    assert item["assets"]["product_metadata"]["href"].startswith("s3://sentinel-s2-l2a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cube = fx.load([item], resolution=60, crs=32720)
+    assert cube.attrs["level"] == "SR"

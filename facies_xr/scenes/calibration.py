@@ -9,11 +9,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from ..errors import MetadataError
+
+if TYPE_CHECKING:
+    from .sensors import Sensor
 
 SR_SCALE, SR_OFFSET = 2.75e-5, -0.2
 """Landsat Collection 2 surface reflectance = SR_SCALE DN + SR_OFFSET."""
@@ -32,17 +35,6 @@ class Factors:
     why: str
 
 
-class Instrument(Protocol):
-    """What calibration needs of a sensor's table."""
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def numbers(self) -> Mapping[str, str]: ...  # noqa: D102
-    @property
-    def solar_irradiance(self) -> Mapping[str, float] | None: ...  # noqa: D102
-
-
 # -- Landsat ----------------------------------------------------------------------------------------------------
 
 
@@ -57,7 +49,7 @@ def of_landsat_item(level: str, metadata: str | None, name: str) -> Factors:
     return Factors(None, None, "TOA: REFLECTANCE_MULT/ADD of the MTL, still to be read")
 
 
-def of_mtl(mtl: Mapping, sensor: Instrument, level: str, sun_elevation: float, name: str) -> dict[str, Factors]:
+def of_mtl(mtl: Mapping, sensor: "Sensor", level: str, sun_elevation: float, name: str) -> dict[str, Factors]:
     """Factors of each band from a Landsat metadata file.
 
     Notes
@@ -86,7 +78,7 @@ def _from_rescaling(group: Mapping, number: str, divisor: float, name: str, why:
     return Factors(m / divisor, a / divisor, f"{why} REFLECTANCE_MULT/ADD_BAND_{number[1:]}")
 
 
-def _from_radiance(mtl: Mapping, sensor: Instrument, band: str, sine: float, name: str) -> Factors:
+def _from_radiance(mtl: Mapping, sensor: "Sensor", band: str, sine: float, name: str) -> Factors:
     if sensor.solar_irradiance is None:
         raise MetadataError(
             f"{name}: its MTL has no REFLECTANCE_MULT/ADD, without which {sensor.name} is not calibrated."
@@ -146,7 +138,7 @@ def of_sentinel_item(level: str, properties: Mapping, asset: Mapping, metadata: 
     return Factors(None, None, f"{kind}: quantification and offset of the product's XML, still to be read")
 
 
-def of_safe(product: Mapping, sensor: Instrument, level: str, name: str) -> dict[str, Factors]:
+def of_safe(product: Mapping, sensor: "Sensor", level: str, name: str) -> dict[str, Factors]:
     """Factors of each band from a product's XML (``metadata.safe_product``)."""
     offsets = product["offsets"]
     if not offsets and float(product["baseline"]) >= 4:

@@ -111,7 +111,7 @@ def _scenes(items: Iterable, nir: str, on_error: str) -> list[Scene]:
     for item in items:
         try:
             scene = sensors.resolve(item, nir)
-            for href in filter(None, (*(b.href for b in scene.bands.values()), scene.metadata)):
+            for href in scene.files:
                 access.check(href)
             scene = scene.calibrated()
         except AccessError:

@@ -167,6 +167,12 @@ class Scene:
         """Whether every scale and offset is known."""
         return all(band.scale is not None for band in self.bands.values())
 
+    @property
+    def files(self) -> list[str]:
+        """Files that loading it reads; its metadata only where they must calibrate it."""
+        needed = [] if self.is_calibrated or self.metadata is None else [self.metadata]
+        return [*(band.href for band in self.bands.values()), *needed]
+
     def calibrated(self) -> "Scene":
         """The scene with every scale and offset, reading its metadata file if that is needed."""
         if self.is_calibrated:

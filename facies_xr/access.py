@@ -39,7 +39,7 @@ FIRST_DELAY = 0.5
 """Wait after the first failure, doubled after each further one. [s]"""
 
 LASTING = re.compile(
-    r"40[0134]\b|Access ?Denied|does not exist|NoSuchKey|NoSuchBucket|InvalidAccessKeyId|not recognized"
+    r"code\D{0,40}40[0134]\b|Access ?Denied|does not exist|NoSuchKey|NoSuchBucket|InvalidAccessKeyId|not recognized"
 )
 """What a reading library says of a failure that another attempt cannot mend."""
 
@@ -165,7 +165,7 @@ def retried(read: Callable[[], T], href: str, errors: tuple[type[BaseException],
             with fresh:
                 return read()
         except errors as error:
-            if attempt + 1 == attempts or LASTING.search(_told(error)):
+            if attempt + 1 == attempts or isinstance(error, FileNotFoundError) or LASTING.search(_told(error)):
                 raise
             time.sleep(FIRST_DELAY * 2**attempt)
     raise AssertionError("unreachable")

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from .test_demo import SMALL
+
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.docs
 
 
-def test_the_notebook_snippet_runs_as_written(region, world, tmp_path, monkeypatch):
+def test_the_notebook_snippet_runs_as_written(tmp_path, monkeypatch):
+    region = SMALL.build(tmp_path / "world")
     text = (ROOT / "README.md").read_text()
     snippet = re.search(r"```python\n(import facies_xr as fx.*?)```", text, re.DOTALL)[1]
-    years = f"years={tuple(world.years)}"
+    years = f"years={tuple(SMALL.years)}"
     snippet = snippet.replace('"landsatlook"', repr(str(region.catalog))).replace("years=range(2016, 2025)", years)
     monkeypatch.chdir(tmp_path)
     names = {"outlines": region.outlines, "dem": region.dem, "observations": region.observations}
@@ -23,7 +26,7 @@ def test_the_notebook_snippet_runs_as_written(region, world, tmp_path, monkeypat
         warnings.simplefilter("ignore")
         exec(snippet, names)
     assert names["smb"].balance.notnull().any()
-    assert names["maps"].facies_map.sizes["time"] == len(world.years)
+    assert names["maps"].facies_map.sizes["time"] == len(SMALL.years)
 
 
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "examples").glob("*.py")))

@@ -53,6 +53,10 @@ def map_(
     resolution: Annotated[float, typer.Option(help="Pixel size in metres.")] = 10.0,
     level: Annotated[str, typer.Option(help="TOA or SR.")] = "TOA",
     max_cloud: Annotated[float, typer.Option(help="Largest cloud cover of a scene in percent.")] = 100.0,
+    best: Annotated[
+        int | None, typer.Option(help="Keep so many datatakes of each year, the clearest over the glaciers.")
+    ] = None,
+    nir: Annotated[str, typer.Option(help="Near infrared of Sentinel-2: B08 or B8A.")] = "B08",
     calibrate: Annotated[bool, typer.Option(help="Turn confidence into P(correct).")] = True,
     observations: Annotated[
         Path | None, typer.Option(help="Mass balance records; adds balance.csv beside OUT.")
@@ -68,8 +72,9 @@ def map_(
     quiet()
     place = _area(area)
     items = fx.search(catalog, place, years=_years(years), season=_season(season), level=level, max_cloud=max_cloud)
-    console.print(items)
-    cube = fx.load(items, place, resolution=resolution, on_error=on_error)  # type: ignore[arg-type]
+    chosen = items if best is None else fx.best(items, place, per_year=best)
+    console.print(chosen)
+    cube = fx.load(chosen, place, resolution=resolution, nir=nir, on_error=on_error)  # type: ignore[arg-type]
     if dem is not None:
         if isinstance(place, tuple):
             raise InputError("--dem is of use only with outlines; give an outlines file as AREA.")

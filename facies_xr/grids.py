@@ -4,6 +4,7 @@ A grid is an ``odc.geo`` GeoBox: CRS, affine and shape. ``y`` runs north to sout
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import geopandas as gpd
@@ -219,6 +220,35 @@ def window(box: GeoBox, rows: slice, columns: slice) -> GeoBox:
     """Part of a grid; rows and columns may lie outside it."""
     shape = rows.stop - rows.start, columns.stop - columns.start
     return GeoBox(shape, box.affine * Affine.translation(columns.start, rows.start), box.crs)
+
+
+def from_tiles(
+    read: Callable[[int, int], np.ndarray], tile: int, rows: slice, columns: slice, out: np.ndarray
+) -> np.ndarray:
+    """Fill a window (..., y, x) from absolute tiles; rows and columns may lie outside the grid.
+
+    Parameters
+    ----------
+    read : callable
+        Gets the row and column of a tile, counted in tiles, and returns it (..., tile, tile).
+    tile : int
+        Edge of the tiles. [px]
+    rows, columns : slice
+        The window.
+    out : ndarray (..., y, x)
+        Is filled, and returned.
+    """
+    for r in range(rows.start // tile, -(-rows.stop // tile)):
+        for c in range(columns.start // tile, -(-columns.stop // tile)):
+            (y, x), (v, u) = zip(_overlap(rows, r * tile, tile), _overlap(columns, c * tile, tile), strict=True)
+            out[..., y, x] = read(r, c)[..., v, u]
+    return out
+
+
+def _overlap(span: slice, first: int, size: int) -> tuple[slice, slice]:
+    """Where a span and a tile overlap: within the span, and within the tile."""
+    start, stop = max(span.start, first), min(span.stop, first + size)
+    return slice(start - span.start, stop - span.start), slice(start - first, stop - first)
 
 
 def centre_lonlat(box: GeoBox) -> tuple[float, float]:

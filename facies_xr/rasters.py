@@ -294,17 +294,12 @@ def read_window(raster: Raster | ArrayRaster | Tiles, box: GeoBox, rows: slice, 
     """
     if isinstance(raster, Raster) and (found := raster.read_direct(box, rows, columns)) is not None:
         return found
-    shape = rows.stop - rows.start, columns.stop - columns.start
-    out = np.empty((raster.layers, *shape), "float32")
-    for r in range(rows.start // TILE, -(-rows.stop // TILE)):
-        for c in range(columns.start // TILE, -(-columns.stop // TILE)):
-            tile = raster.read(box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE))
-            y = slice(max(rows.start, r * TILE), min(rows.stop, (r + 1) * TILE))
-            x = slice(max(columns.start, c * TILE), min(columns.stop, (c + 1) * TILE))
-            out[:, y.start - rows.start : y.stop - rows.start, x.start - columns.start : x.stop - columns.start] = tile[
-                :, y.start - r * TILE : y.stop - r * TILE, x.start - c * TILE : x.stop - c * TILE
-            ]
-    return out
+
+    def tile(r: int, c: int) -> np.ndarray:
+        return raster.read(box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE))
+
+    out = np.empty((raster.layers, rows.stop - rows.start, columns.stop - columns.start), "float32")
+    return grids.from_tiles(tile, TILE, rows, columns, out)
 
 
 def _source_window(source: _Extent, target: GeoBox) -> Window | None:

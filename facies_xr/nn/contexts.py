@@ -56,7 +56,7 @@ class Layer:
 
 FINE = (Layer(0, 1, 0, 0), Layer(1, 1, 0, 1), Layer(2, 1, 0, 2))
 COARSE = (Layer(1, 3, 1, 4), Layer(2, 3, 1, 7), Layer(3, 3, 1, 10))
-FINE_ORIGIN, POOLED_ORIGIN, COARSE_ORIGIN = 3, 4, 13
+FINE_ORIGIN, COARSE_ORIGIN = 3, 13
 
 
 @dataclass(frozen=True)

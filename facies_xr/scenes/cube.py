@@ -83,13 +83,12 @@ def load(
         raise InputError(f'on_error={on_error!r}: choose "raise" or "drop".')
     if reader not in ("stackstac", "odc"):
         raise InputError(f'reader={reader!r}: choose "stackstac" or "odc".')
-    season = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
     scenes = _scenes(items, nir, on_error)
     box = _grid(scenes, area, resolution, crs, like)
     datatakes = _datatakes(_touching(scenes, box), area, box)
     read = _reader(reader)
     pixels = read(datatakes, box, chunks, BANDS, readers.reflectances)
-    cube = _dataset(pixels, datatakes, box, Season.parse(season) if season else _season(box))
+    cube = _dataset(pixels, datatakes, box, season_of(items, box, season))
     if qa:
         codes = read(datatakes, box, chunks, ["qa"], readers.classes)
         cube["qa"] = ("time", "y", "x"), lazy.codes(codes), {**_QA, "grid_mapping": "spatial_ref"}
@@ -168,8 +167,10 @@ def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Sce
     return sorted(ordered, key=lambda group: (group[0].datetime, group[0].id))
 
 
-def _season(box: GeoBox) -> Season:
-    return Season.at(grids.centre_lonlat(box)[1])
+def season_of(items: Iterable, box: GeoBox, season: Any = None) -> Season:
+    """Season that names balance years: as given, else the one of the search, else that of the grid's latitude."""
+    told = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
+    return Season.parse(told) if told else Season.at(grids.centre_lonlat(box)[1])
 
 
 def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) -> xr.Dataset:

@@ -16,7 +16,7 @@ from .. import grids, outlines
 from ..errors import CatalogError, InputError
 from ..seasons import Season
 from . import sensors
-from .cube import load
+from .cube import load, season_of
 
 QA_RESOLUTION = 60.0
 """Pixel size at which pixel classes are counted. [m]"""
@@ -117,7 +117,7 @@ def best(items: Iterable, area: Any, *, per_year: int = 1, max_cloud: float = 10
     given = list(items)
     cube = load(items, area, resolution=QA_RESOLUTION, qa=True)
     unclear = _unclear(cube, given, area)
-    away = np.abs(_season(items, cube).days_from_centre(cube.time))
+    away = np.abs(season_of(items, grids.geobox(cube)).days_from_centre(cube.time))
     chosen: list[int] = []
     for year in np.unique(cube.balance_year.values):
         rows = np.flatnonzero((cube.balance_year.values == year) & (unclear <= max_cloud))
@@ -139,11 +139,6 @@ def best(items: Iterable, area: Any, *, per_year: int = 1, max_cloud: float = 10
     if isinstance(items, Scenes):
         return items.kept(kept, "not among the best of their year")
     return pystac.ItemCollection(kept, extra_fields=getattr(items, "extra_fields", {}), clone_items=False)
-
-
-def _season(items: Any, cube: xr.Dataset) -> Season:
-    told = getattr(items, "extra_fields", {}).get("facies_xr:season")
-    return Season.parse(told) if told else Season.at(grids.centre_lonlat(grids.geobox(cube))[1])
 
 
 def _unclear(cube: xr.Dataset, items: Sequence[Any], area: Any) -> np.ndarray:

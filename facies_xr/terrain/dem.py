@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from .. import access, grids, rasters
-from ..errors import AccessError, GridError, InputError
+from ..errors import GridError, InputError
 from ..scenes import catalog
 
 COARSENING = 16
@@ -45,11 +45,7 @@ class Dem:
             NaN where the model has no data.
         """
         out = np.empty((rows.stop - rows.start, columns.stop - columns.start), "float32")
-        for r in range(rows.start // rasters.TILE, -(-rows.stop // rasters.TILE)):
-            for c in range(columns.start // rasters.TILE, -(-columns.stop // rasters.TILE)):
-                y, x = (_overlap(span, k) for span, k in ((rows, r), (columns, c)))
-                out[y[0], x[0]] = _tile(self, r, c)[y[1], x[1]]
-        return out
+        return grids.from_tiles(partial(_tile, self), rasters.TILE, rows, columns, out)
 
     def bounds(self, reach: float) -> tuple[float, float]:
         """Lowest terrain on the grid and highest within a distance of it. [m]"""
@@ -73,12 +69,6 @@ class Dem:
         if np.isnan(values).all():
             raise GridError(f"DEM {self.name} has no data on the grid; choose one that covers the glaciers.")
         return float(np.nanmin(values) if kind == "min" else np.nanmax(values))
-
-
-def _overlap(span: slice, tile: int) -> tuple[slice, slice]:
-    """Where a span and an absolute tile overlap, seen from either."""
-    start, stop = max(span.start, tile * rasters.TILE), min(span.stop, (tile + 1) * rasters.TILE)
-    return slice(start - span.start, stop - span.start), slice(start - tile * rasters.TILE, stop - tile * rasters.TILE)
 
 
 @lru_cache(maxsize=KEPT)
@@ -136,8 +126,6 @@ def _file(href: str) -> rasters.Raster:
 
     try:
         crs, count = access.retried(facts, href)
-    except AccessError:
-        raise
     except (OSError, rasterio.errors.RasterioError) as error:
         raise InputError(f"DEM {access.shown(href)} cannot be opened: {access.reason(error)}") from error
     if crs is None:

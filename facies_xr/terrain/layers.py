@@ -204,7 +204,8 @@ class _Light:
         """Pixels around a window from which shadow can fall into it."""
         sweep, lowest, drop = self.sweep(sun), self.lowest, None
         if sun.elevation < CURVED_BELOW:
-            farthest = max(float(np.max(self.away(rows, columns, sun)[np.ix_([0, -1], [0, -1])])), 0.0)
+            corners = np.meshgrid([columns.start, columns.stop], [rows.start, rows.stop])
+            farthest = max(float(np.max(sun.away(*(self.dem.box.affine * corners)))), 0.0)
             slope = math.tan(math.radians(sun.elevation))
             drop = sweep.drop * max(slope - farthest / EARTH_RADIUS, slope / 10) / slope
         return sweep.margin(lowest, self.highest, drop)

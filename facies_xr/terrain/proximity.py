@@ -45,16 +45,11 @@ class Glaciers:
 
         The window may lie outside the grid; it is put together from absolute tiles.
         """
-        out = np.zeros((rows.stop - rows.start, columns.stop - columns.start), "int32")
-        for r in range(rows.start // TILE, -(-rows.stop // TILE)):
-            for c in range(columns.start // TILE, -(-columns.stop // TILE)):
-                y = slice(max(rows.start, r * TILE), min(rows.stop, (r + 1) * TILE))
-                x = slice(max(columns.start, c * TILE), min(columns.stop, (c + 1) * TILE))
-                tile = self._burn(grids.window(self.box, *_tile(r, c)))
-                out[y.start - rows.start : y.stop - rows.start, x.start - columns.start : x.stop - columns.start] = (
-                    tile[y.start - r * TILE : y.stop - r * TILE, x.start - c * TILE : x.stop - c * TILE]
-                )
-        return out
+        out = np.empty((rows.stop - rows.start, columns.stop - columns.start), "int32")
+        return grids.from_tiles(self._tile, TILE, rows, columns, out)
+
+    def _tile(self, r: int, c: int) -> np.ndarray:
+        return self._burn(grids.window(self.box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE)))
 
     def _burn(self, box: GeoBox) -> np.ndarray:
         hit = np.sort(self._tree.query(shapely.box(*box.boundingbox.bbox)))[::-1]  # later burns overwrite: first last
@@ -72,10 +67,6 @@ class Glaciers:
             slice(int(np.floor(top)) - 1, int(np.ceil(bottom)) + 1),
             slice(int(np.floor(left)) - 1, int(np.ceil(right)) + 1),
         )
-
-
-def _tile(r: int, c: int) -> tuple[slice, slice]:
-    return slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE)
 
 
 @dataclass(frozen=True, eq=False)

@@ -266,3 +266,19 @@ def test_a_cluster_gives_the_same_layers(region, tmp_path):
         found = layers_here.compute()
     for name in expected.data_vars:
         np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=name)
+
+
+def test_the_margin_of_a_large_grid_under_a_low_sun_needs_no_memory():
+    import tracemalloc
+
+    from odc.geo.geobox import GeoBox
+
+    box = GeoBox.from_bbox((400000, 5200000, 600000, 5400000), "EPSG:32632", resolution=10)
+    light = layers._Light(layers.Dem(None, box, "none"), 0.0, 2000.0, 2)
+    tracemalloc.start()
+    (top, bottom), _ = light.margin(slice(0, 20_000), slice(0, 20_000), layers.Sun(160.0, 5.0, (500000.0, 5300000.0)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 2286 < bottom < 4000  # 2000 m at 5 degrees, and more where the sun stands lower
+    assert top == 3
+    assert peak < 1e6

@@ -38,10 +38,11 @@ ATTEMPTS = 4
 FIRST_DELAY = 0.5
 """Wait after the first failure, doubled after each further one. [s]"""
 
-LASTING = re.compile(
-    r"code\D{0,40}40[0134]\b|Access ?Denied|does not exist|NoSuchKey|NoSuchBucket|InvalidAccessKeyId|not recognized"
-)
-"""What a reading library says of a failure that another attempt cannot mend."""
+LASTING = re.compile(r"code\D{0,40}40[0134]\b|Access ?Denied|NoSuchKey|NoSuchBucket|InvalidAccessKeyId")
+"""What a reading library says of a failure that another attempt cannot mend.
+
+GDAL's "does not exist in the file system, and is not recognized" is no such word: it says so of a reset connection.
+"""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,16 @@ def test_faults_that_pass_are_read_over(item, quick, kind):
         np.testing.assert_array_equal(found[band].values, expected[band].values)
 
 
+@pytest.mark.parametrize("kind", ["error", "reset", "truncated"])
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_a_file_whose_opening_fails_is_opened_again(item, quick, kind, first):
+    folder, scene = item
+    files = Files(folder, lambda number: kind if first <= number <= first + 2 else None)
+    with files.serve() as base, dask.config.set(scheduler="sync"):
+        found = loaded(moved(scene, base)).blue[:, :10, :10].compute()
+    np.testing.assert_array_equal(found.values, loaded(scene).blue[:, :10, :10].values)
+
+
 @pytest.mark.parametrize("kind", ["error", "truncated"])
 def test_a_server_that_stays_down_ends_in_the_name_of_the_scene(item, quick, kind):
     folder, scene = item

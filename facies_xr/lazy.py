@@ -84,22 +84,24 @@ def from_windows(
     dask Array (y, x) or (time, y, x)
     """
     all_chunks = chunks if per_time is None else ((1,) * len(per_time), *chunks)
+    token = dask.base.tokenize(function, all_chunks, dtype, per_time, tile)
+    name = getattr(function, "__name__", type(function).__name__).strip("_").lower()
+    # A node of the graph of its own, so that a worker gets it once and not with every block.
+    made_by = dask.delayed((function, per_time), name=f"{name}-of-{token}", traverse=False)
     return da.map_blocks(
         _windows_block,
-        function=function,
-        per_time=per_time,
+        made_by=made_by,
         tile=tile,
         shape=tuple(map(sum, chunks)),
         chunks=all_chunks,
         dtype=dtype,
         meta=np.empty((0,) * len(all_chunks), dtype),
-        name=f"{getattr(function, '__name__', type(function).__name__)}-"
-        + dask.base.tokenize(function, all_chunks, dtype, per_time, tile),
+        name=f"{name}-{token}",
     )
 
 
-def _windows_block(*, function, per_time, tile, shape, block_info=None):
-    info = block_info[None]
+def _windows_block(*, made_by, tile, shape, block_info=None):
+    (function, per_time), info = made_by, block_info[None]
     *times, rows, columns = [slice(*span) for span in info["array-location"]]
     lead = () if per_time is None else (per_time[times[0].start],)
     out = np.empty((rows.stop - rows.start, columns.stop - columns.start), info["dtype"])
@@ -114,6 +116,49 @@ def _windows_block(*, function, per_time, tile, shape, block_info=None):
             left - tile_columns.start : right - tile_columns.start,
         ]
     return out if per_time is None else out[None]
+
+
+def chained(
+    function: Callable,
+    state: Any,
+    windows: Sequence[tuple[slice, slice]],
+    shapes: Sequence[tuple[int, ...]],
+    chunks: tuple[tuple[int, ...], tuple[int, ...]],
+    dtype: Any,
+    *,
+    axis: int,
+) -> da.Array:
+    """Lazy raster made in bands, one after the other, each handing a state to the next.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(window, state) -> (array, state)``; must not change the state that it is given.
+    state : object
+        For the first band.
+    windows : sequence of (slice, slice)
+        Bands in the order in which they are made; some may lie outside the grid.
+    shapes : sequence of (int, int)
+        Of the array that each band gives, with a 0 where it lies outside.
+    chunks : tuple of tuple of int
+        Of the result.
+    dtype : dtype
+        Of the result.
+    axis : int
+        Across which the bands lie.
+    """
+    step, bands = dask.delayed(function, pure=True, traverse=False), []
+    for window, shape in zip(windows, shapes, strict=True):
+        made = step(window, state)
+        state = made[1]
+        if all(shape):
+            bands.append((window[axis].start, da.from_delayed(made[0], shape, dtype)))
+    return da.concatenate([band for _, band in sorted(bands, key=lambda b: b[0])], axis).rechunk(chunks)
+
+
+def stacked(arrays: Sequence[da.Array]) -> da.Array:
+    """Arrays (y, x) as one (time, y, x)."""
+    return da.stack(arrays)
 
 
 def tiles(rows: slice, columns: slice, tile: int) -> Iterable[tuple[int, int]]:
@@ -134,14 +179,16 @@ def map_tiles(
     dtype: Any,
     tile: int,
     reach: int = 0,
+    per_time: Sequence | None = None,
 ) -> da.Array:
     """Apply a function to every absolute tile of some aligned arrays.
 
     Parameters
     ----------
     function : callable
-        ``function(blocks, inside) -> (channel, y, x)``; ``blocks`` are the 2-D arrays of one tile and one time,
-        with up to ``reach`` px of surroundings (fewer at the grid's edge), ``inside`` the tile within them.
+        ``function(blocks, inside) -> (channel, y, x)`` or, with ``per_time``, ``function(blocks, inside, value)``;
+        ``blocks`` are the 2-D arrays of one tile and one time, with up to ``reach`` px of surroundings (fewer at the
+        grid's edge), ``inside`` the tile within them.
     arrays : sequence of dask Array
         Each (y, x) or (time, y, x), on one grid.
     channels : int
@@ -152,6 +199,8 @@ def map_tiles(
         Edge of the absolute tiles. [px]
     reach : int
         Surroundings that the function needs. [px]
+    per_time : sequence, optional
+        One value for each time; of arrays without a time, one.
 
     Returns
     -------
@@ -165,7 +214,9 @@ def map_tiles(
     return da.map_blocks(
         _tiles_block,
         *padded,
-        function=function,
+        made_by=dask.delayed(
+            (function, per_time), name=f"tiles-of-{dask.base.tokenize(function, per_time)}", traverse=False
+        ),
         spatial=chunks,
         depth=depth,
         tile=tile,
@@ -196,12 +247,13 @@ def _with_surroundings(array: da.Array, chunks, depth) -> da.Array:
     return da.overlap.overlap(array, axes, boundary="none", allow_rechunk=False)
 
 
-def _tiles_block(*blocks, function, spatial, depth, tile, reach, channels, out_dtype, block_id=None):
-    (i, j), (rows, columns) = block_id[-2:], spatial
+def _tiles_block(*blocks, made_by, spatial, depth, tile, reach, channels, out_dtype, block_id=None):
+    (function, per_time), (i, j), (rows, columns) = made_by, block_id[-2:], spatial
     top, left = (depth[0] if i else 0), (depth[1] if j else 0)
     timed = max(b.ndim for b in blocks)
     planes = [b[0] if b.ndim == 3 else b for b in blocks]
     out = np.empty((channels, rows[i], columns[j]), out_dtype)
+    lead = () if per_time is None else (per_time[block_id[1] if timed == 3 else 0],)
     for r, c in tiles(slice(0, rows[i]), slice(0, columns[j]), tile):
         r0, r1 = r * tile + top, min((r + 1) * tile, rows[i]) + top
         c0, c1 = c * tile + left, min((c + 1) * tile, columns[j]) + left
@@ -209,7 +261,7 @@ def _tiles_block(*blocks, function, spatial, depth, tile, reach, channels, out_d
         y0, x0 = max(r0 - reach, 0), max(c0 - reach, 0)
         near = (slice(y0, r1 + reach), slice(x0, c1 + reach))
         inside = (slice(r0 - y0, r1 - y0), slice(c0 - x0, c1 - x0))
-        out[:, r0 - top : r1 - top, c0 - left : c1 - left] = function([p[near] for p in planes], inside)
+        out[:, r0 - top : r1 - top, c0 - left : c1 - left] = function([p[near] for p in planes], inside, *lead)
     return out[:, None] if timed == 3 else out
 
 

@@ -5,6 +5,7 @@ the source. Ids are never invented: an outline without one is refused.
 """
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def read(outlines: Any, *, id_column: str | None = None) -> gpd.GeoDataFrame:
     -------
     GeoDataFrame
         Columns ``glacier``, ``name``, ``date``, ``geometry``; parts with the same id and date are united and
-        invalid rings repaired.
+        invalid rings repaired, with a warning that names them.
 
     Raises
     ------
@@ -58,6 +59,7 @@ def read(outlines: Any, *, id_column: str | None = None) -> gpd.GeoDataFrame:
         rows = np.flatnonzero(ids.isna() | (ids.astype(str).str.strip() == ""))
         raise OutlineError(f"{source}: {rows.size} outlines have no id in column {column!r} (first: row {rows[0]}).")
     name, when = _first(table, NAME_COLUMNS), _first(table, DATE_COLUMNS)
+    _report_repairs(source, ids, table.geometry)
     result = gpd.GeoDataFrame(
         {
             "glacier": ids.astype(str),
@@ -138,6 +140,13 @@ def _dates(column: pd.Series) -> pd.Series:
     compact = text.str.fullmatch(r"\d{8}")
     dates = pd.to_datetime(text.where(~compact), errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
     return dates.fillna(pd.to_datetime(text.where(compact), errors="coerce", format="%Y%m%d"))
+
+
+def _report_repairs(source: str, ids: pd.Series, geometry: gpd.GeoSeries) -> None:
+    broken = ids[~geometry.is_valid & geometry.notna()]
+    if len(broken):
+        shown = ", ".join(map(str, broken[:5])) + (", ..." if len(broken) > 5 else "")
+        warnings.warn(f"{source}: {len(broken)} outlines have invalid rings and are repaired: {shown}.", stacklevel=3)
 
 
 def _polygonal(geometry):

@@ -49,7 +49,9 @@ def estimate(cube: xr.Dataset, model: Any, cores: int, *, probability: bool = Fa
     """
     members = registry.Members.of(model).classifiers
     dates, grid = cube.sizes.get("time", 1), (cube.sizes["y"], cube.sizes["x"])
-    wanted = int((cube["glacier_index"] > 0).sum()) if "glacier_index" in cube else grid[0] * grid[1]
+    index = cube.get("glacier_index")
+    everywhere = dates * grid[0] * grid[1]
+    wanted = everywhere if index is None else int((index > 0).sum()) * (1 if "time" in index.dims else dates)
     scenes = sum(len(str(i).split()) for i in np.atleast_1d(cube["item"].values)) if "item" in cube.coords else dates
     resolution = abs(float(cube.x[1] - cube.x[0]))
     sensors = [str(s) for s in np.atleast_1d(cube["sensor"].values)] if "sensor" in cube.coords else []
@@ -60,8 +62,8 @@ def estimate(cube: xr.Dataset, model: Any, cores: int, *, probability: bool = Fa
     )
     tiles = dates * int(np.prod([-(-n // store.TILE) for n in grid]))
     channels = 1 + 4 + 4 + (4 * len(NAMES) if probability else 0)
-    seconds = len(members) * dates * wanted / _pixels_per_second(members[0]) / cores
-    return Cost(scenes, dates, dates * wanted, tiles, int(read), dates * grid[0] * grid[1] * channels, seconds)
+    seconds = len(members) * wanted / _pixels_per_second(members[0]) / cores
+    return Cost(scenes, dates, wanted, tiles, int(read), dates * grid[0] * grid[1] * channels, seconds)
 
 
 def _pixels_per_second(classifier) -> float:

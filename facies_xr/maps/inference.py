@@ -63,14 +63,20 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     level = _check_level(cube, classifier, accept_level)
 
     names = [*classifier.features, *(["glacier_index"] if "glacier_index" in cube else [])]
-    scale = features.GlacierScale.of(cube) if classifier.feature_set > 1 else None
-    tile = _Tile(members, scale, "glacier_index" in cube, probability)
+    tile = _Tile(members, "glacier_index" in cube, probability)
     timed = "time" in cube.dims
+    scales = features.GlacierScale.by_date(cube) if classifier.feature_set > 1 else [None] * cube.sizes.get("time", 1)
     arrays = [lazy.as_dask(cube[name]) for name in names]
     if timed and all(array.ndim == 2 for array in arrays):
         arrays[0] = lazy.repeated(arrays[0], cube.sizes["time"])
     out = lazy.map_tiles(
-        tile, arrays, channels=tile.channels, dtype="float32", tile=classifier.tile, reach=patches.REACH
+        tile,
+        arrays,
+        channels=tile.channels,
+        dtype="float32",
+        tile=classifier.tile,
+        reach=patches.REACH,
+        per_time=scales,
     )
     dims = ("time", "y", "x") if timed else ("y", "x")
     alone = len(members.handles) == 1
@@ -178,7 +184,6 @@ class _Tile:
     """Classifies one tile: label, confidence, the members' disagreement and, if asked for, probabilities."""
 
     members: registry.Members
-    scale: features.GlacierScale | None
     glaciers: bool
     probability: bool
 
@@ -186,7 +191,9 @@ class _Tile:
     def channels(self) -> int:
         return 2 + (len(self.members.handles) > 1) + (len(NAMES) if self.probability else 0)
 
-    def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice]) -> np.ndarray:
+    def __call__(
+        self, blocks: list[np.ndarray], inside: tuple[slice, slice], scale: features.GlacierScale | None
+    ) -> np.ndarray:
         classifiers = self.members.classifiers
         classifier = classifiers[0]
         shape = inside[0].stop - inside[0].start, inside[1].stop - inside[1].start
@@ -204,7 +211,7 @@ class _Tile:
         if not wanted.any():
             return out
         source = patches.sources(valid)
-        for own, mask in self._by_glacier(raw, index, wanted, inside):
+        for own, mask in _by_glacier(raw, index, wanted, inside, scale):
             framed = np.pad(mask, patches.RADIUS)
             each = []
             for member in classifiers:
@@ -219,13 +226,14 @@ class _Tile:
                 out[-len(NAMES) :, mask] = found
         return out
 
-    def _by_glacier(self, raw, index, wanted, inside) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Features in the scale of each glacier, and its pixels in the tile; once in all if no scale is needed."""
-        if self.scale is None:
-            yield raw, wanted
-            return
-        for number in np.unique(index[inside][wanted]):
-            yield features.relative_to(raw, index, self.scale, int(number)), wanted & (index[inside] == number)
+
+def _by_glacier(raw, index, wanted, inside, scale) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Features in the scale of each glacier, and its pixels in the tile; once in all if no scale is needed."""
+    if scale is None:
+        yield raw, wanted
+        return
+    for number in np.unique(index[inside][wanted]):
+        yield features.relative_to(raw, index, scale, int(number)), wanted & (index[inside] == number)
 
 
 _MAP = {"long_name": "facies of the glacier surface"}

@@ -32,11 +32,19 @@ class GlacierScale:
     proximity_max: np.ndarray
 
     @classmethod
-    def of(cls, cube: xr.Dataset) -> "GlacierScale":
-        """Bounds as ``add_terrain`` gives them."""
-        order = np.argsort(cube.glacier_number.values)
+    def of(cls, scene: xr.Dataset) -> "GlacierScale":
+        """Bounds as ``add_terrain`` gives them, at one date."""
+        order = np.argsort(scene.glacier_number.values)
         names = ("glacier_elevation_min", "glacier_elevation_max", "glacier_proximity_max")
-        return cls(cube.glacier_number.values[order], *(cube[n].values[order] for n in names))
+        return cls(scene.glacier_number.values[order], *(scene[n].values[order] for n in names))
+
+    @classmethod
+    def by_date(cls, cube: xr.Dataset) -> "list[GlacierScale]":
+        """Bounds at each date of a cube; one for all where they do not change."""
+        dates = cube.sizes.get("time", 1)
+        if "time" not in cube["glacier_elevation_min"].dims:
+            return [cls.of(cube)] * dates
+        return [cls.of(cube.isel(time=t)) for t in range(dates)]
 
     def row(self, number: int) -> int:
         """Position of a glacier."""

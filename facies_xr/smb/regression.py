@@ -104,11 +104,12 @@ def predictors(stats: xr.Dataset, season: Any = None) -> pd.DataFrame:
         A row a glacier and year; predictors are NaN where no scene could be used.
     """
     window = Season.parse(season).half_width if season is not None else SEASON_WINDOW
-    table = stats[["coverage", "accumulation_area_ratio", "lowest_snow", "albedo"]].to_dataframe().reset_index()
-    table = table[["time", "glacier", "balance_year", "coverage", "accumulation_area_ratio", "lowest_snow", "albedo"]]
+    names = [
+        "coverage", "accumulation_area_ratio", "lowest_snow", "albedo", "mean_elevation", "min_elevation",
+        "max_elevation",
+    ]  # fmt: skip
+    table = stats[names].to_dataframe().reset_index()[["time", "glacier", "balance_year", *names]]
     table["days"] = table.time.map(dict(zip(stats.time.values, stats.days_from_season_centre.values, strict=True)))
-    of_glacier = stats[["mean_elevation", "min_elevation", "max_elevation"]].to_dataframe().reset_index()
-    table = table.merge(of_glacier[["glacier", "mean_elevation", "min_elevation", "max_elevation"]], on="glacier")
     return pd.DataFrame(
         [_season_row(g, window) for _, g in table.sort_values("time").groupby(["glacier", "balance_year"], sort=False)]
     )

@@ -14,6 +14,7 @@ from odc.geo.geobox import GeoBox
 from .. import access, grids, rasters
 from ..errors import GridError, InputError
 from ..scenes import catalog
+from . import relief
 
 COARSENING = 16
 """Pixels of the grid in a pixel of the coarse grid on which bounds are taken."""
@@ -47,6 +48,14 @@ class Dem:
         out = np.empty((rows.stop - rows.start, columns.stop - columns.start), "float32")
         return grids.from_tiles(partial(_tile, self), rasters.TILE, rows, columns, out)
 
+    def slope_and_aspect(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        """Slope and aspect of a window, as :func:`relief.slope_and_aspect` gives them; not to be written into."""
+        return _relief(self, rows.start, rows.stop, columns.start, columns.stop)
+
+    def slope(self, rows: slice, columns: slice) -> np.ndarray:
+        """Slope of a window. [degree]"""
+        return self.slope_and_aspect(rows, columns)[0]
+
     def bounds(self, reach: float) -> tuple[float, float]:
         """Lowest terrain on the grid and highest within a distance of it. [m]"""
         coarse = self.box.zoom_out(COARSENING)
@@ -76,6 +85,14 @@ def _tile(dem: Dem, row: int, column: int) -> np.ndarray:
     """Elevation of an absolute tile; windows overlap and dates share them, so some are kept."""
     rows, columns = (slice(k * rasters.TILE, (k + 1) * rasters.TILE) for k in (row, column))
     return rasters.read_window(dem.raster, dem.box, rows, columns)[0]
+
+
+@lru_cache(maxsize=KEPT // 4)
+def _relief(dem: Dem, top: int, bottom: int, left: int, right: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kept for the lights of all dates."""
+    m = relief.MARGIN
+    z = dem.read(slice(top - m, bottom + m), slice(left - m, right + m))
+    return relief.slope_and_aspect(z, dem.box.affine.a)
 
 
 def open_dem(dem: Any, box: GeoBox) -> Dem:

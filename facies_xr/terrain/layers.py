@@ -1,28 +1,23 @@
 """The terrain layers of a cube: one public function, and the functions of the window behind it."""
 
 import math
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 import xarray as xr
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 
 from .. import grids, lazy
 from .. import outlines as _outlines
-from ..errors import InputError, MissingVariableError, OutlineError
-from . import relief
+from ..errors import InputError, OutlineError
+from . import light as _light
 from .dem import HIGHEST, Dem, open_dem
-from .proximity import Boundary, Glaciers
-from .shadow import EARTH_RADIUS, Sweep, cast_shadow, flattened
-
-UNKNOWN = 255
-"""Value of ``shadow_mask`` where the elevation is unknown."""
+from .proximity import Glaciers
+from .survey import Survey, distances, survey
 
 
 def add_terrain(
@@ -34,6 +29,7 @@ def add_terrain(
     sun_elevation: Any = None,
     shadows: Literal["exact", "fast"] = "exact",
     boundary: Literal["glacier", "complex"] = "glacier",
+    per_year: bool = False,
 ) -> xr.Dataset:
     """Terrain layers on the grid of a cube; no scene pixel is read, the elevation model is read once for its bounds.
 
@@ -52,6 +48,9 @@ def add_terrain(
         Two families of lines sweep the terrain, or one, which is twice as fast and less exact.
     boundary : {"glacier", "complex"}
         What ``proximity`` is measured from: each glacier's own boundary, divides included, or that of the ice complex.
+    per_year : bool
+        Take the outlines nearest to each balance year of the cube (calendar year, where it has none), not to its
+        middle: ``glacier_index``, ``proximity``, ``outline_date`` and the values of glaciers gain ``time``.
 
     Returns
     -------
@@ -66,280 +65,114 @@ def add_terrain(
     GridError
         If the elevation model has no CRS or no data there.
     InputError
-        If the sun is unknown or stands at or below the horizon, or the heights cannot be metres.
+        If the sun is unknown or stands at or below the horizon, the heights cannot be metres, or ``per_year`` is
+        asked for without a time.
     """
     box = grids.geobox(cube)
     data = cube if isinstance(cube, xr.Dataset) else xr.Dataset(coords=grids.coords(box))
-    suns = _suns(data, box, sun_azimuth, sun_elevation)
-    table = _inside(_outlines.nearest(_outlines.read(outlines), _middle(data)), box)
+    suns = _light.suns(data, box, sun_azimuth, sun_elevation)
     model = open_dem(dem, box)
-    glaciers = Glaciers.of(table, box)
-    survey = _survey(glaciers, model, boundary)
+    editions, of_date = _editions(_outlines.read(outlines), data, box, per_year)
+    found = [_Edition.of(table, model, boundary) for table in editions]
+    by_date = [found[k] for k in of_date]
     chunks = lazy.spatial_chunks(data)
     lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
+    light = _light.Light(model, lowest, highest, _light.families_of(shadows))
+    _light.report_margin(light, suns)
 
-    light = _Light(model, lowest, highest, _families(shadows))
-    _report_margin(light, suns)
     timed = "time" in data.dims
-    dims = ("time", "y", "x") if timed else ("y", "x")
-    tilt = lazy.from_windows(_Slope(model), chunks, "float32")
-    lit, shade = (
-        lazy.from_windows(kind, chunks, dtype, per_time=suns)
-        for kind, dtype in ((_Hillshade(light), "float32"), (_ShadowMask(light), "uint8"))
-    )
-    rasters: dict[str, tuple[tuple[str, ...], Any, dict]] = {
-        "elevation": (("y", "x"), lazy.from_windows(model.read, chunks, "float32"), _ELEVATION),
-        "slope": (("y", "x"), tilt, _SLOPE),
-        "hillshade": (dims, lit if timed else lit[0], _HILLSHADE),
-        "shadow_mask": (dims, shade if timed else shade[0], _SHADOW),
-        "glacier_index": (("y", "x"), lazy.from_windows(glaciers.index, chunks, "int32"), _INDEX),
+
+    def still(function, dtype):
+        return ("y", "x"), lazy.from_windows(function, chunks, dtype)
+
+    def moving(array, moves):
+        return (("time", "y", "x"), array) if moves else (("y", "x"), array[0])
+
+    rasters: dict[str, tuple] = {
+        "elevation": (*still(model.read, "float32"), _ELEVATION),
+        "slope": (*still(model.slope, "float32"), _SLOPE),
+        "hillshade": (
+            *moving(lazy.from_windows(light.hillshade, chunks, "float32", per_time=suns), timed),
+            _HILLSHADE,
+        ),
+        "shadow_mask": (*moving(light.lazy_shadow_mask(chunks, suns), timed), _SHADOW),
+        "glacier_index": (
+            *moving(lazy.from_windows(_index, chunks, "int32", per_time=by_date), per_year),
+            _INDEX,
+        ),
         "proximity": (
-            ("y", "x"),
-            lazy.from_windows(_Proximity(glaciers, survey.boundaries), chunks, "float32"),
+            *moving(lazy.from_windows(_proximity, chunks, "float32", per_time=by_date), per_year),
             _PROXIMITY,
         ),
     }
-    found = {n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in rasters.items()}
-    result = data.assign(found).assign(survey.variables()).assign_coords(_glacier_coords(table, glaciers.number))
-    return result.assign_attrs(dem=model.name, outlines=_outlines.digest(table))
+    result = data.assign({n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in rasters.items()})
+    result = result.assign(_of_glaciers(by_date, per_year)).assign_coords(_glacier_coords(by_date, per_year))
+    digests = [_outlines.digest(table) for table in editions]
+    return result.assign_attrs(dem=model.name, outlines=" ".join(digests))
 
 
-# -- the sun ----------------------------------------------------------------------------------------------------
+# -- glaciers, as they were at a time ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Sun:
-    """The sun of one scene as the grid sees it."""
+@dataclass(frozen=True, eq=False)
+class _Edition:
+    """One outline for each glacier."""
 
-    azimuth: float
-    """Clockwise from the grid's north. [degree]"""
-    elevation: float
-    """[degree]"""
-    place: tuple[float, float]
-    """x and y where both angles hold. [m]"""
-
-    def away(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """Distance from that place along the light. [m]"""
-        azimuth = math.radians(self.azimuth)
-        return -(x - self.place[0]) * math.sin(azimuth) - (y - self.place[1]) * math.cos(azimuth)
-
-
-def _families(shadows: str) -> int:
-    families = {"exact": 2, "fast": 1}
-    if shadows not in families:
-        raise InputError(f'shadows={shadows!r}: choose "exact" or "fast".')
-    return families[shadows]
-
-
-def _suns(data: xr.Dataset, box: GeoBox, azimuth: Any, elevation: Any) -> tuple[Sun, ...]:
-    """Suns of all dates; azimuth and grid convergence are taken at the same place, that of the angles."""
-    n = data.sizes.get("time", 1)
-    given = {"sun_azimuth": azimuth, "sun_elevation": elevation}
-    for name, value in given.items():
-        if value is None and name not in data.coords:
-            raise MissingVariableError(
-                f"the cube has no coordinate {name!r}; pass {name}= [degree] to add_terrain, or load it with fx.load."
-            )
-    angles = {n_: np.atleast_1d(data[n_].values if v is None else v).astype(float) for n_, v in given.items()}
-    for name, values in angles.items():
-        if values.size not in (1, n):
-            raise InputError(f"{name} has {values.size} values for {n} dates; give one, or one for each date.")
-        angles[name] = np.broadcast_to(values, n)
-    low = ~(angles["sun_elevation"] > 0)
-    if low.any():
-        when = f" on {pd.Timestamp(data.time.values[low.argmax()])}" if "time" in data.dims else ""
-        raise InputError(
-            f"the sun stands at {angles['sun_elevation'][low.argmax()]:.1f} degrees{when}: at or below the horizon "
-            "there is no light to model; leave that date out."
-        )
-    place = grids.centre_lonlat(box)
-    own = azimuth is None and "sun_longitude" in data.coords
-    lons, lats = (data.sun_longitude.values, data.sun_latitude.values) if own else ([place[0]] * n, [place[1]] * n)
-    places = list(zip(np.atleast_1d(lons), np.atleast_1d(lats), strict=True))
-    turned = [grids.convergence(box.crs, *place) for place in places]
-    x, y = Transformer.from_crs(4326, box.crs.proj, always_xy=True).transform(*np.transpose(places))
-    return tuple(
-        Sun((float(a) - g) % 360, float(e), (float(px), float(py)))
-        for a, e, g, px, py in zip(angles["sun_azimuth"], angles["sun_elevation"], turned, x, y, strict=True)
-    )
-
-
-# -- functions of the window ------------------------------------------------------------------------------------
-
-
-def _grown(rows: slice, columns: slice, y: tuple[int, int], x: tuple[int, int]) -> tuple[slice, slice]:
-    return slice(rows.start - y[0], rows.stop + y[1]), slice(columns.start - x[0], columns.stop + x[1])
-
-
-@dataclass(frozen=True)
-class _Slope:
-    dem: Dem
-
-    def __call__(self, rows: slice, columns: slice) -> np.ndarray:
-        margin = (relief.MARGIN, relief.MARGIN)
-        z = self.dem.read(*_grown(rows, columns, margin, margin))
-        return relief.slope_and_aspect(z, self.dem.box.affine.a)[0]
-
-
-CURVED_BELOW = 10.0
-"""Sun elevation below which the Earth's curvature and refraction count: 50 m of shadow there, 3 km at 2 degrees."""
-
-
-@dataclass(frozen=True)
-class _Light:
-    dem: Dem
-    lowest: float
-    highest: float
-    families: int
-
-    def incidence(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        margin = (relief.MARGIN, relief.MARGIN)
-        z = self.dem.read(*_grown(rows, columns, margin, margin))
-        return relief.incidence(*relief.slope_and_aspect(z, self.dem.box.affine.a), sun.azimuth, sun.elevation)
-
-    def sweep(self, sun: Sun) -> Sweep:
-        return Sweep.of(sun.azimuth, sun.elevation, self.dem.box.affine.a, self.families)
-
-    def margin(self, rows: slice, columns: slice, sun: Sun) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Pixels around a window from which shadow can fall into it."""
-        sweep, lowest, drop = self.sweep(sun), self.lowest, None
-        if sun.elevation < CURVED_BELOW:
-            corners = np.meshgrid([columns.start, columns.stop], [rows.start, rows.stop])
-            farthest = max(float(np.max(sun.away(*(self.dem.box.affine * corners)))), 0.0)
-            slope = math.tan(math.radians(sun.elevation))
-            drop = sweep.drop * max(slope - farthest / EARTH_RADIUS, slope / 10) / slope
-        return sweep.margin(lowest, self.highest, drop)
-
-    def away(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        x, y = self.dem.box.affine * np.meshgrid(
-            np.arange(columns.start, columns.stop) + 0.5, np.arange(rows.start, rows.stop) + 0.5
-        )
-        return sun.away(x, y)
-
-    def shaded(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        """Shadow that other terrain casts."""
-        (top, bottom), (left, right) = self.margin(rows, columns, sun)
-        near = _grown(rows, columns, (top, bottom), (left, right))
-        z = self.dem.read(*near)
-        if sun.elevation < CURVED_BELOW:
-            z = flattened(z, self.away(*near, sun))
-        inside = (slice(top, z.shape[0] - bottom), slice(left, z.shape[1] - right))
-        return cast_shadow(z, self.sweep(sun), (near[0].start, near[1].start))[inside]
-
-
-def _report_margin(light: _Light, suns: tuple[Sun, ...]) -> None:
-    """Warn where the elevation model ends before the terrain that may cast shadow onto the grid."""
-    height, width = light.dem.box.shape
-    margins = np.array([light.margin(slice(0, height), slice(0, width), sun) for sun in suns]).max(axis=0)
-    (top, bottom), (left, right) = margins.tolist()
-    share = light.dem.missing((top, bottom), (left, right))
-    if share > 0.01:
-        reach = margins.max() * light.dem.box.affine.a / 1000
-        warnings.warn(
-            f"DEM {light.dem.name} is missing on {100 * share:.0f} % of the {reach:.0f} km around the grid from which "
-            "shadow could fall; shadows from there are missing. A larger DEM mends it.",
-            stacklevel=3,
-        )
-
-
-@dataclass(frozen=True)
-class _Hillshade:
-    light: _Light
-
-    def __call__(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        return np.maximum(self.light.incidence(rows, columns, sun), 0).astype("float32")
-
-
-@dataclass(frozen=True)
-class _ShadowMask:
-    light: _Light
-
-    def __call__(self, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        shaded = self.light.shaded(rows, columns, sun) | (self.light.incidence(rows, columns, sun) <= 0)
-        mask = np.where(shaded, 0, 1).astype("uint8")
-        mask[np.isnan(self.light.dem.read(rows, columns))] = UNKNOWN
-        return mask
-
-
-@dataclass(frozen=True)
-class _Proximity:
+    table: gpd.GeoDataFrame
     glaciers: Glaciers
-    boundaries: Mapping[int, Boundary]
+    survey: Survey
 
-    def __call__(self, rows: slice, columns: slice) -> np.ndarray:
-        index = self.glaciers.index(rows, columns)
-        out = np.zeros(index.shape, "float32")
-        for number in np.unique(index[index > 0]):
-            r, c = np.nonzero(index == number)
-            pixels = self.boundaries[int(number)].distance(r + rows.start, c + columns.start)
-            out[r, c] = pixels * self.glaciers.box.affine.a
-        return out
+    @classmethod
+    def of(cls, table: gpd.GeoDataFrame, dem: Dem, boundary: str) -> "_Edition":
+        glaciers = Glaciers.of(table, dem.box)
+        return cls(table, glaciers, survey(glaciers, dem, boundary))
 
 
-# -- glaciers as wholes -----------------------------------------------------------------------------------------
+def _editions(
+    table: gpd.GeoDataFrame, data: xr.Dataset, box: GeoBox, per_year: bool
+) -> tuple[list[gpd.GeoDataFrame], list[int]]:
+    """Tables of one outline a glacier, with the same glaciers in the same order, and which of them each date takes."""
+    times = _times(data)
+    if not per_year:
+        whens, of_date = [_middle(times)], [0]
+    elif "time" not in data.dims:
+        raise InputError("per_year=True needs a cube with a time; a grid has none.")
+    else:
+        years = data["balance_year"].values if "balance_year" in data.coords else data["time"].dt.year.values
+        whens = [_middle(times[years == year]) for year in np.unique(years)]
+        of_date = np.searchsorted(np.unique(years), years).tolist()
+    tables = [_outlines.nearest(table, when).set_index("glacier", drop=False) for when in whens]
+    here = _inside(gpd.GeoDataFrame(pd.concat(tables), crs=table.crs), box).glacier
+    ids = [glacier for glacier in table.glacier.unique() if glacier in set(here)]
+    tables = [each.loc[ids].reset_index(drop=True) for each in tables]
+    dates = [tuple(each.date.astype("int64")) for each in tables]
+    distinct = list(dict.fromkeys(dates))
+    return [tables[dates.index(key)] for key in distinct], [distinct.index(dates[k]) for k in of_date]
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """Bounds of each glacier, over all its pixels on the grid's extension."""
-
-    boundaries: Mapping[int, Boundary]
-    lowest: np.ndarray
-    highest: np.ndarray
-    farthest: np.ndarray
-
-    def variables(self) -> dict[str, tuple]:
-        return {
-            "glacier_elevation_min": ("glacier", self.lowest, {"units": "m", "long_name": "lowest elevation"}),
-            "glacier_elevation_max": ("glacier", self.highest, {"units": "m", "long_name": "highest elevation"}),
-            "glacier_proximity_max": ("glacier", self.farthest, {"units": "m", "long_name": "largest proximity"}),
-        }
+def _index(rows: slice, columns: slice, edition: _Edition) -> np.ndarray:
+    return edition.glaciers.index(rows, columns)
 
 
-STEEPEST = 45.0
-"""Median slope of glaciers above which heights are not taken for metres. [degree]"""
+def _proximity(rows: slice, columns: slice, edition: _Edition) -> np.ndarray:
+    index = edition.glaciers.index(rows, columns)
+    r, c = np.nonzero(index)
+    out = np.zeros(index.shape, "float32")
+    pixels = np.column_stack([index[r, c], r + rows.start, c + columns.start])
+    out[r, c] = distances(edition.survey.boundaries, pixels) * edition.glaciers.box.affine.a
+    return out
 
 
-def _survey(glaciers: Glaciers, dem: Dem, boundary: str) -> _Survey:
-    if boundary not in ("glacier", "complex"):
-        raise InputError(f'boundary={boundary!r}: choose "glacier" or "complex".')
-    n, boundaries, slopes = glaciers.number.size, {}, []
-    lowest, highest, farthest = (np.full(n, np.nan, "float32") for _ in range(3))
-    for k, number in enumerate(glaciers.number):
-        rows, columns = glaciers.window(k)
-        index = glaciers.index(rows, columns)
-        inside = index == number
-        if not inside.any():
-            continue  # smaller than a pixel, or hidden under another outline
-        outside = index == 0 if boundary == "complex" else ~inside
-        boundaries[int(number)] = Boundary.of(inside, outside, (rows.start, columns.start))
-        z = dem.read(rows, columns)
-        if np.isfinite(z[inside]).any():
-            lowest[k], highest[k] = np.nanmin(z[inside]), np.nanmax(z[inside])
-            slopes.append(np.hypot(*np.gradient(z, dem.box.affine.a))[inside])
-    _require_metres(dem.name, highest, slopes)
-    if boundary == "complex":
-        boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
-    for k, number in enumerate(glaciers.number):
-        if int(number) in boundaries:
-            rows, columns = glaciers.window(k)
-            r, c = np.nonzero(glaciers.index(rows, columns) == number)
-            pixels = boundaries[int(number)].distance(r + rows.start, c + columns.start)
-            farthest[k] = pixels.max() * glaciers.box.affine.a
-    return _Survey(boundaries, lowest, highest, farthest)
+def _of_glaciers(by_date: list[_Edition], per_year: bool) -> dict[str, tuple]:
+    """Variables of each glacier, for its scaling."""
+    return {
+        name: (*_per_glacier([getattr(edition.survey, field) for edition in by_date], per_year), attrs)
+        for name, (field, attrs) in _BOUNDS.items()
+    }
 
 
-def _require_metres(name: str, highest: np.ndarray, slopes: list[np.ndarray]) -> None:
-    """Refuse heights that no glacier has: feet, centimetres, or something else."""
-    if np.isnan(highest).all():
-        return
-    top = float(np.nanmax(highest))
-    steep = math.degrees(math.atan(np.nanmedian(np.concatenate(slopes))))
-    if top > HIGHEST or steep > STEEPEST:
-        raise InputError(
-            f"DEM {name}: glaciers rise to {top:.0f} and have a median slope of {steep:.0f} degrees, which cannot be "
-            f"in metres (at most {HIGHEST:.0f} m and {STEEPEST:.0f} degrees); are the heights in feet or centimetres?"
-        )
+def _per_glacier(values: list[np.ndarray], per_year: bool) -> tuple:
+    return (("time", "glacier"), np.stack(values)) if per_year else (("glacier",), values[0])
 
 
 def _inside(table, box: GeoBox):
@@ -356,15 +189,19 @@ def _inside(table, box: GeoBox):
     return kept
 
 
-def _middle(data: xr.Dataset) -> np.datetime64:
-    """Middle of the time that a cube covers; now, where it has none."""
+def _times(data: xr.Dataset) -> np.ndarray:
+    """Times of a cube; now, where it has none."""
     if "time" not in data.coords or data.time.dtype.kind != "M":
-        return np.datetime64("now", "ns")
-    first, last = data.time.values.min(), data.time.values.max()
-    return first + (last - first) // 2
+        return np.array([np.datetime64("now", "ns")])
+    return np.atleast_1d(data.time.values)
 
 
-def _glacier_coords(table, number: np.ndarray) -> dict[str, tuple]:
+def _middle(times: np.ndarray) -> np.datetime64:
+    return times.min() + (times.max() - times.min()) // 2
+
+
+def _glacier_coords(by_date: list[_Edition], per_year: bool) -> dict[str, tuple]:
+    table, number = by_date[0].table, by_date[0].glaciers.number
     place = table.geometry.to_crs(4326).representative_point()
     return {
         "glacier": ("glacier", table.glacier.to_numpy(str), {"long_name": "glacier id"}),
@@ -380,7 +217,10 @@ def _glacier_coords(table, number: np.ndarray) -> dict[str, tuple]:
             place.y.to_numpy(),
             {"units": "degrees_north", "standard_name": "latitude", "long_name": "latitude"},
         ),
-        "outline_date": ("glacier", table.date.to_numpy("datetime64[ns]"), {"long_name": "date of the outline"}),
+        "outline_date": (
+            *_per_glacier([edition.table.date.to_numpy("datetime64[ns]") for edition in by_date], per_year),
+            {"long_name": "date of the outline"},
+        ),
     }
 
 
@@ -389,8 +229,14 @@ _SLOPE = {"units": "degree", "long_name": "slope of the terrain"}
 _HILLSHADE = {"units": "1", "long_name": "cosine of the sun's angle of incidence, at least 0"}
 _SHADOW = {
     "long_name": "light from the sun, cast and self shadow",
-    "flag_values": np.array([0, 1, UNKNOWN], "uint8"),
+    "flag_values": np.array([0, 1, _light.UNKNOWN], "uint8"),
     "flag_meanings": "shadow lit unknown",
 }
 _INDEX = {"long_name": "number of the glacier, 0 outside"}
 _PROXIMITY = {"units": "m", "long_name": "distance to the glacier's boundary, 0 outside"}
+
+_BOUNDS = {
+    "glacier_elevation_min": ("lowest", {"units": "m", "long_name": "lowest elevation"}),
+    "glacier_elevation_max": ("highest", {"units": "m", "long_name": "highest elevation"}),
+    "glacier_proximity_max": ("farthest", {"units": "m", "long_name": "largest proximity"}),
+}

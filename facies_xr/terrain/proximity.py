@@ -1,14 +1,15 @@
 """Which glacier a pixel belongs to, and how far it lies from that glacier's boundary."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import geopandas as gpd
 import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
-from scipy.ndimage import binary_dilation
 from scipy.spatial import KDTree
 
 from .. import grids
@@ -46,9 +47,10 @@ class Glaciers:
         The window may lie outside the grid; it is put together from absolute tiles.
         """
         out = np.empty((rows.stop - rows.start, columns.stop - columns.start), "int32")
-        return grids.from_tiles(self._tile, TILE, rows, columns, out)
+        return grids.from_tiles(self.tile, TILE, rows, columns, out)
 
-    def _tile(self, r: int, c: int) -> np.ndarray:
+    def tile(self, r: int, c: int) -> np.ndarray:
+        """``index`` of an absolute tile, counted in tiles."""
         return self._burn(grids.window(self.box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE)))
 
     def _burn(self, box: GeoBox) -> np.ndarray:
@@ -58,15 +60,17 @@ class Glaciers:
         shapes = [(self.geometry[k], int(self.number[k])) for k in hit]
         return rasterize(shapes, out_shape=tuple(box.shape), transform=box.affine, dtype="int32")
 
-    def window(self, k: int) -> tuple[slice, slice]:
-        """Rows and columns of the grid that hold the k-th glacier, with one pixel around it."""
-        west, south, east, north = self.geometry[k].bounds
-        left, top = ~self.box.affine * (west, north)
-        right, bottom = ~self.box.affine * (east, south)
-        return (
-            slice(int(np.floor(top)) - 1, int(np.ceil(bottom)) + 1),
-            slice(int(np.floor(left)) - 1, int(np.ceil(right)) + 1),
-        )
+    def tiles(self) -> list[tuple[int, int]]:
+        """Row and column of the absolute tiles that outlines reach into, in their order."""
+        found = set()
+        for west, south, east, north in shapely.bounds(self.geometry):
+            (left, top), (right, bottom) = ~self.box.affine * (west, north), ~self.box.affine * (east, south)
+            rows, columns = (
+                range(math.floor(first / TILE), math.floor(last / TILE) + 1)
+                for first, last in ((top, bottom), (left, right))
+            )
+            found |= set(product(rows, columns))
+        return sorted(found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,11 +81,12 @@ class Boundary:
     columns: np.ndarray
 
     @classmethod
-    def of(cls, inside: np.ndarray, outside: np.ndarray, corner: tuple[int, int]) -> "Boundary":
-        """Pixels of ``outside`` next to a mask (y, x) whose own outermost pixels are empty."""
-        rim = binary_dilation(inside, np.ones((3, 3), bool)) & outside
-        rows, columns = np.nonzero(rim)
-        return cls((rows + corner[0]).astype("int32"), (columns + corner[1]).astype("int32"))
+    def by_number(cls, rims: np.ndarray) -> "dict[int, Boundary]":
+        """Boundaries of glaciers, by number, from the rims of windows: (pixel, (number, row, column))."""
+        rims = np.unique(rims, axis=0)
+        numbers, starts = np.unique(rims[:, 0], return_index=True)
+        parts = np.split(rims[:, 1:].astype("int32"), starts[1:])
+        return {int(k): cls(*np.ascontiguousarray(part.T)) for k, part in zip(numbers, parts, strict=True)}
 
     @classmethod
     def united(cls, parts: "list[Boundary]") -> "Boundary":
@@ -99,3 +104,29 @@ class Boundary:
         """Euclidean distance of pixels from the nearest pixel outside the glacier. [px]"""
         nearest = self._tree.query(np.column_stack([rows, columns]))[1]
         return np.hypot(rows - self.rows[nearest], columns - self.columns[nearest])
+
+
+def rim(index: np.ndarray, corner: tuple[int, int], *, united: bool = False) -> np.ndarray:
+    """Pixels just outside the glaciers of a window, the eight neighbours counted.
+
+    Parameters
+    ----------
+    index : ndarray (y + 2, x + 2)
+        Number of the glacier, 0 outside, with one pixel of surroundings.
+    corner : (int, int)
+        Absolute row and column of the window's first pixel.
+    united : bool
+        Leave out the pixels of other glaciers.
+
+    Returns
+    -------
+    ndarray (pixel, 3)
+        Number of the glacier, row and column.
+    """
+    height, width = index.shape
+    inside, found = index[1:-1, 1:-1], []
+    for y, x in product(range(3), range(3)):
+        beside = index[y : height - 2 + y, x : width - 2 + x]
+        r, c = np.nonzero((inside > 0) & (beside == 0 if united else beside != inside))
+        found.append(np.column_stack([inside[r, c], r + corner[0] + y - 1, c + corner[1] + x - 1]))
+    return np.unique(np.concatenate(found), axis=0)

@@ -7,7 +7,8 @@ between the two lines that bracket it. Two families of lines, half a pixel apart
 that passes a column between two rows also sees the terrain there.
 
 Because a line carries a maximum of sources, each sunk by the same operations wherever the sweep began, a window with
-enough margin gives the same pixels, bit for bit, as any other.
+enough margin gives the same pixels, bit for bit, as any other. And because the edge and two rows are all that a sweep
+knows of what it has passed, terrain can be shaded in bands, each handing them to the next (:class:`Front`).
 
 The loops over a row are small functions of contiguous slices, so that the compiler makes vector code of them; columns
 are walked through a buffer of a few columns laid down as rows.
@@ -107,23 +108,56 @@ def cast_shadow(elevation: np.ndarray, sweep: Sweep, corner: tuple[int, int]) ->
     ndarray (y, x) of bool
         Self-shading (cos i <= 0) is not included.
     """
-    z = np.ascontiguousarray(elevation, "float32")
-    shaded = np.zeros(z.shape, np.bool_)
-    length, width = z.shape[::-1] if sweep.transposed else z.shape
-    first = corner[1 if sweep.transposed else 0]
-    start = first if sweep.step > 0 else -(first + length - 1)
-    s, h = sweep.drift * sweep.step, np.float32(sweep.drop)
-    shifts = (math.floor(s * start), math.floor(s * (start + length)))
-    # Line k lies at the absolute column k + s R: at every row, the line between columns c and c + 1 of the window
-    # stands in slot base + c - n, n the whole columns of its shift.
-    base = max(shifts) + 3
-    edges = np.full((sweep.families, width + max(shifts) - min(shifts) + 6), NO_EDGE)
-    walk = _walk_columns if sweep.transposed else _walk_rows
-    walk(z, sweep.step, start, base, s, h, edges, shaded)
-    return shaded
+    return Front.before(sweep, elevation.shape, corner).shade(elevation)[0]
 
 
-def flattened(elevation: np.ndarray, away: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Front:
+    """What a sweep carries from one band of the terrain to the next: the shadow's edge, and the last two rows.
+
+    Bands are cut across the walk, rows of the grid (columns of a transposed sweep), and shaded in the order in which
+    the light passes them. Cut in any way, they give the same pixels as the terrain in one piece.
+    """
+
+    sweep: Sweep
+    edges: np.ndarray
+    """Height of the shadow's edge on each line. (family, line) float32 [m]"""
+    base: int
+    """Line k lies at the absolute column k + s R: at every row R, the line between columns c and c + 1 of the window
+    stands in slot base + c - n, n the whole columns of its shift."""
+    next_row: int
+    """R of the next row; R counts rows in the order of the walk."""
+    passed: np.ndarray
+    """The last two rows, or columns, as they lie on the grid; fewer at the beginning. [m]"""
+
+    @classmethod
+    def before(cls, sweep: Sweep, shape: tuple[int, ...], corner: tuple[int, int]) -> "Front":
+        """Front before terrain of a shape, whose first pixel has an absolute row and column."""
+        length, width = shape[::-1] if sweep.transposed else shape
+        first = corner[1 if sweep.transposed else 0]
+        start = first if sweep.step > 0 else -(first + length - 1)
+        shifts = sorted(math.floor(sweep.drift * sweep.step * R) for R in (start, start + length))
+        edges = np.full((sweep.families, width + shifts[1] - shifts[0] + 6), NO_EDGE)
+        none = np.empty((width, 0) if sweep.transposed else (0, width), "float32")
+        return cls(sweep, edges, shifts[1] + 3, start, none)
+
+    def shade(self, band: np.ndarray) -> tuple[np.ndarray, "Front"]:
+        """Shadow in the next band (y, x), and the front behind it."""
+        sweep, axis = self.sweep, 1 if self.sweep.transposed else 0
+        count, known = band.shape[axis], self.passed.shape[axis]
+        parts = [self.passed, band] if sweep.step > 0 else [band, self.passed]
+        z = np.ascontiguousarray(np.concatenate(parts, axis) if known else band, "float32")
+        shaded, edges = np.zeros(z.shape, np.bool_), self.edges.copy()
+        walk = _walk_columns if sweep.transposed else _walk_rows
+        s, h = sweep.drift * sweep.step, np.float32(sweep.drop)
+        walk(z, known, sweep.step, self.next_row - known, self.base, s, h, edges, shaded)
+        ahead = slice(-2, None) if sweep.step > 0 else slice(None, 2)
+        own = slice(known, None) if sweep.step > 0 else slice(None, count)
+        last, inner = ((slice(None), ahead), (slice(None), own)) if axis else (ahead, own)
+        return shaded[inner], Front(sweep, edges, self.base, self.next_row + count, z[last].copy())
+
+
+def flattened(elevation: np.ndarray, by_row: np.ndarray, by_column: np.ndarray) -> np.ndarray:
     """Elevation over the plane that touches the Earth where the sun's elevation holds. [m]
 
     There the light runs straight and parallel, so that a sweep needs no other rule: terrain a distance t along the
@@ -131,27 +165,37 @@ def flattened(elevation: np.ndarray, away: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    elevation : ndarray (y, x)
+    elevation : ndarray (y, x) of float32
         [m]
-    away : ndarray (y, x)
-        Distance from that place, along the light. [m]
+    by_row, by_column : ndarray (y), (x)
+        Their sum is the distance from that place, along the light. [m]
     """
-    return (elevation - away**2 / (2 * EARTH_RADIUS)).astype("float32")
+    return _flattened(elevation, by_row, by_column, 2 * EARTH_RADIUS)
 
 
 @numba.njit(nogil=True, cache=True)
-def _walk_rows(z, step, start, base, s, h, edges, shaded):
-    """Shade all rows, in the order in which the light passes them; R counts them in that order."""
+def _flattened(z, by_row, by_column, diameter):
+    out = np.empty(z.shape, np.float32)
+    for r in range(z.shape[0]):
+        for c in range(z.shape[1]):
+            away = by_row[r] + by_column[c]
+            out[r, c] = z[r, c] - away * away / diameter
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _walk_rows(z, known, step, start, base, s, h, edges, shaded):
+    """Shade the rows after the known ones, in the order in which the light passes them; R counts them so."""
     height = z.shape[0]
     first = 0 if step > 0 else height - 1
-    for r in range(1, height):
+    for r in range(max(known, 1), height):
         own = first + step * r
         last = own - 2 * step if r > 1 else own - step
         _advance(z[last], z[own - step], z[own], r > 1, edges, base, s, h, start + r, shaded[own])
 
 
 @numba.njit(nogil=True, cache=True)
-def _walk_columns(z, step, start, base, s, h, edges, shaded):
+def _walk_columns(z, known, step, start, base, s, h, edges, shaded):
     """The same over columns, some of which at a time are laid down as rows of a buffer, behind the last two."""
     height, width = z.shape
     rows = np.empty((STRIP + 2, height + PAD), np.float32)
@@ -162,7 +206,7 @@ def _walk_columns(z, step, start, base, s, h, edges, shaded):
         rows[:2] = rows[STRIP:]
         _lay_down(z[:, first : first + count], rows[2:], step)
         for k in range(count):
-            if done + k > 0:
+            if done + k >= max(known, 1):
                 last, before, own = rows[k, :height], rows[k + 1, :height], rows[k + 2, :height]
                 R = start + done + k
                 _advance(last, before, own, done + k > 1, edges, base, s, h, R, masks[k + 2, :height])

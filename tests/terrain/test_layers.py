@@ -6,13 +6,15 @@ import pytest
 import rasterio
 import shapely
 import xarray as xr
-from scipy.ndimage import distance_transform_edt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 import facies_xr as fx
 from facies_xr import grids
 from facies_xr.errors import GridError, InputError, MissingVariableError, OutlineError
-from facies_xr.terrain import layers
-from facies_xr.terrain.proximity import Boundary
+from facies_xr.terrain import light
+from facies_xr.terrain.proximity import Boundary, rim
 
 STATIC = ("elevation", "slope", "glacier_index", "proximity")
 
@@ -140,7 +142,8 @@ def test_distances_of_a_real_glacier(shared):
     with rasterio.open(shared / "reference_terrain" / "liligo_glacier_edt_inside_m.tif") as file:
         expected = file.read(1)
     rows, columns = np.nonzero(mask)
-    distance = Boundary.of(mask, ~mask, (0, 0)).distance(rows, columns) * 30
+    boundary = Boundary.by_number(rim(np.pad(mask, 1).astype("int32"), (0, 0)))[1]
+    distance = boundary.distance(rows, columns) * 30
     reference = np.pad(expected, 1)[rows, columns]
     # The reference has no frame of outside pixels: compare where the raster's edge is not nearer.
     edge = np.minimum.reduce([rows, columns, mask.shape[0] - 1 - rows, mask.shape[1] - 1 - columns]) * 30
@@ -192,7 +195,7 @@ def test_voids_of_the_elevation_model_stay_void(plane):
     holed[40:44, 40:44] = np.nan
     found = fx.add_terrain(grids.geobox(plane), holed, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0)
     assert found.elevation[40:44, 40:44].isnull().all()
-    assert (found.shadow_mask[40:44, 40:44] == layers.UNKNOWN).all()
+    assert (found.shadow_mask[40:44, 40:44] == light.UNKNOWN).all()
     assert found.slope[39:45, 39:45].isnull().all()
 
 
@@ -223,6 +226,129 @@ def test_of_several_outlines_the_nearest_in_time_is_taken(plane):
         assert found.glacier.values.tolist() == ["a", "b"]
         assert str(found.outline_date.values[0])[:10] == date
         assert int((found.glacier_index == 1).sum()) == (size / 10) ** 2
+
+
+def test_outlines_of_each_year(plane, bands_classifier):
+    """A glacier that shrinks from year to year beside one whose outline is known once."""
+    shrinking = [{**square(600000, 5100000, 100 * k, "a"), "date": f"{y}-08-01"} for k, y in ((6, 2000), (4, 2010))]
+    table = gpd.GeoDataFrame([*shrinking, {**square(600700, 5100000, 300, "b"), "date": None}], crs="EPSG:32632")
+    times = np.array(["2001-07-01", "2001-09-01", "2009-08-20", "2002-08-20"], "datetime64[ns]")
+    box = grids.geobox(plane)
+    values = np.random.default_rng(0).random((4, *box.shape), "float32")
+    bands = {name: (("time", "y", "x"), values) for name in ("blue", "green", "red", "nir", "swir1", "swir2")}
+    cube = xr.Dataset(bands, coords={**grids.coords(box), "time": times}, attrs={"level": "TOA"})
+    sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
+    found = fx.add_terrain(cube, plane, table, per_year=True, **sun).compute()
+    for name in ("glacier_index", "proximity"):
+        assert found[name].dims == ("time", "y", "x")
+    sizes = [3600, 3600, 1600, 3600]
+    assert (found.glacier_index == 1).sum(("y", "x")).values.tolist() == sizes
+    assert (found.glacier_index == 2).sum(("y", "x")).values.tolist() == [900] * 4
+    assert found.outline_date.sel(glacier="a").dt.year.values.tolist() == [2000, 2000, 2010, 2000]
+    for t in range(4):
+        there = fx.add_terrain(cube.isel(time=[t]), plane, table, **sun)
+        for name in ("glacier_index", "proximity"):
+            np.testing.assert_array_equal(found[name][t], there[name])
+        for name in ("glacier_elevation_min", "glacier_elevation_max", "glacier_proximity_max"):
+            np.testing.assert_array_equal(found[name][t], there[name])
+    maps = found.facies.classify(bands_classifier)
+    assert (maps.facies_map != 255).sum(("y", "x")).values.tolist() == [n + 900 for n in sizes]
+    stats = maps.facies.statistics()
+    np.testing.assert_allclose(stats.glacier_area.sel(glacier="a"), np.array(sizes) * 1e-4)
+    with pytest.raises(InputError, match="needs a cube with a time"):
+        fx.add_terrain(box, plane, table, per_year=True, **sun)
+
+
+def test_each_year_scales_its_own_glacier(plane, classifier):
+    """Maps of a cube with outlines of each year are those of each date alone."""
+    table = gpd.GeoDataFrame(
+        [{**square(600000, 5100000, 100 * k, "a"), "date": f"{y}-08-01"} for k, y in ((6, 2000), (3, 2010))],
+        crs="EPSG:32632",
+    )
+    box, rng = grids.geobox(plane), np.random.default_rng(0)
+    times = np.array(["2001-08-20", "2009-08-20"], "datetime64[ns]")
+    values = rng.random((2, *box.shape), "float32")
+    bands = {name: (("time", "y", "x"), values) for name in ("blue", "green", "red", "nir", "swir1", "swir2")}
+    cube = xr.Dataset(bands, coords={**grids.coords(box), "time": times}, attrs={"level": "TOA"})
+    cube = cube.isel(y=slice(None, None), x=slice(0, 70))
+    sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
+    together = fx.add_terrain(cube, plane, table, per_year=True, **sun).facies.classify(classifier).compute()
+    for t in range(2):
+        alone = fx.add_terrain(cube.isel(time=[t]), plane, table, **sun).facies.classify(classifier).compute()
+        np.testing.assert_array_equal(together.confidence[t], alone.confidence[0])
+
+
+def rough_terrain(seed, shape=(640, 700)):
+    """A grid of several tiles, its elevation with voids, and glaciers that overlap, touch and cross tiles."""
+    rng = np.random.default_rng(seed)
+    box = grids.GeoBox(shape, grids.Affine(10, 0, 600000, 0, -10, 5106400), "EPSG:32632")
+    z = gaussian_filter(rng.standard_normal(shape), 9) * 2000 + 2500
+    for r, c in rng.integers(0, 600, (6, 2)):
+        z[r : r + rng.integers(1, 9), c : c + rng.integers(1, 9)] = np.nan
+    dem = xr.DataArray(z, dims=("y", "x"), coords=grids.coords(box), name="rough")
+    x, y = rng.uniform(600000, 607000, 25), rng.uniform(5100000, 5106400, 25)
+    shapes = gpd.points_from_xy(x, y, crs=32632).buffer(rng.uniform(5, 500, 25))
+    shapes[3] = shapely.box(604000, 5100900, 606400, 5101500)  # across the tiles' edges
+    return box, dem, gpd.GeoDataFrame({"glacier": [f"g{k}" for k in range(25)]}, geometry=shapes, crs=32632)
+
+
+ROUGH = rough_terrain(0)
+
+
+@pytest.mark.parametrize("boundary", ["glacier", "complex"])
+def test_many_glaciers_as_one_by_one(boundary):
+    box, dem, table = ROUGH
+    found = fx.add_terrain(box, dem, table, sun_azimuth=150.0, sun_elevation=60.0, boundary=boundary).compute()
+    index = found.glacier_index.values
+    for k in range(25):
+        inside = index == k + 1
+        if not inside.any():
+            continue
+        geometry = table.geometry.iloc[k]
+        if not shapely.box(600010, 5100010, 606990, 5106390).contains(geometry):
+            continue  # the glacier goes on beyond this grid, where scipy sees nothing
+        distance = distance_transform_edt(inside if boundary == "glacier" else index > 0)[inside] * 10
+        np.testing.assert_allclose(found.proximity.values[inside], distance, atol=1e-3)
+        assert found.glacier_proximity_max.values[k] == pytest.approx(distance.max())
+        assert found.glacier_elevation_min.values[k] == pytest.approx(np.nanmin(found.elevation.values[inside]))
+        assert found.glacier_elevation_max.values[k] == pytest.approx(np.nanmax(found.elevation.values[inside]))
+
+
+@given(
+    azimuth=st.floats(0, 360),
+    elevation=st.floats(1.5, 60),
+    heights=st.lists(st.integers(1, 400), min_size=1, max_size=5),
+    widths=st.lists(st.integers(1, 400), min_size=1, max_size=5),
+)
+@settings(max_examples=12, deadline=None)
+@pytest.mark.filterwarnings("ignore:DEM rough is missing")
+def test_no_product_depends_on_the_chunks(azimuth, elevation, heights, widths):
+    box, dem, table = ROUGH
+    chunks = [tuple(np.diff([0, *(c for c in np.cumsum(parts) if c < n), n]).tolist())
+              for parts, n in zip((heights, widths), box.shape, strict=True)]  # fmt: skip
+    empty = xr.Dataset({"any": (("y", "x"), np.zeros(box.shape, "float32"))}, coords=grids.coords(box))
+    found, whole = (
+        fx.add_terrain(empty.chunk(y=c[0], x=c[1]), dem, table, sun_azimuth=azimuth, sun_elevation=elevation)
+        for c in (chunks, ((box.height,), (box.width,)))
+    )
+    assert found.slope.chunks == tuple(chunks)
+    for name in (*STATIC, "hillshade", "shadow_mask"):
+        np.testing.assert_array_equal(found[name].values, whole[name].values, err_msg=name)
+
+
+@pytest.mark.filterwarnings("ignore:DEM rough is missing")
+@pytest.mark.parametrize("azimuth", [10.0, 100.0, 190.0, 280.0, 225.0])
+@pytest.mark.parametrize("elevation", [2.0, 20.0])
+def test_the_grid_in_one_piece_gives_the_shadows_of_its_tiles(monkeypatch, no_compute, azimuth, elevation):
+    box, dem, table = ROUGH
+    masks = []
+    for widest in (0.0, np.inf):
+        monkeypatch.setattr(light, "WIDEST", widest)
+        with no_compute():
+            found = fx.add_terrain(box, dem, table, sun_azimuth=azimuth, sun_elevation=elevation)
+        masks.append(found.shadow_mask.compute())
+    assert 0.01 < (masks[0] == 0).mean() < 0.99
+    np.testing.assert_array_equal(*masks)
 
 
 @pytest.mark.parametrize(("factor", "unit"), [(1 / 0.3048, "feet"), (100, "centimetres")])
@@ -274,9 +400,9 @@ def test_the_margin_of_a_large_grid_under_a_low_sun_needs_no_memory():
     from odc.geo.geobox import GeoBox
 
     box = GeoBox.from_bbox((400000, 5200000, 600000, 5400000), "EPSG:32632", resolution=10)
-    light = layers._Light(layers.Dem(None, box, "none"), 0.0, 2000.0, 2)
+    low_sun = light.Light(light.Dem(None, box, "none"), 0.0, 2000.0, 2)
     tracemalloc.start()
-    (top, bottom), _ = light.margin(slice(0, 20_000), slice(0, 20_000), layers.Sun(160.0, 5.0, (500000.0, 5300000.0)))
+    (top, bottom), _ = low_sun.margin(slice(0, 20_000), slice(0, 20_000), light.Sun(160.0, 5.0, (500000.0, 5300000.0)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 2286 < bottom < 4000  # 2000 m at 5 degrees, and more where the sun stands lower

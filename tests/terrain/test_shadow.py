@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from facies_xr.synthetic.surface import ray_march
 from facies_xr.terrain import relief
-from facies_xr.terrain.shadow import EARTH_RADIUS, Sweep, cast_shadow, flattened
+from facies_xr.terrain.shadow import EARTH_RADIUS, Front, Sweep, cast_shadow, flattened
 
 # Intersection over union with the ray marches of reference_terrain, self-shading in both, that the method reached.
 REFERENCES = {
@@ -147,7 +148,7 @@ def test_curvature_and_refraction_shorten_or_lengthen_a_long_shadow(azimuth, hei
     z = np.zeros((n, 7), "float32")
     z[20] = height
     away = 10.0 * (np.arange(n) - 20)[:, None] - (reach if at_the_tip else 0)
-    z = flattened(z, away)
+    z = flattened(z, away[:, 0], np.zeros(7))
     z, azimuth = (z, 0.0) if azimuth == 180 else (z.T[:, ::-1], azimuth)
     shaded = cast_shadow(z, Sweep.of(azimuth, elevation, 10.0), (5, 9))
     line = shaded[:, 3] if azimuth == 0 else shaded[3, ::-1]
@@ -190,3 +191,48 @@ def test_cones_are_right_by_their_outlines(elevation):
         worst.append(float(np.abs(distance[wrong]).max() / 10) if wrong.any() else 0.0)
     assert np.percentile(worst, 95) <= 0.6
     assert max(worst) <= 0.8
+
+
+@pytest.mark.parametrize("elevation", [5, 10, 20, 30, 45, 60])
+def test_pyramids_are_right_by_their_outlines(elevation):
+    """The shadow of a pyramid on the plain is the convex hull of its foot and of its tip's shadow."""
+    rng, worst = np.random.default_rng(elevation), []
+    height, foot = 120.0, 12.0 * 10  # 45 degree flanks
+    for azimuth in rng.uniform(0, 360, 24):
+        y0, x0 = 200 + rng.uniform(-0.5, 0.5, 2)
+        y, x = (np.mgrid[:401, :401] - np.array([y0, x0])[:, None, None]) * 10.0
+        z = np.maximum(height * (1 - np.maximum(np.abs(x), np.abs(y)) / foot), 0)
+        reach, a = height / np.tan(np.radians(elevation)), np.radians(azimuth)
+        tip = -reach * np.sin(a), reach * np.cos(a)  # y grows with the rows, southwards
+        hull = shapely.box(-foot, -foot, foot, foot).union(shapely.Point(tip)).convex_hull
+        points = shapely.points(x, y)
+        shaded = cast_shadow(z.astype("float32"), Sweep.of(azimuth, elevation, 10.0), (0, 0))
+        seen = (z == 0) & (np.hypot(x, y) < 1900) & (np.hypot(x - tip[0], y - tip[1]) > 80)
+        wrong = (shaded != shapely.contains(hull, points)) & seen
+        worst.append(float(shapely.distance(hull.exterior, points[wrong]).max() / 10) if wrong.any() else 0.0)
+    assert np.percentile(worst, 95) <= 0.6
+    assert max(worst) <= 0.8
+
+
+@given(
+    azimuth=st.one_of(st.floats(0, 360), st.sampled_from([0, 45, 90, 135, 180, 225, 270, 315])),
+    elevation=st.floats(2, 60),
+    corner=st.tuples(st.integers(-(10**6), 10**6), st.integers(-(10**6), 10**6)),
+    cuts=st.sets(st.integers(1, 89), max_size=12),
+    voids=st.integers(0, 30),
+)
+@settings(max_examples=80, deadline=None)
+def test_bands_give_the_whole_bit_for_bit(azimuth, elevation, corner, cuts, voids):
+    z = TERRAIN.copy()
+    rng = np.random.default_rng(voids)
+    z[rng.integers(0, 90, voids), rng.integers(0, 100, voids)] = np.nan
+    sweep = Sweep.of(azimuth, elevation, 10)
+    front = Front.before(sweep, z.shape, corner)
+    axis = 1 if sweep.transposed else 0
+    bands = np.split(z, sorted(cuts), axis)
+    found = []
+    for band in bands if sweep.step > 0 else bands[::-1]:
+        part, front = front.shade(band)
+        found.append(part)
+    found = np.concatenate(found if sweep.step > 0 else found[::-1], axis)
+    np.testing.assert_array_equal(found, cast_shadow(z, sweep, corner))

@@ -1,0 +1,146 @@
+"""Glaciers as wholes: their boundaries, bounds of elevation and largest distance, in passes over absolute tiles.
+
+Nothing here loops over the raster for a glacier: a pass burns each tile that holds ice once, whatever the number of
+glaciers on it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from .. import grids
+from ..errors import InputError
+from .dem import HIGHEST, Dem
+from .proximity import TILE, Boundary, Glaciers, rim
+
+STEEPEST = 45.0
+"""Median slope of glaciers above which heights are not taken for metres. [degree]"""
+
+CELL = 8
+"""Edge of the cells in which the largest distance is looked for. [px]"""
+
+KEPT = 128
+"""Tiles of ``glacier_index`` that are kept during a pass, of 1 MiB each."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Bounds of each glacier, over all its pixels on the grid's extension; NaN where it has none."""
+
+    boundaries: Mapping[int, Boundary]
+    """By the glacier's number."""
+    lowest: np.ndarray
+    """[m]"""
+    highest: np.ndarray
+    """[m]"""
+    farthest: np.ndarray
+    """[m]"""
+
+
+def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
+    """Survey of all glaciers.
+
+    Parameters
+    ----------
+    glaciers : Glaciers
+    dem : Dem
+    boundary : {"glacier", "complex"}
+        What distances are measured from.
+
+    Raises
+    ------
+    InputError
+        If the heights cannot be metres, or the boundary is not known.
+    """
+    if boundary not in ("glacier", "complex"):
+        raise InputError(f'boundary={boundary!r}: choose "glacier" or "complex".')
+    burnt = lru_cache(maxsize=KEPT)(glaciers.tile)
+    lowest, highest = (np.full(glaciers.number.max() + 1, np.nan, "float32") for _ in range(2))
+    rims, cells, slopes = [], [], np.zeros(91, "int64")
+    for rows, columns, index in _tiles(glaciers, burnt):
+        rims.append(rim(index, (rows.start, columns.start), united=boundary == "complex"))
+        inside = index[1:-1, 1:-1]
+        cells.append(_cells(inside, rows, columns))
+        z = dem.read(slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1))
+        on = inside > 0
+        np.fmin.at(lowest, inside[on], z[1:-1, 1:-1][on])
+        np.fmax.at(highest, inside[on], z[1:-1, 1:-1][on])
+        tilt = np.hypot(*(g[1:-1, 1:-1][on] for g in np.gradient(z, dem.box.affine.a)))
+        slopes += np.bincount(np.degrees(np.arctan(tilt[np.isfinite(tilt)])).astype(int), minlength=91)
+    _require_metres(dem.name, highest, slopes)
+    boundaries = Boundary.by_number(np.concatenate(rims))
+    if boundary == "complex":
+        boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
+    farthest = _farthest(glaciers, burnt, boundaries, np.concatenate(cells)) * glaciers.box.affine.a
+    return Survey(
+        boundaries, lowest[glaciers.number], highest[glaciers.number], farthest[glaciers.number].astype("float32")
+    )
+
+
+def _tiles(glaciers: Glaciers, burnt) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Rows and columns of each tile that holds ice, and the glaciers on it and one pixel around."""
+    for r, c in glaciers.tiles():
+        rows, columns = slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE)
+        if not burnt(r, c).any():
+            continue
+        out = np.empty((TILE + 2, TILE + 2), "int32")
+        around = slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
+        yield rows, columns, grids.from_tiles(burnt, TILE, *around, out)
+
+
+def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:
+    """Refuse heights that no glacier has: feet, centimetres, or something else."""
+    if np.isnan(highest).all():
+        return
+    top = float(np.nanmax(highest))
+    steep = int(np.searchsorted(slopes.cumsum(), slopes.sum() / 2))
+    if top > HIGHEST or steep > STEEPEST:
+        raise InputError(
+            f"DEM {name}: glaciers rise to {top:.0f} and have a median slope of {steep:.0f} degrees, which cannot be "
+            f"in metres (at most {HIGHEST:.0f} m and {STEEPEST:.0f} degrees); are the heights in feet or centimetres?"
+        )
+
+
+# -- the largest distance ---------------------------------------------------------------------------------------
+#
+# The distance changes by at most 1 from a pixel to the next. So one pixel of every cell is measured, and then only
+# those cells are measured whole which could hold a larger distance than any of these pixels has.
+
+
+def _cells(inside: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    """One pixel of each glacier in each cell. (pixel, (number, row, column))"""
+    r, c = np.nonzero(inside)
+    found = np.column_stack([inside[r, c], r + rows.start, c + columns.start]).astype("int64")
+    keys = (found[:, 0] * (TILE // CELL) + r // CELL) * (TILE // CELL) + c // CELL
+    return found[np.unique(keys, return_index=True)[1]]
+
+
+def _farthest(glaciers: Glaciers, burnt, boundaries: Mapping[int, Boundary], cells: np.ndarray) -> np.ndarray:
+    """Largest distance of any pixel of each glacier, by number. [px]"""
+    out = np.full(glaciers.number.max() + 1, np.nan)
+    distance = distances(boundaries, cells)
+    np.fmax.at(out, cells[:, 0], distance)
+    hopeful = cells[distance + math.hypot(CELL - 1, CELL - 1) > out[cells[:, 0]]]
+    corner = hopeful[:, 1:] // CELL * CELL
+    for tile in np.unique(corner // TILE, axis=0):
+        inside = burnt(*map(int, tile))
+        here = (corner // TILE == tile).all(1)
+        r, c = (corner[here] - tile * TILE).T
+        r, c = (v[:, None, None] + g for v, g in zip((r, c), np.mgrid[:CELL, :CELL], strict=True))
+        own = inside[r, c] == hopeful[here, 0][:, None, None]
+        pixels = np.column_stack([inside[r, c][own], r[own] + tile[0] * TILE, c[own] + tile[1] * TILE])
+        np.fmax.at(out, pixels[:, 0], distances(boundaries, pixels))
+    return out
+
+
+def distances(boundaries: Mapping[int, Boundary], pixels: np.ndarray) -> np.ndarray:
+    """Distance of pixels (number, row, column) from the boundary of their glacier. [px]"""
+    out = np.empty(len(pixels))
+    order = np.argsort(pixels[:, 0], kind="stable")
+    for mine in np.split(order, np.flatnonzero(np.diff(pixels[order, 0])) + 1):
+        number, rows, columns = pixels[mine].T
+        out[mine] = boundaries[int(number[0])].distance(rows, columns)
+    return out

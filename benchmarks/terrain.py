@@ -1,9 +1,12 @@
 """Time and memory of the terrain layers of a large grid, from an elevation model on disk to Zarr.
 
     python benchmarks/terrain.py [SIZE ...]
+    python benchmarks/terrain.py low [SIZE]
 
 For each SIZE a fractal elevation model of SIZE x SIZE pixels of 10 m is written, its slope, hillshade and shadow mask
 at a sun of 10 degrees are computed on the same grid and written, in a process of its own whose peak memory is shown.
+
+"low" writes the shadow mask of suns at 6, 3 and 2 degrees by both plans: tiles with margins, and the grid in one piece.
 """
 
 import resource
@@ -64,8 +67,33 @@ def measure(dem: Path, size: int, out: Path) -> None:
     print(f"{size:6d}^2: {seconds:6.1f} s, {size**2 / seconds / 1e6:5.1f} Mpx/s, peak {peak:.2f} GiB")
 
 
+def low(dem: Path, size: int, folder: Path) -> None:
+    """Shadow masks under low suns by both plans."""
+    from odc.geo.geobox import GeoBox
+
+    from facies_xr.terrain import light
+
+    warnings.simplefilter("ignore")
+    box = shapely.box(LEFT, TOP - 10 * size, LEFT + 10 * size, TOP)
+    middle = gpd.GeoDataFrame({"glacier": ["G"]}, geometry=[box.centroid.buffer(2000)], crs=CRS)
+    grid = GeoBox.from_bbox(box.bounds, f"EPSG:{CRS}", resolution=10)
+    for elevation in (30.0, 6.0, 3.0, 2.0):  # the first compiles
+        for plan, widest in (("tiles with margins", np.inf), ("one piece", 0.0)):
+            light.WIDEST = widest
+            start = time.perf_counter()
+            layers = fx.add_terrain(grid, str(dem), middle, sun_azimuth=160.0, sun_elevation=elevation)
+            fx.write(layers[["shadow_mask"]], folder / f"{plan}{elevation}.zarr", progress=False)
+            print(f"{size}^2, {elevation:2.0f} degrees, {plan}: {time.perf_counter() - start:6.1f} s", flush=True)
+
+
 def main() -> None:
     """All sizes, each in its own process."""
+    if sys.argv[1:2] == ["low"]:
+        with tempfile.TemporaryDirectory() as folder:
+            dem, size = Path(folder) / "dem.tif", int((sys.argv[2:] or ["5000"])[0])
+            write_dem(dem, size)
+            low(dem, size, Path(folder))
+        return
     if sys.argv[1:2] == ["measure"]:
         measure(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
         return

@@ -117,8 +117,7 @@ def overview(cube: xr.Dataset, maps: xr.Dataset, smb: xr.Dataset, path: str | Pa
 
 
 def _near_glaciers(maps: xr.Dataset) -> dict[str, slice]:
-    inside = (maps["glacier_index"] > 0).values
-    inside = inside.any(0) if inside.ndim == 3 else inside
+    inside = np.atleast_3d(maps["glacier_index"].values.T > 0).any(2).T
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     pad = 16
     return {

@@ -123,10 +123,10 @@ def rim(index: np.ndarray, corner: tuple[int, int], *, united: bool = False) -> 
     ndarray (pixel, 3)
         Number of the glacier, row and column.
     """
-    height, width = index.shape
-    inside, found = index[1:-1, 1:-1], []
+    rows, columns = np.nonzero(index[1:-1, 1:-1])
+    own, found = index[rows + 1, columns + 1], []
     for y, x in product(range(3), range(3)):
-        beside = index[y : height - 2 + y, x : width - 2 + x]
-        r, c = np.nonzero((inside > 0) & (beside == 0 if united else beside != inside))
-        found.append(np.column_stack([inside[r, c], r + corner[0] + y - 1, c + corner[1] + x - 1]))
+        beside = index[rows + y, columns + x]
+        out = beside == 0 if united else beside != own
+        found.append(np.column_stack([own[out], rows[out] + corner[0] + y - 1, columns[out] + corner[1] + x - 1]))
     return np.unique(np.concatenate(found), axis=0)

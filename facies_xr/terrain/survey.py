@@ -5,9 +5,11 @@ glaciers on it.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -57,38 +59,58 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     """
     if boundary not in ("glacier", "complex"):
         raise InputError(f'boundary={boundary!r}: choose "glacier" or "complex".')
+    united = boundary == "complex"
     burnt = lru_cache(maxsize=KEPT)(glaciers.tile)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        seen = list(pool.map(partial(_look, dem, burnt, united), glaciers.tiles()))
     lowest, highest = (np.full(glaciers.number.max() + 1, np.nan, "float32") for _ in range(2))
-    rims, cells, slopes = [], [], np.zeros(91, "int64")
-    for rows, columns, index in _tiles(glaciers, burnt):
-        rims.append(rim(index, (rows.start, columns.start), united=boundary == "complex"))
-        inside = index[1:-1, 1:-1]
-        cells.append(_cells(inside, rows, columns))
-        z = dem.read(slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1))
-        on = inside > 0
-        np.fmin.at(lowest, inside[on], z[1:-1, 1:-1][on])
-        np.fmax.at(highest, inside[on], z[1:-1, 1:-1][on])
-        tilt = np.hypot(*(g[1:-1, 1:-1][on] for g in np.gradient(z, dem.box.affine.a)))
-        slopes += np.bincount(np.degrees(np.arctan(tilt[np.isfinite(tilt)])).astype(int), minlength=91)
-    _require_metres(dem.name, highest, slopes)
-    boundaries = Boundary.by_number(np.concatenate(rims))
-    if boundary == "complex":
+    for tile in seen:
+        lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
+        highest[tile.numbers] = np.fmax(highest[tile.numbers], tile.highest)
+    _require_metres(dem.name, highest, np.sum([tile.slopes for tile in seen], 0))
+    boundaries = Boundary.by_number(np.concatenate([tile.rim for tile in seen]))
+    if united:
         boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
-    farthest = _farthest(glaciers, burnt, boundaries, np.concatenate(cells)) * glaciers.box.affine.a
+    cells = np.concatenate([tile.cells for tile in seen])
+    farthest = _farthest(glaciers, burnt, boundaries, cells) * glaciers.box.affine.a
     return Survey(
         boundaries, lowest[glaciers.number], highest[glaciers.number], farthest[glaciers.number].astype("float32")
     )
 
 
-def _tiles(glaciers: Glaciers, burnt) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Rows and columns of each tile that holds ice, and the glaciers on it and one pixel around."""
-    for r, c in glaciers.tiles():
-        rows, columns = slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE)
-        if not burnt(r, c).any():
-            continue
-        out = np.empty((TILE + 2, TILE + 2), "int32")
-        around = slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
-        yield rows, columns, grids.from_tiles(burnt, TILE, *around, out)
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """What one tile shows of its glaciers."""
+
+    numbers: np.ndarray
+    lowest: np.ndarray
+    highest: np.ndarray
+    slopes: np.ndarray
+    """Pixels by slope. [degree]"""
+    rim: np.ndarray
+    """(pixel, (number, row, column))"""
+    cells: np.ndarray
+    """(pixel, (number, row, column))"""
+
+
+def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: tuple[int, int]) -> _Tile:
+    rows, columns = (slice(k * TILE, (k + 1) * TILE) for k in at)
+    around = slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
+    inside = burnt(*at)
+    r, c = np.nonzero(inside)
+    if r.size == 0:
+        nothing = np.empty((0, 3), "int64")
+        return _Tile(np.empty(0, int), np.empty(0), np.empty(0), np.zeros(91, "int64"), nothing, nothing)
+    index = grids.from_tiles(burnt, TILE, *around, np.empty((TILE + 2, TILE + 2), "int32"))
+    z = dem.read(*around)
+    numbers, which = np.unique(inside[r, c], return_inverse=True)
+    lowest, highest = (np.full(numbers.size, np.nan, "float32") for _ in range(2))
+    np.fmin.at(lowest, which, z[r + 1, c + 1])
+    np.fmax.at(highest, which, z[r + 1, c + 1])
+    tilt = np.hypot(z[r + 2, c + 1] - z[r, c + 1], z[r + 1, c + 2] - z[r + 1, c]) / (2 * dem.box.affine.a)
+    slopes = np.bincount(np.degrees(np.arctan(tilt[np.isfinite(tilt)])).astype(int), minlength=91)
+    corner = rows.start, columns.start
+    return _Tile(numbers, lowest, highest, slopes, rim(index, corner, united=united), _cells(inside, r, c, corner))
 
 
 def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:
@@ -110,10 +132,9 @@ def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:
 # those cells are measured whole which could hold a larger distance than any of these pixels has.
 
 
-def _cells(inside: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
-    """One pixel of each glacier in each cell. (pixel, (number, row, column))"""
-    r, c = np.nonzero(inside)
-    found = np.column_stack([inside[r, c], r + rows.start, c + columns.start]).astype("int64")
+def _cells(inside: np.ndarray, r: np.ndarray, c: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
+    """One pixel of each glacier in each cell, of those of a tile. (pixel, (number, row, column))"""
+    found = np.column_stack([inside[r, c], r + corner[0], c + corner[1]]).astype("int64")
     keys = (found[:, 0] * (TILE // CELL) + r // CELL) * (TILE // CELL) + c // CELL
     return found[np.unique(keys, return_index=True)[1]]
 

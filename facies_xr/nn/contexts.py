@@ -173,10 +173,9 @@ def predict(network: Folded, features: torch.Tensor) -> torch.Tensor:
         maps = {t: _activate(convolve(maps, layer, weight, t, patches), bias) for t in _pairs(layer.edges + 1)}
     weight, bias = network.coarse[2]
     centre, highest = _coarse(maps, weight, patches)
-    z = torch.cat([fine, _activate(centre, bias), _activate(highest, bias)], 1).permute(0, 2, 3, 1)[0]
-    for matrix, offset in network.head[:-1]:
-        z = F.elu(F.linear(z, matrix, offset))
-    return torch.softmax(F.linear(z, *network.head[-1]), -1)
+    return network.conclude(
+        torch.cat([fine, _activate(centre, bias), _activate(highest, bias)], 1).permute(0, 2, 3, 1)[0]
+    )
 
 
 def _coarse(maps: Maps, weight: torch.Tensor, patches) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,30 +1,67 @@
 """Evaluation of a network at every pixel of a raster: together where pixels lie close, patch by patch where not."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 
 from ..classes import CLASSES
-from . import contexts
-from .network import FaciesNet, Folded
+from ..errors import InputError
+from . import contexts, kernels
+from .network import FaciesNet, Folded, folded
 from .patches import RADIUS, cut
 
 BATCH = 32
 
-LARGEST = 128
-"""Edge of the largest part that is evaluated together; it bounds the memory, 0.5 GB. [px]"""
-
 SMALLEST = 12
 """Parts narrower than this are not divided further. [px]"""
 
-SHARED, RIM, ALONE = 1.0, 9.0, 11.5
-"""Cost of a pixel of a part, in both directions as many pixels more; and of a pixel alone (docs/dense.md)."""
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to evaluate a part of a raster as a whole, and what that costs (docs/dense.md)."""
+
+    predict: Callable[[Folded, np.ndarray], np.ndarray]
+    """Probabilities (y - 32, x - 32, class) of features (feature, y, x)."""
+    largest: int
+    """Edge of the largest part; it bounds the memory. [px]"""
+    rim: tuple[float, float]
+    """Rows and columns by which a part costs more than its pixels. [px]"""
+    alone: float
+    """Cost of a pixel alone, patch by patch. [px]"""
+
+    def cost(self, part: "Part") -> float:
+        """Of a part as a whole. [px]"""
+        height, width = (p.stop - p.start for p in part)
+        return (height + self.rim[0]) * (width + self.rim[1])
 
 
-def evaluate(network: FaciesNet, features: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
+def _by_torch(network: Folded, features: np.ndarray) -> np.ndarray:
+    return contexts.predict(network, torch.from_numpy(features)).cpu().numpy()
+
+
+def _compiled(network: Folded, features: np.ndarray) -> np.ndarray:
+    return network.conclude(torch.from_numpy(kernels.features(network.compiled, features))).numpy()
+
+
+ENGINES = {
+    "compiled": Engine(_compiled, 256, (5.6, 23.3), 31.0),
+    "torch": Engine(_by_torch, 128, (9.0, 9.0), 11.5),
+}
+
+
+def evaluate(
+    network: FaciesNet,
+    features: np.ndarray,
+    mask: np.ndarray | None = None,
+    engine: Literal["auto", "compiled", "torch"] = "auto",
+) -> np.ndarray:
     """Class probabilities at the pixels of a raster, as patch by patch.
 
     Parameters
@@ -34,34 +71,54 @@ def evaluate(network: FaciesNet, features: np.ndarray, mask: np.ndarray | None =
         Scaled, finite; its outer 16 px are context only.
     mask : ndarray (y, x) of bool, optional
         Pixels that are wanted; by default all that have their context.
+    engine : {"auto", "compiled", "torch"}
+        The compiled kernel of the CPU, or torch on the device of the network; by default the kernel, unless the
+        network is on a GPU.
 
     Returns
     -------
     ndarray (facies_class, y, x) of float32
         NaN outside the mask and in the outer 16 px.
+
+    Raises
+    ------
+    InputError
+        If the engine is not known, or the compiled one is asked for a network on a GPU.
     """
+    prepared = folded(network)
+    chosen = _engine(engine, prepared)
     out = np.full((len(CLASSES), *features.shape[1:]), np.nan, "float32")
     inner = out[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
     wanted = np.ones(inner.shape[1:], bool) if mask is None else mask[RADIUS:-RADIUS, RADIUS:-RADIUS]
-    folded = Folded(network)
     with one_thread():
-        for part in _plan(wanted, (slice(0, wanted.shape[0]), slice(0, wanted.shape[1])))[1]:
+        for part in _plan(wanted, (slice(0, wanted.shape[0]), slice(0, wanted.shape[1])), chosen)[1]:
             rows, columns = (r + p.start for r, p in zip(np.nonzero(wanted[part]), part, strict=True))
-            if _together(part) < ALONE * rows.size:
+            if chosen.cost(part) < chosen.alone * rows.size:
                 y, x = (slice(p.start, p.stop + 2 * RADIUS) for p in part)
-                found = contexts.predict(folded, torch.from_numpy(np.ascontiguousarray(features[:, y, x])))
-                inner[:, rows, columns] = found.cpu().numpy()[rows - part[0].start, columns - part[1].start].T
+                found = chosen.predict(prepared, np.ascontiguousarray(features[:, y, x]))
+                inner[:, rows, columns] = found[rows - part[0].start, columns - part[1].start].T
                 continue
             for k in range(0, rows.size, BATCH):
                 r, c = rows[k : k + BATCH], columns[k : k + BATCH]
-                inner[:, r, c] = folded.predict(cut(features, r, c)).T
+                inner[:, r, c] = prepared.predict(cut(features, r, c)).T
     return out
+
+
+def _engine(name: str, network: Folded) -> Engine:
+    on_cpu = network.device.type == "cpu"
+    if name == "auto":
+        name = "compiled" if on_cpu else "torch"
+    if name not in ENGINES:
+        raise InputError(f"engine={name!r}: choose one of auto, {', '.join(ENGINES)}.")
+    if name == "compiled" and not on_cpu:
+        raise InputError(f'engine="compiled" runs on the CPU, the network is on {network.device}; choose "torch".')
+    return ENGINES[name]
 
 
 Part = tuple[slice, slice]
 
 
-def _plan(wanted: np.ndarray, part: Part) -> tuple[float, list[Part]]:
+def _plan(wanted: np.ndarray, part: Part, engine: Engine) -> tuple[float, list[Part]]:
     """Parts that hold the wanted pixels at the least cost: a part as a whole, or its halves."""
     rows, columns = np.flatnonzero(wanted[part].any(1)), np.flatnonzero(wanted[part].any(0))
     if rows.size == 0:
@@ -69,24 +126,20 @@ def _plan(wanted: np.ndarray, part: Part) -> tuple[float, list[Part]]:
     top, left = part[0].start, part[1].start
     part = slice(top + rows[0], top + rows[-1] + 1), slice(left + columns[0], left + columns[-1] + 1)
     height, width = (p.stop - p.start for p in part)
-    whole = min(_together(part), ALONE * np.count_nonzero(wanted[part]))
-    if max(height, width) > LARGEST:
+    whole = min(engine.cost(part), engine.alone * np.count_nonzero(wanted[part]))
+    if max(height, width) > engine.largest:
         whole = np.inf
     elif max(height, width) < 2 * SMALLEST:
         return whole, [part]
-    halves = [_plan(wanted, half) for half in _halves(part)]
+    halves = [_plan(wanted, half, engine) for half in _halves(part, engine.rim)]
     cost = sum(half[0] for half in halves)
     return (whole, [part]) if whole <= cost else (cost, [p for half in halves for p in half[1]])
 
 
-def _together(part: Part) -> float:
-    height, width = (p.stop - p.start for p in part)
-    return SHARED * (height + RIM) * (width + RIM)
-
-
-def _halves(part: Part) -> tuple[Part, Part]:
+def _halves(part: Part, rim: tuple[float, float]) -> tuple[Part, Part]:
+    """Halves of a part, along the side that is longer against its rim."""
     rows, columns = part
-    if rows.stop - rows.start >= columns.stop - columns.start:
+    if (rows.stop - rows.start) * rim[1] >= (columns.stop - columns.start) * rim[0]:
         middle = (rows.start + rows.stop) // 2
         return (slice(rows.start, middle), columns), (slice(middle, rows.stop), columns)
     middle = (columns.start + columns.stop) // 2
@@ -96,16 +149,23 @@ def _halves(part: Part) -> tuple[Part, Part]:
 _lock = threading.Lock()
 _inside = 0
 _threads = 0
+_limit = ExitStack()
+
+
+@lru_cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch uses one thread, since Dask owns the cores; the last to leave restores the setting."""
-    global _inside, _threads
+    """Within it torch and BLAS use one thread, since Dask owns the cores; the last to leave restores the settings."""
+    global _inside, _threads, _limit
     with _lock:
         if _inside == 0:
             _threads = torch.get_num_threads()
             torch.set_num_threads(1)
+            _limit.enter_context(_blas().limit(limits=1, user_api="blas"))
         _inside += 1
     try:
         yield
@@ -114,3 +174,4 @@ def one_thread() -> Iterator[None]:
             _inside -= 1
             if _inside == 0:
                 torch.set_num_threads(_threads)
+                _limit.close()

@@ -12,18 +12,27 @@ rows of the middle (``rings``), which the patches above and below share:
 
 A row of a map is a *line*: (pixel, 64), its columns one context after the other: n of the left edge, w pixels each (a
 pixel is a patch), the middle, W pixels (a pixel is a column of the image), n of the right edge. A line of products has
-slots in their place, and three taps of the middle.
+slots in their place, and three taps of the middle. Rows of patches that are taken together lie side by side in each
+context, and each slot.
 """
 
+import math
 from typing import NamedTuple
 
 import numba
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  numba multiplies by it; loaded here, its threads can be limited
 
 from .contexts import COARSE, FINE, LAST
 from .network import WIDTH, Folded
 from .patches import RADIUS
 from .slots import matrices, slots
+
+ROWS = 2
+"""Rows of patches that go through the edges together: matrix products of more pixels run faster."""
+
+BLOCK = 16
+"""Pixels that are activated at a time, few enough to stay in the fastest cache."""
 
 
 class Layer(NamedTuple):
@@ -42,7 +51,11 @@ class Layer(NamedTuple):
     maps: np.ndarray
     """Weights of the edge maps in each slot. (slot, n)"""
     cells: np.ndarray
-    """Weights of the slots in each cell. (n + 1, slot)"""
+    """Weights of the slots in each cell, those that are not 0 first. (n + 1, slot)"""
+    which: np.ndarray
+    """The slots of these weights. (n + 1, slot)"""
+    terms: np.ndarray
+    """How many weights are not 0: 1, 3, 4 or 5. (n + 1)"""
     bias: np.ndarray
 
 
@@ -57,16 +70,35 @@ def prepare(network: Folded) -> tuple:
     layers = tuple(
         _layer(shape, weight, offset) for shape, (weight, offset) in zip((*FINE[1:], *COARSE), rest, strict=True)
     )
-    return one, bias.astype("float32"), layers
+    together = _space([matrix.shape for layer in layers for matrix in (layer.middle, layer.edges)])
+    moved = []
+    for layer, middle, edges in zip(layers, together[::2], together[1::2], strict=True):
+        middle[:], edges[:] = layer.middle, layer.edges
+        moved.append(layer._replace(middle=middle, edges=edges))
+    return one, _tiled(bias), tuple(moved)
 
 
 def _layer(shape, weight: np.ndarray, bias: np.ndarray) -> Layer:
     middle, top, bottom = matrices(weight, shape.edges)
     s = slots(shape.edges)
+    which = np.argsort(s.cells == 0, axis=1, kind="stable")
     return Layer(
-        shape.edges, shape.dilation, shape.offset, middle, np.stack([top, bottom]), s.maps.astype("float32"),
-        s.cells.astype("float32"), bias.astype("float32"),
-    )  # fmt: skip
+        n=shape.edges,
+        d=shape.dilation,
+        off=shape.offset,
+        middle=middle,
+        edges=np.stack([top, bottom]),
+        maps=s.maps.astype("float32"),
+        cells=np.take_along_axis(s.cells, which, 1).astype("float32"),
+        which=which,
+        terms=(s.cells != 0).sum(1),
+        bias=_tiled(bias),
+    )
+
+
+def _tiled(bias: np.ndarray) -> np.ndarray:
+    """Bias of as many pixels as are activated at a time."""
+    return np.tile(bias, BLOCK).astype("float32")
 
 
 def features(prepared: tuple, image: np.ndarray) -> np.ndarray:
@@ -85,77 +117,482 @@ def features(prepared: tuple, image: np.ndarray) -> np.ndarray:
         The middle of the fine stage, the middle and the maximum of the coarse stage.
     """
     framed = np.pad(image.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)))  # read by values that nobody reads
-    return _sweep(np.ascontiguousarray(framed, "float32"), *prepared)
+    w, layers = image.shape[2] - LAST, prepared[2]
+    line = {n: (2 * n + 1) * w + LAST for n in range(1, 5)}
+    products = [2 * len(layer.maps) * w + 3 * (w + LAST) for layer in layers]
+    spans = [2 * (RADIUS - layer.off - layer.d * layer.n) + ROWS for layer in layers]
+    slots, n = layers[-1].cells.shape[1], layers[-1].n
+    rings = _space([(rows, 3, count, WIDTH) for rows, count in zip(spans, products, strict=True)])
+    into = _space([(layer.n, ROWS * line[layer.n], WIDTH) for layer in layers])
+    after = _space([(count, ROWS * line[edges], WIDTH) for count, edges in ((3, 3), (3, 1), (3, 1), (4, 4))])
+    work = _space(
+        [
+            (n + 1, ROWS * products[-1], WIDTH),
+            (slots, ROWS * max(n * w, w + LAST), WIDTH),
+            (1, slots * ROWS * (w + LAST), WIDTH),
+            (1, ROWS * (w + LAST), WIDTH),
+        ]
+    )
+    rows = _space([(13 + ROWS, w, WIDTH), (3 + ROWS, w, WIDTH), (6 + ROWS, w, WIDTH)])
+    taps = np.empty((w + LAST, 9 * image.shape[0]), "float32")
+    space = Work(taps, work[0], work[1], work[2][0], work[3][0])
+    one, bias, layers = prepared
+    return _sweep(np.ascontiguousarray(framed, "float32"), one, bias, layers, rings, into, after, rows, space)
 
+
+def _space(shapes: list[tuple[int, ...]]) -> tuple[np.ndarray, ...]:
+    """Arrays of zeros, cut from one piece: NumPy has large pieces laid on large pages."""
+    sizes = [math.prod(shape) for shape in shapes]
+    parts = np.split(np.zeros(sum(sizes), "float32"), np.cumsum(sizes)[:-1])
+    return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
+
+
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
+"""No assumption that values are finite: what is read past the image's edge may be anything, and is never used."""
+
+LOG2E, LN2, ONE, ZERO = np.float32(1 / np.log(2)), np.float32(np.log(2)), np.float32(1), np.float32(0)
+C2, C3, C4, C5, C6 = (np.float32(1 / math.factorial(k)) for k in range(2, 7))
+LEAST, WHOLE = np.float32(-126), np.float32(3 * 2**22)
 
 # -- one pass over the rows of patches --------------------------------------------------------------------------
 
 
-@numba.njit(nogil=True, cache=True)
-def _sweep(image, one, one_bias, layers):
+@compiled
+def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
     height, width = image.shape[0] - 2, image.shape[1] - 2
     h, w = height - LAST, width - LAST
     two, three, four, five, six = layers
     out = np.empty((h, w, 3 * WIDTH), np.float32)
-    gathered = np.empty((width, one.shape[2]), np.float32)
-    scratch = np.empty((8, width, WIDTH), np.float32)
-    # Of each layer: products of the middle rows that a patch spans, by row modulo the length.
-    ring2, ring3, ring4, ring5, ring6 = (
-        _ring(two, w, width), _ring(three, w, width), _ring(four, w, width), _ring(five, w, width),
-        _ring(six, w, width),
-    )  # fmt: skip
-    pooled = np.empty((3, 2 * w + width, WIDTH), np.float32)
-    highest = np.empty((7, w, WIDTH), np.float32)
-    centres = np.empty((16, w, WIDTH), np.float32)
-    coarse_centres = np.empty((4, w, WIDTH), np.float32)
-    y1, y2, y3, yp, y4, y5, y6 = 1, 2, 3, 4, 7, 10, 13
-    for p in range(h):
-        while y1 <= p + LAST - 1:
-            line = _first(image, y1, 1, one, one_bias, gathered, w)
-            _take_middle(line, two, ring2[y1 % ring2.shape[0]], scratch, w)
-            y1 += 1
-        while y2 <= p + LAST - 2:
-            line = _activated(_middle_row(ring2, y2, two, w, scratch), two.bias)
-            _take_middle(line, three, ring3[y2 % ring3.shape[0]], scratch, w)
+    # Lines into each convolution, and the products of the middle rows that patches span, by row modulo their number.
+    to2, to3, to4, to5, to6 = into
+    ring2, ring3, ring4, ring5, ring6 = rings
+    unpooled, pooled, rows3, cells = after
+    fine, coarse, highest = rows
+    best = np.empty((ROWS * w, WIDTH), np.float32)
+    y2, y3, y4, y5, y6, y7 = 1, 2, 3, 7, 10, 13  # the next middle row to leave each convolution
+    for p in range(0, h, ROWS):
+        count = min(ROWS, h - p)
+        end = p + count - 1 + LAST  # the last row of the last patch
+        while y2 < end:
+            _first(image, y2, 1, 1, one, one_bias, work, to2[0], w)
+            _multiply_middle(to2[0], two, ring2[y2 % len(ring2)], work, w)
             y2 += 1
-        while y3 <= p + LAST - 3:
-            line = _middle_row(ring3, y3, three, w, scratch)
-            start = 3 * w + RADIUS
-            _activate(centres[y3 % 16], line[start : start + w], three.bias)
-            _pool_columns(line, pooled[y3 % 3], w)
+        while y3 < end - 1:
+            _middle(ring2, y3, two, work, to3[0], w)
+            _activate(_line(to3[0], 2, 1, w), two.bias)
+            _multiply_middle(to3[0], three, ring3[y3 % len(ring3)], work, w)
             y3 += 1
-            if y3 <= 5:
-                continue
-            line = _max_of_three(pooled[0], pooled[1], pooled[2])
-            _take_middle(_activated(line, three.bias), four, ring4[yp % ring4.shape[0]], scratch, w)
-            yp += 1
-        while y4 <= p + LAST - 7:
-            line = _activated(_middle_row(ring4, y4, four, w, scratch), four.bias)
-            _take_middle(line, five, ring5[y4 % ring5.shape[0]], scratch, w)
+        while y4 < end - 2:
+            _middle(ring3, y4, three, work, unpooled[0], w)
+            fine[y4 % len(fine)] = unpooled[0, 3 * w + RADIUS : 4 * w + RADIUS]
+            _pool_columns(unpooled[0], rows3[y4 % 3], 1, w)
             y4 += 1
-        while y5 <= p + LAST - 10:
-            line = _activated(_middle_row(ring5, y5, five, w, scratch), five.bias)
-            _take_middle(line, six, ring6[y5 % ring6.shape[0]], scratch, w)
+            if y4 > 5:  # the pooled row in the middle of the last three
+                _pool_rows(rows3, to4[0], 1, w)
+                _activate(_line(to4[0], 1, 1, w), three.bias)
+                _multiply_middle(to4[0], four, ring4[(y4 - 2) % len(ring4)], work, w)
+        while y5 < end - 6:
+            _middle(ring4, y5, four, work, to5[0], w)
+            _activate(_line(to5[0], 2, 1, w), four.bias)
+            _multiply_middle(to5[0], five, ring5[y5 % len(ring5)], work, w)
             y5 += 1
-        while y6 <= p + LAST - 13:
-            line = _middle_row(ring6, y6, six, w, scratch)
-            start = 4 * w + RADIUS
-            coarse_centres[y6 % 4] = line[start : start + w]
-            _max_columns(line, highest[y6 % 7], w)
+        while y6 < end - 9:
+            _middle(ring5, y6, five, work, to6[0], w)
+            _activate(_line(to6[0], 3, 1, w), five.bias)
+            _multiply_middle(to6[0], six, ring6[y6 % len(ring6)], work, w)
             y6 += 1
-        best = np.maximum(np.maximum(highest[(p + 13) % 7], highest[(p + 16) % 7]), highest[(p + 19) % 7])
-        for side in range(2):
-            lines = _first(image, p + side * LAST, 2 * side, one, one_bias, gathered, w)
-            lines = lines.reshape((1, lines.shape[0], WIDTH))
-            lines = _edge_rows(lines, side, p, two, ring2, scratch, w)
-            for k in range(2):
-                lines[k] = _activated(lines[k], two.bias)
-            lines = _edge_rows(lines, side, p, three, ring3, scratch, w)
-            for k in range(3):
-                _pool_columns(lines[k], pooled_scratch(scratch, k, w, width), w)
-            cell = _max_of_three(
-                pooled_scratch(scratch, 0, w, width), pooled_scratch(scratch, 1, w, width),
-                pooled_scratch(scratch, 2, w, width),
+        while y7 < end - 12:
+            _middle(ring6, y7, six, work, cells[0], w)
+            coarse[y7 % len(coarse)] = cells[0, 4 * w + RADIUS : 5 * w + RADIUS]
+            _pool_cells(cells[0], highest[y7 % len(highest)], 1, w)
+            y7 += 1
+        for b in range(count):
+            _largest(
+                best[b * w : (b + 1) * w], highest[(p + b + 13) % len(highest)], highest[(p + b + 16) % len(highest)],
+                highest[(p + b + 19) % len(highest)],
             )  # fmt: skip
-        out[p, :, :WIDTH] = centres[(p + RADIUS) % 16]
+        for side in range(2):
+            _first(image, p + side * LAST, 2 * side, count, one, one_bias, work, to2[0], w)
+            _edge(to2, side, p, count, two, ring2, work, to3, w)
+            for k in range(2):
+                _activate(_line(to3[k], 2, count, w), two.bias)
+            _edge(to3, side, p, count, three, ring3, work, unpooled, w)
+            for k in range(3):
+                _pool_columns(unpooled[k], pooled[k], count, w)
+            _pool_rows(pooled, to4[0], count, w)
+            _activate(_line(to4[0], 1, count, w), three.bias)
+            _edge(to4, side, p, count, four, ring4, work, to5, w)
+            for k in range(2):
+                _activate(_line(to5[k], 2, count, w), four.bias)
+            _edge(to5, side, p, count, five, ring5, work, to6, w)
+            for k in range(3):
+                _activate(_line(to6[k], 3, count, w), five.bias)
+            _edge(to6, side, p, count, six, ring6, work, cells, w)
+            for k in range(4):
+                _pool_cells(cells[k], work.cell[: count * w], count, w)
+                _raise(best[: count * w], work.cell[: count * w])
+        _activate(best[: count * w], six.bias)
+        for b in range(count):
+            middle = work.cell[:w]
+            middle[:] = fine[(p + b + RADIUS) % len(fine)]
+            _activate(middle, three.bias)
+            out[p + b, :, :WIDTH] = middle
+            middle[:] = coarse[(p + b + RADIUS) % len(coarse)]
+            _activate(middle, six.bias)
+            out[p + b, :, WIDTH : 2 * WIDTH] = middle
+            out[p + b, :, 2 * WIDTH :] = best[b * w : (b + 1) * w]
     return out
+
+
+class Work(NamedTuple):
+    """Space to work in."""
+
+    taps: np.ndarray
+    """Nine pixels around each of an image's row. (x, 9 feature)"""
+    products: np.ndarray
+    """(cell, pixel, 64)"""
+    slots: np.ndarray
+    """Edge maps combined by rows. (slot, pixel, 64)"""
+    multiplied: np.ndarray
+    """Products of one column slot, of all row slots. (pixel, 64)"""
+    cell: np.ndarray
+    """(pixel, 64)"""
+
+
+@compiled
+def _line(line, edges, rows, w):
+    """The part of a line that is in use."""
+    return line[: rows * (2 * edges * w + w + LAST)]
+
+
+# -- convolutions -----------------------------------------------------------------------------------------------
+
+
+@compiled
+def _first(image, y, context, rows, one, bias, work, line, w):
+    """Activated line of the first convolution in one row context, from row y of the image on."""
+    width, channels = w + LAST, image.shape[2]
+    for b in range(rows):
+        for x in range(width):
+            for u in range(3):
+                for v in range(3):
+                    start = (3 * u + v) * channels
+                    for c in range(channels):
+                        work.taps[x, start + c] = image[y + b + u, x + v, c]
+        middle, right = rows * w + b * width, rows * (w + width) + b * w
+        np.dot(work.taps[:w], one[context, 0], line[b * w : (b + 1) * w])
+        np.dot(work.taps, one[context, 1], line[middle : middle + width])
+        np.dot(work.taps[LAST:], one[context, 2], line[right : right + w])
+    _activate(_line(line, 1, rows, w), bias)
+
+
+@compiled
+def _multiply_middle(line, layer, out, work, w):
+    """Products of a middle row, for the three taps of the rows. (tap, pixel, 64)"""
+    n, slots, width = layer.n, len(layer.maps), w + LAST
+    for part in range(3):
+        start, count, m, columns, first, to = _part(part, n, slots, w, width)
+        for j in range(columns):
+            source = line[start : start + count]
+            if part != 1:
+                source = _combined(source, layer.maps[j], w, work.cell)
+            for u in range(3):
+                np.dot(source, layer.middle[u, first + j], out[u, to + j * m : to + (j + 1) * m])
+
+
+@compiled
+def _part(part, n, slots, w, width):
+    """Of the left edge, the middle and the right edge of a line: start and count of its pixels, pixels in a product,
+    number of products, the first of them, and its start among the products.
+    """
+    if part == 0:
+        return 0, n * w, w, slots, 0, 0
+    if part == 1:
+        return n * w, width, width, 3, slots, slots * w
+    return n * w + width, n * w, w, slots, slots + 3, slots * w + 3 * width
+
+
+@compiled
+def _middle(ring, y, layer, work, line, w):
+    """Line of a middle row, without bias."""
+    before, own, after = ring[(y - layer.d) % len(ring), 0], ring[y % len(ring), 1], ring[(y + layer.d) % len(ring), 2]
+    products = work.products[0, : own.shape[0]]
+    _sum_of_three(products, before, own, after)
+    _columns(products, layer, line, 1, w)
+
+
+@compiled
+def _edge(lines, side, p, rows, layer, ring, work, out, w):
+    """Lines of all cells at the top (side 0) or bottom of rows of patches, without bias, from the edge maps' lines."""
+    n, slots, width = layer.n, len(layer.maps), w + LAST
+    towards, tap = 1 - 2 * side, 2 - 2 * side
+    inner = p + side * LAST + towards * (layer.off + layer.d * n)
+    for part in range(3):
+        start, count, m, columns, first, to = _part(part, n, slots, w, width)
+        start, count = rows * start, rows * count
+        for i in range(slots):
+            _combine_rows(lines, start, count, layer.maps[i], work.slots[i])
+        for j in range(columns):
+            at = rows * (to + j * m)
+            for i in range(slots):
+                source = work.slots[i, :count]
+                if part != 1:
+                    source = _combined(source, layer.maps[j], rows * w, work.cell)
+                np.dot(source, layer.edges[side, i, first + j], work.multiplied[i * rows * m : (i + 1) * rows * m])
+            span = slice(to + j * m, to + (j + 1) * m)
+            for b in range(rows):
+                near, far = ring[(inner + b) % len(ring)], ring[(inner + b + towards * layer.d) % len(ring)]
+                _cells(
+                    work.products, at + b * m, m, work.multiplied, b * m, rows * m, layer,
+                    near[tap, span], near[1, span], far[tap, span],
+                )  # fmt: skip
+    total = rows * (2 * slots * w + 3 * width)
+    for k in range(n + 1):
+        _columns(work.products[k, :total], layer, out[k], rows, w)
+
+
+@compiled
+def _cells(out, to, count, slots, start, stride, layer, outer, own, beyond):
+    """Cells of an edge from its slots, and from the middle, which the two innermost of them read.
+
+    Parameters
+    ----------
+    out : (cell, pixel, 64)
+        Count pixels are set, from ``to`` on.
+    slots : (pixel, 64)
+        Slot i of the first pixel stands at start + i stride.
+    layer : Layer
+    outer, own, beyond : (pixel, 64)
+        Products of the innermost cell but one with the tap towards the middle; of the innermost with the tap in the
+        middle and with the tap towards the middle.
+    """
+    for k in range(layer.n + 1):
+        block = out[k, to : to + count]
+        _mix(block, slots[start:], stride, layer, k)
+        if k == layer.n - 1:
+            _add(block, outer)
+        elif k == layer.n:
+            _add_both(block, own, beyond)
+
+
+@compiled
+def _columns(products, layer, line, rows, w):
+    """Line of contexts from a line of products."""
+    n, d, slots, width = layer.n, layer.d, len(layer.maps), w + LAST
+    left, right = products[: rows * slots * w], products[rows * (slots * w + 3 * width) :]
+    middle, end = products[rows * slots * w : rows * (slots * w + 3 * width)], rows * width
+    minus, plain, plus = middle[:end], middle[end : 2 * end], middle[2 * end :]
+    edge = (n + 1) * rows * w
+    to_left = line[:edge].reshape((n + 1, rows * w, WIDTH))
+    to_right = line[edge + end : 2 * edge + end].reshape((n + 1, rows * w, WIDTH))
+    for b in range(rows):
+        a = b * width + layer.off + d * n
+        c = b * width + LAST - layer.off - d * n
+        _cells(
+            to_left, b * w, w, left, b * w, rows * w, layer, plus[a : a + w], plain[a : a + w],
+            plus[a + d : a + d + w],
+        )  # fmt: skip
+        _cells(
+            to_right, b * w, w, right, b * w, rows * w, layer, minus[c : c + w], plain[c : c + w],
+            minus[c - d : c - d + w],
+        )  # fmt: skip
+    start = rows * (n + 1) * w
+    inside = line[start + d : start + end - d]
+    _sum_of_three(inside, minus[: end - 2 * d], plain[d : end - d], plus[2 * d :])
+
+
+# -- maxima -----------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _pool_columns(line, out, rows, w):
+    """The largest of three columns: of the cells 0 to 2 of either edge, and around each column of the middle."""
+    edge, width = rows * w, rows * (w + LAST)
+    _largest(out[:edge], line[:edge], line[edge : 2 * edge], line[2 * edge : 3 * edge])
+    middle = line[3 * edge : 3 * edge + width]
+    _largest(out[edge + 1 : edge + width - 1], middle[:-2], middle[1:-1], middle[2:])
+    right = line[3 * edge + width : 6 * edge + width]
+    _largest(out[edge + width : 2 * edge + width], right[:edge], right[edge : 2 * edge], right[2 * edge :])
+
+
+@compiled
+def _pool_rows(lines, out, rows, w):
+    first, second, third = _line(lines[0], 1, rows, w), _line(lines[1], 1, rows, w), _line(lines[2], 1, rows, w)
+    _largest(_line(out, 1, rows, w), first, second, third)
+
+
+@compiled
+def _pool_cells(line, out, rows, w):
+    """The largest of all eleven cells of each patch: four of either edge, three of the middle."""
+    edge, width = rows * w, w + LAST
+    _largest(out, line[:edge], line[edge : 2 * edge], line[2 * edge : 3 * edge])
+    _raise(out, line[3 * edge : 4 * edge])
+    for b in range(rows):
+        for k in range(3):
+            start = 4 * edge + b * width + RADIUS - 3 + 3 * k
+            _raise(out[b * w : (b + 1) * w], line[start : start + w])
+    for k in range(4):
+        start = (4 + k) * edge + rows * width
+        _raise(out, line[start : start + edge])
+
+
+# -- loops that become vector code ------------------------------------------------------------------------------
+
+
+@compiled
+def _combined(source, weights, m, buffer):
+    """Weighted sum of the edge maps of a line, m pixels each; the map itself, where it is but one."""
+    if weights.size == 1 or np.abs(weights).sum() == 1:
+        k = np.argmax(weights)
+        return source[k * m : (k + 1) * m]
+    out, first, second = buffer[:m], source[:m].reshape(-1), source[m : 2 * m].reshape(-1)
+    if weights.size == 2:
+        _mix2(out.reshape(-1), first, second, weights[0], weights[1])
+    else:
+        _mix3(out.reshape(-1), first, second, source[2 * m : 3 * m].reshape(-1), weights[0], weights[1], weights[2])
+    return out
+
+
+@compiled
+def _combine_rows(lines, start, count, weights, out):
+    """Weighted sum of a part of some lines."""
+    if weights.size == 1:
+        out[:count] = lines[0, start : start + count]
+    elif weights.size == 2:
+        first, second = lines[0, start : start + count], lines[1, start : start + count]
+        _mix2(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), weights[0], weights[1])
+    else:
+        first, second, third = (
+            lines[0, start : start + count], lines[1, start : start + count], lines[2, start : start + count]
+        )  # fmt: skip
+        _mix3(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), third.reshape(-1), weights[0],
+              weights[1], weights[2])  # fmt: skip
+
+
+@compiled
+def _mix(out, slots, stride, layer, cell):
+    """A cell as the weighted sum of its slots, which begin a stride apart."""
+    o, p, n, step = out.reshape(-1), slots.reshape(-1), out.size, stride * WIDTH
+    at, w, terms = layer.which[cell], layer.cells[cell], layer.terms[cell]
+    first = p[at[0] * step : at[0] * step + n]
+    if terms == 1:
+        _scale(o, first, w[0])
+        return
+    second, third = p[at[1] * step : at[1] * step + n], p[at[2] * step : at[2] * step + n]
+    if terms == 3:
+        _mix3(o, first, second, third, w[0], w[1], w[2])
+        return
+    fourth = p[at[3] * step : at[3] * step + n]
+    if terms == 4:
+        _mix4(o, first, second, third, fourth, w[0], w[1], w[2], w[3])
+    else:
+        _mix5(o, first, second, third, fourth, p[at[4] * step : at[4] * step + n], w[0], w[1], w[2], w[3], w[4])
+
+
+@compiled
+def _scale(o, a, u):
+    for e in range(o.size):
+        o[e] = u * a[e]
+
+
+@compiled
+def _mix2(o, a, b, u, v):
+    for e in range(o.size):
+        o[e] = u * a[e] + v * b[e]
+
+
+@compiled
+def _mix3(o, a, b, c, u, v, w):
+    for e in range(o.size):
+        o[e] = u * a[e] + v * b[e] + w * c[e]
+
+
+@compiled
+def _mix4(o, a, b, c, d, u, v, w, x):
+    for e in range(o.size):
+        o[e] = u * a[e] + v * b[e] + w * c[e] + x * d[e]
+
+
+@compiled
+def _mix5(o, a, b, c, d, f, u, v, w, x, y):
+    for e in range(o.size):
+        o[e] = u * a[e] + v * b[e] + w * c[e] + x * d[e] + y * f[e]
+
+
+@compiled
+def _add(out, a):
+    o, a = out.reshape(-1), a.reshape(-1)
+    for e in range(o.size):
+        o[e] += a[e]
+
+
+@compiled
+def _add_both(out, a, b):
+    o, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
+    for e in range(o.size):
+        o[e] += a[e] + b[e]
+
+
+@compiled
+def _sum_of_three(out, a, b, c):
+    o, a, b, c = out.reshape(-1), a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    for e in range(o.size):
+        o[e] = a[e] + b[e] + c[e]
+
+
+@compiled
+def _raise(out, a):
+    o, a = out.reshape(-1), a.reshape(-1)
+    for e in range(o.size):
+        o[e] = a[e] if a[e] > o[e] else o[e]
+
+
+@compiled
+def _largest(out, a, b, c):
+    o, a, b, c = out.reshape(-1), a.reshape(-1), b.reshape(-1), c.reshape(-1)
+    for e in range(o.size):
+        m = a[e] if a[e] > b[e] else b[e]
+        o[e] = m if m > c[e] else c[e]
+
+
+@compiled
+def _activate(x, bias):
+    """Add the bias and apply the ELU: x where it is positive, exp(x) - 1 where not."""
+    t, y = np.empty(bias.size, np.float32), np.empty(bias.size, np.float32)
+    power = np.empty(bias.size, np.int32)
+    o, bits, scale = x.reshape(-1), y.view(np.int32), power.view(np.float32)
+    for start in range(0, o.size, bias.size):
+        block = o[start : start + bias.size]
+        m = block.size
+        _exponents(block, bias[:m], t[:m], y[:m])
+        _powers(bits[:m], power[:m])
+        _elu(block, t[:m], y[:m], scale[:m])
+
+
+# exp(x) = 2^k 2^f with k whole and |f| <= 1/2. Adding WHOLE rounds to k, which is then in the last bits of the sum; the
+# bits of 2^k are made of it, and 2^f is the first terms of its series.
+
+
+@compiled
+def _exponents(x, bias, t, y):
+    for e in range(x.size):
+        x[e] += bias[e]
+        below = min(x[e] * LOG2E, ZERO)
+        t[e] = max(below, LEAST)
+        y[e] = t[e] + WHOLE
+
+
+@compiled
+def _powers(bits, power):
+    for e in range(bits.size):
+        power[e] = (bits[e] << 23) + (127 << 23)
+
+
+@compiled
+def _elu(x, t, y, scale):
+    for e in range(x.size):
+        f = (t[e] - (y[e] - WHOLE)) * LN2
+        g = f * f
+        # in pairs, which the processor can do side by side
+        series = (ONE + f) + g * ((C2 + f * C3) + g * ((C4 + f * C5) + g * C6))
+        x[e] = x[e] if x[e] > ZERO else series * scale[e] - ONE

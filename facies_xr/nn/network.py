@@ -1,5 +1,7 @@
 """The network of Maslov et al. (2026): a small convolutional network that keeps the pixel in the middle in sight."""
 
+from functools import cached_property, lru_cache
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -69,9 +71,31 @@ class Folded:
         x = _convolve(F.elu(F.max_pool2d(x, 3)), self.coarse)
         middle = POOLED // 2
         z = torch.cat([fine, F.elu(x[:, :, middle, middle]), F.elu(x.amax((2, 3)))], 1)
+        return self.conclude(z).cpu().numpy()
+
+    @torch.inference_mode()
+    def conclude(self, z: torch.Tensor) -> torch.Tensor:
+        """Class probabilities (..., 8) of what the convolutions found (..., 192)."""
         for weight, bias in self.head[:-1]:
             z = F.elu(F.linear(z, weight, bias))
-        return torch.softmax(F.linear(z, *self.head[-1]), 1).cpu().numpy()
+        return torch.softmax(F.linear(z, *self.head[-1]), -1)
+
+    @cached_property
+    def compiled(self) -> tuple:
+        """Weights as the compiled kernel takes them."""
+        from .kernels import prepare
+
+        return prepare(self)
+
+
+def folded(network: FaciesNet) -> Folded:
+    """The network for inference, kept for the networks used last, as long as their weights stay as they are."""
+    return _folded(network, tuple(tensor._version for tensor in network.state_dict(keep_vars=True).values()))
+
+
+@lru_cache(maxsize=16)
+def _folded(network: FaciesNet, versions: tuple[int, ...]) -> Folded:
+    return Folded(network)
 
 
 def _fold(block: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:

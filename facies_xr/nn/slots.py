@@ -62,8 +62,11 @@ def matrices(weight: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.nda
     near, middle = slots(n).taps, np.eye(3)
     columns = np.vstack([near, middle, near[:, ::-1]])
     kernel = weight.astype("float64").transpose(2, 3, 1, 0)
-    pairs = [np.einsum("iu,jv,uvab->ijab", rows, columns, kernel) for rows in (middle, near, near[:, ::-1])]
-    return tuple(np.ascontiguousarray(pair, "float32") for pair in pairs)
+
+    def pairs(rows: np.ndarray) -> np.ndarray:
+        return np.einsum("iu,jv,uvab->ijab", rows, columns, kernel, optimize=True).astype("float32", order="C")
+
+    return pairs(middle), pairs(near), pairs(near[:, ::-1])
 
 
 def _values(points: np.ndarray, terms: int) -> np.ndarray:

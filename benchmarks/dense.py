@@ -1,66 +1,109 @@
 """Dense evaluation against patch by patch, in one run.
 
     python benchmarks/dense.py [THREADS]
+    python benchmarks/dense.py masks
 
 Feature set 4. Interleaved rounds; medians, wall and CPU time. "straightforward" is the network as it was trained,
-"best" the folded one in channels-last batches of 32, cutting its patches; both on 512 pixels of the same raster.
+"best" the folded one in channels-last batches of 32, cutting its patches; both on 512 pixels of the same raster. The
+others evaluate rasters whole, one a thread; compiling is not counted, and is printed.
+
+"masks" compares a raster of 1000 x 1000 px with five round blobs of it that hold 15 % of its pixels.
 """
 
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
 
-from facies_xr.nn import contexts, dense, patches
-from facies_xr.nn.network import FaciesNet, Folded
+from facies_xr.nn import dense, patches
+from facies_xr.nn.network import DenseNet, FaciesNet, folded
 
 ROUNDS, PIXELS = 5, 512
 
 
-def main() -> None:
-    """Print a table."""
-    threads = int((sys.argv[1:] or ["2"])[0])
-    torch.manual_seed(0)
-    network = FaciesNet(11).eval()
-    folded = Folded(network)
+def ways(network: FaciesNet, designed: DenseNet) -> dict[str, tuple[Callable[[], object], int]]:
+    """Functions to time, and the pixels that they evaluate."""
     rng = np.random.default_rng(0)
-    rasters = {n: rng.random((11, n + 32, n + 32), "float32") for n in (32, 64, 96, 128)}
-    rows, columns = rng.integers(0, 128, (2, PIXELS))
+    raster = rng.random((11, 288, 288), "float32")
+    rows, columns = rng.integers(0, 256, (2, PIXELS))
+    best_network = folded(network)
 
     @torch.inference_mode()
     def straightforward() -> None:
         for k in range(0, PIXELS, 256):
-            cut = patches.cut(rasters[128], rows[k : k + 256], columns[k : k + 256])
+            cut = patches.cut(raster, rows[k : k + 256], columns[k : k + 256])
             torch.softmax(network(torch.from_numpy(cut)), 1)
 
     def best() -> None:
         for k in range(0, PIXELS, 32):
-            folded.predict(patches.cut(rasters[128], rows[k : k + 32], columns[k : k + 32]))
+            best_network.predict(patches.cut(raster, rows[k : k + 32], columns[k : k + 32]))
 
-    ways = {"straightforward patches": (straightforward, PIXELS), "best patches": (best, PIXELS)}
-    for n, raster in rasters.items():
-        ways[f"together, {n} x {n}"] = (lambda r=raster: contexts.predict(folded, torch.from_numpy(r)), n * n)
-    wall: dict[str, list[float]] = {name: [] for name in ways}
-    cpu: dict[str, list[float]] = {name: [] for name in ways}
+    def whole(net, n: int, engine: str):
+        part = np.ascontiguousarray(raster[:, : n + 32, : n + 32])
+        return (lambda: dense.evaluate(net, part, engine=engine)), n * n
+
+    found = {"straightforward patches": (straightforward, PIXELS), "best patches": (best, PIXELS)}
+    for n in (32, 64, 128):
+        found[f"contexts in torch, {n} px"] = whole(network, n, "torch")
+    for n in (32, 64, 128, 256):
+        found[f"compiled, {n} px"] = whole(network, n, "compiled")
+    for n in (64, 256):
+        found[f"dense by design, {n} px"] = whole(designed, n, "torch")
+    return found
+
+
+def main() -> None:
+    """Print a table."""
+    torch.manual_seed(0)
+    network, designed = FaciesNet(11).eval(), DenseNet(11).eval()
+    start = time.perf_counter()
+    dense.evaluate(network, np.zeros((11, 40, 40), "float32"), engine="compiled")
+    print(f"first call of the compiled kernel: {time.perf_counter() - start:.1f} s")
+    if sys.argv[1:] == ["masks"]:
+        masks(network)
+        return
+    threads = int((sys.argv[1:] or ["2"])[0])
+    timed = ways(network, designed)
+    wall: dict[str, list[float]] = {name: [] for name in timed}
+    cpu: dict[str, list[float]] = {name: [] for name in timed}
     with dense.one_thread(), ThreadPoolExecutor(threads) as pool:
         for k in range(ROUNDS + 1):
-            for name, (way, _) in ways.items():
+            for name, (way, _) in timed.items():
                 start = time.perf_counter(), time.process_time()
                 list(pool.map(lambda _, way=way: way(), range(threads)))
                 if k:
                     wall[name].append((time.perf_counter() - start[0]) / threads)
                     cpu[name].append((time.process_time() - start[1]) / threads)
     first = {
-        "wall": ways["best patches"][1] / statistics.median(wall["best patches"]),
-        "cpu": ways["best patches"][1] / statistics.median(cpu["best patches"]),
+        "wall": timed["best patches"][1] / statistics.median(wall["best patches"]),
+        "cpu": timed["best patches"][1] / statistics.median(cpu["best patches"]),
     }
     print(f"{threads} threads                wall px/s   ratio     CPU us/px   ratio")
-    for name, (_, pixels) in ways.items():
+    for name, (_, pixels) in timed.items():
         w, c = pixels / statistics.median(wall[name]), pixels / statistics.median(cpu[name])
-        print(f"{name:26s} {w:9.0f}  {w / first['wall']:6.2f}  {1e6 / c:11.0f}  {c / first['cpu']:6.2f}")
+        print(f"{name:26s} {w:9.0f}  {w / first['wall']:6.2f}  {1e6 / c:11.1f}  {c / first['cpu']:6.2f}")
+
+
+def masks(network: FaciesNet) -> None:
+    """Time of a raster and of the blobs on it."""
+    features = np.random.default_rng(0).random((11, 1032, 1032), "float32")
+    y, x = np.mgrid[:1032, :1032]
+    radius = np.sqrt(0.15 * 1000**2 / 5 / np.pi)
+    mask = np.zeros((1032, 1032), bool)
+    for row, column in ((200, 210), (250, 760), (520, 480), (790, 250), (800, 800)):
+        mask |= (y - row) ** 2 + (x - column) ** 2 < radius**2
+    seconds: dict[str, list[float]] = {"whole": [], "blobs": []}
+    for _ in range(3):
+        for name, wanted in (("whole", None), ("blobs", mask)):
+            start = time.process_time()
+            dense.evaluate(network, features, wanted)
+            seconds[name].append(time.process_time() - start)
+    whole, blobs = (statistics.median(v) for v in seconds.values())
+    print(f"whole {whole:.1f} s CPU, blobs of {100 * mask.mean():.1f} %: {blobs:.1f} s, {whole / blobs:.2f} x faster")
 
 
 if __name__ == "__main__":

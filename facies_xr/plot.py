@@ -117,7 +117,7 @@ def overview(cube: xr.Dataset, maps: xr.Dataset, smb: xr.Dataset, path: str | Pa
 
 
 def _near_glaciers(maps: xr.Dataset) -> dict[str, slice]:
-    inside = np.atleast_3d(maps["glacier_index"].values.T > 0).any(2).T
+    inside = np.any(np.atleast_3d(maps["glacier_index"].values.T > 0), axis=2).T
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     pad = 16
     return {

@@ -3,6 +3,7 @@
     python pipelines/train_synthetic.py build WORLDS      # 48 randomised worlds and their samples, about 30 minutes
     python pipelines/train_synthetic.py train WORLDS 4    # feature set 4 -> facies_xr/models/synthetic-v1
     python pipelines/train_synthetic.py train WORLDS 1    # feature set 1 -> facies_xr/models/synthetic-v1-bands
+    python pipelines/train_synthetic.py train WORLDS 4 dense    # the network made to be dense -> WORLDS
 
 Worlds 0-31 train, 32-39 choose the epoch and fit the calibrator, 40-47 test. No pixel of the test worlds is seen
 before the scores on the data card are computed.
@@ -107,13 +108,16 @@ def main() -> None:
     command, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     if command == "build":
+        (folder / "VERSION").write_text(str(VERSION))
         with ProcessPoolExecutor(2) as pool:
             list(pool.map(build, [folder] * 48, range(48)))
         return
-    feature_set = int(sys.argv[3])
+    feature_set, architecture = int(sys.argv[3]), (sys.argv[4:] or ["patch"])[0]
+    name = NAME[feature_set] + ("" if architecture == "patch" else f"-{architecture}")
+    settings = replace(SETTINGS, architecture=architecture)
     fitted = samples(folder, TRAIN, feature_set, TRAINED)
     validated, tested = (samples(folder, worlds, feature_set, HELD_OUT) for worlds in (VALIDATION, TEST))
-    run = train.fit(fitted, validated[:CHECKED], feature_set, NAME[feature_set], SETTINGS)
+    run = train.fit(fitted, validated[:CHECKED], feature_set, name, settings)
     network = run.classifier
     checked = train.predict(
         network.network, train.scaled(validated.patches, network.minimum, network.maximum, network.mean)
@@ -127,12 +131,13 @@ def main() -> None:
         "epochs": SETTINGS.epochs,
         "best_epoch": run.best_epoch + 1,
         "synthetic_scores": scores(network, tested),
-        "world_version": str(VERSION),
+        "world_version": (folder / "VERSION").read_text(),
         "licence": "MIT",
         "not_for": "conclusions about real glaciers: it has seen none. Use it to try the package, and train or import "
         "a classifier for real scenes.",
     }
-    path = replace(network, card=card).save(MODELS / f"{NAME[feature_set]}.safetensors")
+    home = MODELS if architecture == "patch" else folder
+    path = replace(network, card=card).save(home / f"{name}.safetensors")
     print(path, json.dumps(card, indent=1))
 
 

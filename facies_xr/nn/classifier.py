@@ -17,7 +17,7 @@ from ..classes import NAMES
 from ..errors import ModelError
 from .calibration import Calibrator
 from .features import FEATURE_SETS
-from .network import FaciesNet
+from .network import ARCHITECTURES, Network
 
 FORMAT = "facies_xr classifier 1"
 
@@ -26,7 +26,7 @@ FORMAT = "facies_xr classifier 1"
 class Classifier:
     """A trained network with its scaling, calibrator and provenance."""
 
-    network: FaciesNet
+    network: Network
     feature_set: int
     minimum: np.ndarray
     """Of each feature over the training data; features are scaled to 0..1 between minimum and maximum."""
@@ -39,8 +39,7 @@ class Classifier:
     bounds: str = "training"
     """Where minimum and maximum come from."""
     calibrator: Calibrator | None = None
-    architecture: str = "patch"
-    tile: int = 128
+    tile: int = 256
     """Edge of the absolute tiles on which it is evaluated. [px]"""
     card: dict = field(default_factory=dict)
     """Data card: what it was trained on, scores, licence, what it is not for."""
@@ -62,6 +61,11 @@ class Classifier:
         if self.network.channels != n:
             raise ModelError(f"{self.name}: its network takes {self.network.channels} features, feature set "
                              f"{self.feature_set} has {n}.")  # fmt: skip
+
+    @property
+    def architecture(self) -> str:
+        """Of the network: "patch", the published one, or "dense"."""
+        return self.network.architecture
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -134,14 +138,14 @@ class Classifier:
             raise ModelError(f"{path}: format {meta.get('format')!r} or its classes are not those of this version.")
         if meta["features"] != list(FEATURE_SETS.get(meta["feature_set"], ())):
             raise ModelError(f"{path}: its features {meta['features']} are not feature set {meta['feature_set']}.")
-        if meta["architecture"] != "patch":
+        if meta["architecture"] not in ARCHITECTURES:
             raise ModelError(f"{path}: architecture {meta['architecture']!r} is not known to this version.")
-        network = FaciesNet(len(meta["features"]))
+        network = ARCHITECTURES[meta["architecture"]](len(meta["features"]))
         try:
             network.load_state_dict(tensors)
         except RuntimeError as error:
             raise ModelError(f"{path}: its weights do not fit the network: {error}") from error
         calibrator = Calibrator.from_json(meta["calibrator"]) if meta["calibrator"] else None
-        kept: dict = {k: meta[k] for k in ("feature_set", "name", "level", "bounds", "architecture", "tile", "card")}
+        kept: dict = {k: meta[k] for k in ("feature_set", "name", "level", "bounds", "tile", "card")}
         kept |= {k: np.array(meta[k], "float32") for k in ("minimum", "maximum", "mean")}
         return cls(network.eval(), calibrator=calibrator, **kept)

@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from ..classes import CLASSES
 from ..errors import InputError
 from . import contexts, kernels
-from .network import FaciesNet, Folded, folded
+from .network import Folded, FoldedDense, Network, folded
 from .patches import RADIUS, cut
 
 BATCH = 32
@@ -50,14 +50,23 @@ def _compiled(network: Folded, features: np.ndarray) -> np.ndarray:
     return network.conclude(torch.from_numpy(kernels.features(network.compiled, features))).numpy()
 
 
+def _by_convolution(network: Folded, features: np.ndarray) -> np.ndarray:
+    assert isinstance(network, FoldedDense)
+    return network.maps(torch.from_numpy(features)[None])[0].cpu().numpy()
+
+
 ENGINES = {
     "compiled": Engine(_compiled, 256, (5.6, 23.3), 31.0),
     "torch": Engine(_by_torch, 128, (9.0, 9.0), 11.5),
 }
+"""For the network that was made for patches."""
+
+CONVOLUTION = Engine(_by_convolution, 256, (20.0, 20.0), 300.0)
+"""For the network that was made to be dense."""
 
 
 def evaluate(
-    network: FaciesNet,
+    network: Network,
     features: np.ndarray,
     mask: np.ndarray | None = None,
     engine: Literal["auto", "compiled", "torch"] = "auto",
@@ -66,14 +75,14 @@ def evaluate(
 
     Parameters
     ----------
-    network : FaciesNet
+    network : FaciesNet or DenseNet
     features : ndarray (feature, y, x) of float32
         Scaled, finite; its outer 16 px are context only.
     mask : ndarray (y, x) of bool, optional
         Pixels that are wanted; by default all that have their context.
     engine : {"auto", "compiled", "torch"}
         The compiled kernel of the CPU, or torch on the device of the network; by default the kernel, unless the
-        network is on a GPU.
+        network is on a GPU or made to be dense.
 
     Returns
     -------
@@ -83,7 +92,7 @@ def evaluate(
     Raises
     ------
     InputError
-        If the engine is not known, or the compiled one is asked for a network on a GPU.
+        If the engine is not known, or the compiled one is asked for a network that it cannot evaluate.
     """
     prepared = folded(network)
     chosen = _engine(engine, prepared)
@@ -105,14 +114,17 @@ def evaluate(
 
 
 def _engine(name: str, network: Folded) -> Engine:
-    on_cpu = network.device.type == "cpu"
-    if name == "auto":
-        name = "compiled" if on_cpu else "torch"
-    if name not in ENGINES:
+    if name not in ("auto", *ENGINES):
         raise InputError(f"engine={name!r}: choose one of auto, {', '.join(ENGINES)}.")
-    if name == "compiled" and not on_cpu:
-        raise InputError(f'engine="compiled" runs on the CPU, the network is on {network.device}; choose "torch".')
-    return ENGINES[name]
+    made_dense, on_cpu = isinstance(network, FoldedDense), network.device.type == "cpu"
+    if name == "compiled" and (made_dense or not on_cpu):
+        raise InputError(
+            f'engine="compiled" evaluates networks of architecture "patch" on the CPU; this one is '
+            f'{"dense" if made_dense else f"on {network.device}"}: choose "torch".'
+        )
+    if made_dense:
+        return CONVOLUTION
+    return ENGINES["compiled" if on_cpu and name != "torch" else "torch"]
 
 
 Part = tuple[slice, slice]

@@ -302,8 +302,9 @@ def _multiply_middle(line, layer, out, work, w):
 
 @compiled
 def _part(part, n, slots, w, width):
-    """Of the left edge, the middle and the right edge of a line: start and count of its pixels, pixels in a product,
-    number of products, the first of them, and its start among the products.
+    """What the left edge, the middle and the right edge are of a line.
+
+    Start and count of its pixels, pixels in a product, number of products, the first of them, its start among them.
     """
     if part == 0:
         return 0, n * w, w, slots, 0, 0

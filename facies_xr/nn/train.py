@@ -13,7 +13,7 @@ from .classifier import Classifier
 from .features import FEATURE_SETS
 from .labels import Samples
 from .loss import balancing_weights, focal_loss
-from .network import FaciesNet
+from .network import ARCHITECTURES, Network
 
 SMOOTHING = 0.1
 
@@ -26,6 +26,8 @@ class Settings:
     batch: int = 256
     learning_rate: float = 1e-3
     dropout: float = 0.5
+    architecture: str = "patch"
+    """Name of the network: "patch", the published network, or "dense"."""
     seed: int = 0
 
 
@@ -61,7 +63,8 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     rng = np.random.default_rng(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     low, high, mean = statistics(train.patches)
-    network = FaciesNet(len(FEATURE_SETS[feature_set]), settings.dropout).to(device, memory_format=torch.channels_last)
+    network = ARCHITECTURES[settings.architecture](len(FEATURE_SETS[feature_set]), settings.dropout)
+    network = network.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     weight = torch.from_numpy(balancing_weights(train.label, train.scene))
     inputs = scaled(train.patches, low, high, mean)
@@ -128,7 +131,7 @@ def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def predict(network: FaciesNet, inputs: np.ndarray, batch: int = 256) -> np.ndarray:
+def predict(network: Network, inputs: np.ndarray, batch: int = 256) -> np.ndarray:
     """Class probabilities of scaled patches, on the network's device."""
     network.eval()
     device = next(network.parameters()).device

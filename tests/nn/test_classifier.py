@@ -16,13 +16,16 @@ from facies_xr.errors import ModelError
 from facies_xr.nn import registry
 from facies_xr.nn.calibration import Calibrator
 from facies_xr.nn.classifier import Classifier
-from facies_xr.nn.network import FaciesNet
+from facies_xr.nn.network import ARCHITECTURES, FaciesNet
 from facies_xr.nn.train import predict
 
 from ..conftest import random_classifier
 
 
-def test_round_trip(classifier, tmp_path):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_round_trip(classifier, tmp_path, architecture):
+    network = ARCHITECTURES[architecture](11).eval()
+    classifier = dataclasses.replace(classifier, network=network)
     found = Classifier.load(classifier.save(tmp_path / "model.safetensors"))
     assert found.digest == classifier.digest
     for name in ("feature_set", "name", "level", "bounds", "architecture", "tile", "card", "calibrator"):

@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_info
 from facies_xr.errors import InputError
 from facies_xr.nn import dense, kernels, patches
 from facies_xr.nn.features import FEATURE_SETS
-from facies_xr.nn.network import Folded, folded
+from facies_xr.nn.network import DenseNet, Folded, folded
 from facies_xr.nn.slots import slots
+from facies_xr.nn.train import predict
 
 from ..conftest import random_classifier
 from .test_network import published
@@ -79,7 +80,7 @@ def test_noise_of_odd_sizes(engine, feature_set, height, width, scale, seed):
 
 
 @engines
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.002, 0.1, 0.6, 1.0]), blob=st.booleans())
 def test_masks_get_what_they_ask_for(engine, seed, share, blob):
     rng = np.random.default_rng(seed)
@@ -169,3 +170,22 @@ def test_weights_that_change_are_seen():
     after = dense.evaluate(network, features)[:, 16, 16]
     assert not np.allclose(before, after)
     np.testing.assert_allclose(after, patch_by_patch(network, features)[:, 0, 0], atol=2e-5)
+
+
+@settings(deadline=None, max_examples=10)
+@given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 99))
+def test_the_dense_network_is_itself_at_every_pixel(height, width, seed):
+    torch.manual_seed(seed)
+    network = DenseNet(8).eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 2)
+    features = np.random.default_rng(seed).standard_normal((8, height + 32, width + 32)).astype("float32")
+    rows, columns = (a.ravel() for a in np.mgrid[:height, :width])
+    expected = predict(network, patches.cut(features, rows, columns)).T.reshape(8, height, width)
+    found = dense.evaluate(network, features)[:, 16:-16, 16:-16]
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    with pytest.raises(InputError, match=r'this one is dense: choose "torch"'):
+        dense.evaluate(network, features, engine="compiled")

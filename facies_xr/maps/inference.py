@@ -1,7 +1,7 @@
 """From a cube to facies maps, lazily, on absolute tiles of the grid."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from .. import grids, lazy
 from ..classes import NAMES, NODATA, cf_flags
 from ..errors import ModelError
 from ..nn import calibration, dense, features, patches, registry
-from . import albedo
+from . import albedo, smoothing
 
 MIN_CONTEXT = 0.5
 """Valid share of its context below which a pixel is not classified."""
@@ -20,7 +20,14 @@ MIN_CONTEXT = 0.5
 CARRIED = ("elevation", "glacier_index", "glacier_elevation_min", "glacier_elevation_max", "glacier_proximity_max")
 
 
-def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_level: bool = False) -> xr.Dataset:
+def classify(
+    cube: xr.Dataset,
+    model: Any,
+    *,
+    smooth: str | Sequence[str] | None = None,
+    probability: bool = False,
+    accept_level: bool = False,
+) -> xr.Dataset:
     """Facies of every glacier pixel, lazily.
 
     Parameters
@@ -30,6 +37,10 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     model : str, Path, Classifier, or list of these
         Name of a model that comes with the package, a file, or a Classifier; a list is an ensemble, whose
         probabilities are averaged.
+    smooth : {"mode", "majority", "sieve", "elevation"} or list of these, optional
+        Correct labels by their neighbours (:mod:`facies_xr.maps.smoothing`): the most frequent label of 3 x 3 pixels,
+        the one with the largest mean score, no patches of less than 9 pixels, or a soft prior that facies follow each
+        other with elevation. Confidence and probabilities are those of the smoothed map.
     probability : bool
         Also give the probability of every class.
     accept_level : bool
@@ -48,6 +59,8 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
         If a feature is missing, by name.
     GridError
         If the cube has no georeference.
+    InputError
+        If there is no such way to smooth.
     ModelError
         If there is no such model, or it was trained on another level of reflectance.
     """
@@ -63,7 +76,9 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     level = _check_level(cube, classifier, accept_level)
 
     names = [*classifier.features, *(["glacier_index"] if "glacier_index" in cube else [])]
-    tile = _Tile(members, "glacier_index" in cube, probability)
+    alone = len(members.handles) == 1
+    smoother = smoothing.Smoother.of(smooth, cube, not alone) if smooth is not None else None
+    tile = _Tile(members, "glacier_index" in cube, probability, smoother is not None)
     timed = "time" in cube.dims
     scales = features.GlacierScale.by_date(cube) if classifier.feature_set > 1 else [None] * cube.sizes.get("time", 1)
     arrays = [lazy.as_dask(cube[name]) for name in names]
@@ -78,9 +93,22 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
         reach=patches.REACH,
         per_time=scales,
     )
+    if smoother is not None:
+        places = [lazy.as_dask(cube[name]) for name in ("glacier_index", "elevation")] if "elevation" in cube else []
+        planes = [out[k] for k in (0, *range(tile.channels - tile.scores, tile.channels))]
+        out = lazy.map_tiles(
+            smoother,
+            planes + places,
+            channels=smoother.channels,
+            dtype="float32",
+            tile=lazy.CHUNK,
+            reach=smoother.reach,
+            per_time=scales,
+        )
     dims = ("time", "y", "x") if timed else ("y", "x")
-    alone = len(members.handles) == 1
     provenance = {"classifier": members.name, "classifier_digest": members.digest}
+    if smoother is not None:
+        provenance["smoothing"] = " ".join(smoother.names)
     found = {
         "facies_map": (dims, lazy.cast(out[0], "uint8"), {**_MAP, **cf_flags(), **provenance}),
         "confidence": (dims, out[1], {**_CONFIDENCE, **provenance, **(_calibrator(classifier) if alone else {})}),
@@ -88,7 +116,7 @@ def classify(cube: xr.Dataset, model: Any, *, probability: bool = False, accept_
     if not alone:
         found["disagreement"] = (dims, out[2], {**_DISAGREEMENT, **provenance})
     if probability:
-        scores = out[tile.channels - len(NAMES) :]
+        scores = out[out.shape[0] - len(NAMES) :]
         stacked = lazy.moved(scores, 0, 1) if timed else scores
         found["probability"] = ((*dims[:-2], "facies_class", "y", "x"), stacked, {**_PROBABILITY, **provenance})
     maps = xr.Dataset({n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in found.items()})
@@ -186,10 +214,18 @@ class _Tile:
     members: registry.Members
     glaciers: bool
     probability: bool
+    smoothed: bool
+    """Whether a smoother follows, which needs the scores of all classes, and their spread over an ensemble."""
 
     @property
     def channels(self) -> int:
-        return 2 + (len(self.members.handles) > 1) + (len(NAMES) if self.probability else 0)
+        return 2 + (len(self.members.handles) > 1) + self.scores
+
+    @property
+    def scores(self) -> int:
+        """Channels of the classes' scores and, for a smoother, of their spread; the last ones."""
+        spread = self.smoothed and len(self.members.handles) > 1
+        return len(NAMES) * ((self.probability or self.smoothed) + spread)
 
     def __call__(
         self, blocks: list[np.ndarray], inside: tuple[slice, slice], scale: features.GlacierScale | None
@@ -222,8 +258,11 @@ class _Tile:
             out[0][mask], out[1][mask] = label, found.max(0)
             if len(each) > 1:
                 out[2][mask] = np.std([scores[label, np.arange(label.size)] for scores in each], axis=0)
-            if self.probability:
-                out[-len(NAMES) :, mask] = found
+            if self.scores:
+                start = self.channels - self.scores
+                out[start : start + len(NAMES), mask] = found
+                if self.scores > len(NAMES):
+                    out[start + len(NAMES) :, mask] = np.std(each, axis=0)
         return out
 
 

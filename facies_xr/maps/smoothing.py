@@ -1,0 +1,223 @@
+"""Clean maps: small corrections of the labels, by their neighbours or by their place on the glacier.
+
+Every step takes labels and scores of a window and gives both anew, so that the confidence of a smoothed map is that of
+the label shown. Pixels without a label stay so, and count for nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from scipy.ndimage import label as components
+
+from ..classes import NAMES, NODATA, VALUES
+from ..errors import InputError, MissingVariableError
+from ..nn.features import GlacierScale
+
+SIEVE = 9
+"""Patches of fewer pixels are taken by what surrounds them. [px]"""
+
+STRENGTH = 2.0
+"""Log-odds that the elevation prior gives between the ends of a glacier, for each step in the order of facies."""
+
+ORDER = {"debris": -1.0, "ice": 0.0, "refrozen-like": 0.5, "firn": 1.0, "snow": 2.0}
+"""Facies by the elevation at which they lie; what is not in it may lie anywhere."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A window of a map at one date."""
+
+    labels: np.ndarray
+    """(y, x) uint8"""
+    scores: np.ndarray
+    """(class, y, x) float32"""
+    place: np.ndarray | None
+    """Elevation between the glacier's lowest (0) and highest (1) pixel. (y, x)"""
+
+
+def mode(window: Window) -> Window:
+    """Label that is most frequent among the 3 x 3 neighbours; of equals the smallest."""
+    return Window(_mode(window.labels), window.scores, window.place)
+
+
+def majority(window: Window) -> Window:
+    """Label with the largest mean score among the 3 x 3 neighbours; the means are the scores."""
+    known = window.labels != NODATA
+    scores = _mean(np.where(known, window.scores, 0), known)
+    return Window(np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores, window.place)
+
+
+def sieve(window: Window) -> Window:
+    """Patches of fewer than 9 pixels, joined by their edges, take the label that most of their edges touch."""
+    return Window(_sieve(window.labels), window.scores, window.place)
+
+
+def elevation(window: Window) -> Window:
+    """A soft prior: debris, ice, refrozen-like, firn and snow tend to follow each other upwards.
+
+    The odds of a class are multiplied by exp(s r (h - 1/2)), s the strength, r the class's rank in the order, h the
+    place between the glacier's ends; shadow, water and cloud keep theirs.
+    """
+    assert window.place is not None
+    known = window.labels != NODATA
+    rank = np.array([ORDER.get(name, np.nan) for name in NAMES], "float32")
+    ordered = np.isfinite(rank)
+    weight = np.exp(STRENGTH * np.nan_to_num(rank)[:, None, None] * (np.clip(window.place, 0, 1) - 0.5))
+    weighted = np.where(ordered[:, None, None], window.scores * weight, 0)
+    before, after = window.scores[ordered].sum(0), weighted.sum(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = np.where(ordered[:, None, None], weighted * (before / after), window.scores)
+    return Window(np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores.astype("float32"), window.place)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A way to smooth, and how far it looks."""
+
+    apply: Callable[[Window], Window]
+    reach: int
+    """[px]"""
+
+
+STEPS = {
+    "elevation": Step(elevation, 0),
+    "majority": Step(majority, 1),
+    "mode": Step(mode, 1),
+    "sieve": Step(sieve, SIEVE + 1),
+}
+
+
+@dataclass(frozen=True)
+class Smoother:
+    """Applies steps in their order to one tile: (label, confidence[, disagreement], scores) of what is shown."""
+
+    names: tuple[str, ...]
+    spread: bool
+    """Whether the scores are followed by the standard deviations of an ensemble."""
+
+    @classmethod
+    def of(cls, smooth: str | Sequence[str], cube, spread: bool) -> "Smoother":
+        """Smoother by name, or by names in the order of their use."""
+        names = (smooth,) if isinstance(smooth, str) else tuple(smooth)
+        if not names or not set(names) <= set(STEPS):
+            raise InputError(f"smooth={smooth!r}: choose among {', '.join(STEPS)}.")
+        missing = [n for n in ("elevation", "glacier_index", "glacier_elevation_min") if n not in cube]
+        if "elevation" in names and missing:
+            raise MissingVariableError(
+                f'smooth="elevation" needs {", ".join(map(repr, missing))}; add them with fx.add_terrain.'
+            )
+        return cls(names, spread)
+
+    @property
+    def reach(self) -> int:
+        """[px]"""
+        return sum(STEPS[name].reach for name in self.names)
+
+    @property
+    def channels(self) -> int:
+        """Label, confidence, scores, and disagreement of an ensemble."""
+        return 2 + self.spread + len(NAMES)
+
+    def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice], scale: GlacierScale | None) -> np.ndarray:
+        """Of the blocks of label, scores[, their spread], glacier_index and elevation: channels of the tile."""
+        n = len(NAMES)
+        scores = np.stack(blocks[1 : 1 + n])
+        place = _place(blocks[-2], blocks[-1], scale) if "elevation" in self.names and scale is not None else None
+        window = Window(blocks[0].astype("uint8"), scores, place)
+        for name in self.names:
+            window = STEPS[name].apply(window)
+        labels, scores = window.labels[inside], window.scores[(slice(None), *inside)]
+        known = labels != NODATA
+        shown = np.where(known, labels, 0)[None].astype("int64")
+        rows = [labels, np.where(known, np.take_along_axis(scores, shown, 0)[0], np.nan)]
+        if self.spread:
+            spread = np.stack(blocks[1 + n : 1 + 2 * n])[(slice(None), *inside)]
+            rows.append(np.where(known, np.take_along_axis(spread, shown, 0)[0], np.nan))
+        return np.concatenate([np.stack(rows), np.where(known, scores, np.nan)]).astype("float32")
+
+
+def _place(index: np.ndarray, z: np.ndarray, scale: GlacierScale) -> np.ndarray:
+    """Elevation of each pixel within its glacier, 1/2 where the glacier has no relief."""
+    out = np.full(z.shape, 0.5, "float32")
+    for number in np.unique(index[index > 0]):
+        k = scale.row(int(number))
+        low, high = scale.elevation_min[k], scale.elevation_max[k]
+        own = index == number
+        if high > low:
+            out[own] = (z[own] - low) / (high - low)
+    return np.nan_to_num(out, nan=0.5)
+
+
+# -- loops ------------------------------------------------------------------------------------------------------
+
+
+@numba.njit(nogil=True, cache=True)
+def _mode(labels):
+    height, width = labels.shape
+    out = np.full(labels.shape, np.uint8(NODATA), np.uint8)
+    counts = np.zeros(256, np.uint8)
+    for r in range(height):
+        for c in range(width):
+            if labels[r, c] == NODATA:
+                continue
+            best, most = NODATA, 0
+            for i in range(max(r - 1, 0), min(r + 2, height)):
+                for j in range(max(c - 1, 0), min(c + 2, width)):
+                    k = labels[i, j]
+                    if k == NODATA:
+                        continue
+                    counts[k] += 1
+                    if counts[k] > most or (counts[k] == most and k < best):
+                        best, most = k, counts[k]
+            for i in range(max(r - 1, 0), min(r + 2, height)):
+                for j in range(max(c - 1, 0), min(c + 2, width)):
+                    counts[labels[i, j]] = 0
+            out[r, c] = best
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def _mean(scores, known):
+    """Mean over the known pixels of each 3 x 3 neighbourhood."""
+    classes, height, width = scores.shape
+    out = np.full(scores.shape, np.float32(np.nan), np.float32)
+    for r in range(height):
+        for c in range(width):
+            if not known[r, c]:
+                continue
+            total = np.zeros(classes, np.float32)
+            count = 0
+            for i in range(max(r - 1, 0), min(r + 2, height)):
+                for j in range(max(c - 1, 0), min(c + 2, width)):
+                    if known[i, j]:
+                        count += 1
+                        for k in range(classes):
+                            total[k] += scores[k, i, j]
+            for k in range(classes):
+                out[k, r, c] = total[k] / count
+    return out
+
+
+def _sieve(labels: np.ndarray) -> np.ndarray:
+    patch, count = np.zeros(labels.shape, "int32"), 0
+    for value in VALUES.values():
+        found, n = components(labels == value)
+        patch += np.where(found > 0, found + count, 0).astype("int32")
+        count += n
+    size = np.bincount(patch.ravel(), minlength=count + 1)
+    small = (size < SIEVE) & (np.arange(count + 1) > 0)
+    if not small.any():
+        return labels
+    votes = np.zeros((count + 1, len(NAMES)), "int32")
+    for axis in (0, 1):
+        first, second = (slice(None, -1), slice(1, None))
+        for own, other in ((first, second), (second, first)):
+            a, b = (
+                ((own, slice(None)), (other, slice(None))) if axis == 0 else ((slice(None), own), (slice(None), other))
+            )
+            touch = small[patch[a]] & (patch[b] > 0) & (patch[a] != patch[b])
+            np.add.at(votes, (patch[a][touch], labels[b][touch]), 1)
+    taken = small & (votes.sum(1) > 0)
+    return np.where(taken[patch], votes.argmax(1)[patch], labels).astype("uint8")

@@ -57,6 +57,9 @@ def map_(
         int | None, typer.Option(help="Keep so many datatakes of each year, the clearest over the glaciers.")
     ] = None,
     nir: Annotated[str, typer.Option(help="Near infrared of Sentinel-2: B08 or B8A.")] = "B08",
+    smooth: Annotated[
+        list[str] | None, typer.Option(help="Clean the maps: elevation, majority, mode or sieve; may be repeated.")
+    ] = None,
     calibrate: Annotated[bool, typer.Option(help="Turn confidence into P(correct).")] = True,
     observations: Annotated[
         Path | None, typer.Option(help="Mass balance records; adds balance.csv beside OUT.")
@@ -82,7 +85,7 @@ def map_(
     if dry_run:
         _show_cost(cube, model, out)
         return
-    maps = fx.classify(cube, model)
+    maps = fx.classify(cube, model, smooth=smooth)
     maps = fx.write(fx.calibrate(maps) if calibrate else maps, out, on_error=on_error)  # type: ignore[arg-type]
     console.print(f"{maps.sizes.get('time', 1)} dates in {out}")
     if observations is not None:

@@ -60,7 +60,7 @@ def classify(
     GridError
         If the cube has no georeference.
     InputError
-        If there is no such way to smooth.
+        If there is no such way to smooth; when computed, if a feature is far outside the classifier's training data.
     ModelError
         If there is no such model, or it was trained on another level of reflectance.
     """
@@ -248,6 +248,7 @@ class _Tile:
             return out
         source = patches.sources(valid)
         for own, mask in _by_glacier(raw, index, wanted, inside, scale):
+            classifier.check(own[(slice(None), *inside)][:, mask])
             framed = np.pad(mask, patches.RADIUS)
             each = []
             for member in classifiers:

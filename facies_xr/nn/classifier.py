@@ -5,6 +5,7 @@ The file is safetensors: arrays, and a JSON text in its header. Nothing in it is
 
 import hashlib
 import json
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +15,23 @@ import safetensors
 import safetensors.torch
 
 from ..classes import NAMES
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from .calibration import Calibrator
 from .features import FEATURE_SETS
 from .network import ARCHITECTURES, Network
 
 FORMAT = "facies_xr classifier 1"
+
+BEYOND = (1.0, 5.0)
+"""Training ranges that a tile's median may lie beyond the training range: before a warning, and before an error."""
+
+_UNITS = {
+    "elevation": "elevation and the glaciers' bounds must have one unit, metres",
+    "slope": "slope must be in degrees",
+    "shadow_mask": "shadow_mask must be 0, 1 or 255",
+    "hillshade": "hillshade must be 0..1",
+    "proximity": "proximity and glacier_proximity_max must have one unit, metres",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +88,32 @@ class Classifier:
         """Features (feature, y, x) scaled to the bounds, not clipped. float32"""
         low, high = (v[:, None, None] for v in (self.minimum, self.maximum))
         return ((features - low) / (high - low)).astype("float32")
+
+    def check(self, features: np.ndarray) -> None:
+        """Refuse features that lie far outside what the classifier was trained on, warn of those that lie outside.
+
+        Parameters
+        ----------
+        features : ndarray (feature, pixel)
+            Relative to the glacier, not scaled.
+
+        Raises
+        ------
+        InputError
+            If the median of a feature is more than 5 training ranges beyond the training range.
+        """
+        median = np.median(features, axis=1)
+        beyond = np.maximum(self.minimum - median, median - self.maximum) / (self.maximum - self.minimum)
+        k = int(beyond.argmax())
+        if beyond[k] <= BEYOND[0]:
+            return
+        message = (
+            f"{self.name}: the median of {self.features[k]} on a tile's glaciers is {median[k]:.4g}, the classifier "
+            f"was trained on {self.minimum[k]:.4g}..{self.maximum[k]:.4g}"
+        )
+        if beyond[k] > BEYOND[1]:
+            raise InputError(f"{message}; {_UNITS.get(self.features[k], 'reflectance must be 0..1, not DN')}.")
+        warnings.warn(f"{message}; its labels there are guesses.", stacklevel=2)
 
     @cached_property
     def digest(self) -> str:

@@ -70,6 +70,7 @@ def evaluate(
     features: np.ndarray,
     mask: np.ndarray | None = None,
     engine: Literal["auto", "compiled", "torch"] = "auto",
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> np.ndarray:
     """Class probabilities at the pixels of a raster, as patch by patch.
 
@@ -83,6 +84,8 @@ def evaluate(
     engine : {"auto", "compiled", "torch"}
         The compiled kernel of the CPU, or torch on the device of the network; by default the kernel, unless the
         network is on a GPU or made to be dense.
+    precision : {"float32", "bfloat16"}
+        Of the products; the second is for hardware that is fast at it, by torch, and errs by some hundredths.
 
     Returns
     -------
@@ -92,14 +95,19 @@ def evaluate(
     Raises
     ------
     InputError
-        If the engine is not known, or the compiled one is asked for a network that it cannot evaluate.
+        If the engine or precision is not known, or the compiled one is asked for what it cannot evaluate.
     """
+    if precision not in ("float32", "bfloat16"):
+        raise InputError(f"precision={precision!r}: choose float32 or bfloat16.")
+    coarse = precision == "bfloat16"
+    if coarse and engine == "compiled":
+        raise InputError('engine="compiled" computes in float32; choose engine="torch" for bfloat16.')
     prepared = folded(network)
-    chosen = _engine(engine, prepared)
+    chosen = _engine("torch" if coarse else engine, prepared)
     out = np.full((len(CLASSES), *features.shape[1:]), np.nan, "float32")
     inner = out[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
     wanted = np.ones(inner.shape[1:], bool) if mask is None else mask[RADIUS:-RADIUS, RADIUS:-RADIUS]
-    with one_thread():
+    with one_thread(), torch.autocast(prepared.device.type, torch.bfloat16, enabled=coarse):
         for part in _plan(wanted, (slice(0, wanted.shape[0]), slice(0, wanted.shape[1])), chosen)[1]:
             rows, columns = (r + p.start for r, p in zip(np.nonzero(wanted[part]), part, strict=True))
             if chosen.cost(part) < chosen.alone * rows.size:
@@ -176,8 +184,8 @@ def one_thread() -> Iterator[None]:
     with _lock:
         if _inside == 0:
             _threads = torch.get_num_threads()
-            torch.set_num_threads(1)
             _limit.enter_context(_blas().limit(limits=1, user_api="blas"))
+            torch.set_num_threads(1)
         _inside += 1
     try:
         yield
@@ -185,5 +193,5 @@ def one_thread() -> Iterator[None]:
         with _lock:
             _inside -= 1
             if _inside == 0:
+                _limit.close()  # sets OpenMP's threads too, as they were when it was entered
                 torch.set_num_threads(_threads)
-                _limit.close()

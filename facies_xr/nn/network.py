@@ -116,7 +116,7 @@ class Folded:
         """Class probabilities (..., 8) of what the convolutions found (..., 192)."""
         for weight, bias in self.head[:-1]:
             z = F.elu(F.linear(z, weight, bias))
-        return torch.softmax(F.linear(z, *self.head[-1]), -1)
+        return torch.softmax(F.linear(z, *self.head[-1]), -1, dtype=torch.float32)
 
     @cached_property
     def compiled(self) -> tuple:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import facies_xr as fx
 from facies_xr import lazy
 from facies_xr.classes import NODATA
-from facies_xr.errors import GridError, MissingVariableError, ModelError
+from facies_xr.errors import GridError, InputError, MissingVariableError, ModelError
 from facies_xr.nn import features, patches
 from facies_xr.nn.train import predict
 
@@ -199,3 +199,24 @@ def test_encoded_and_decoded_maps_are_the_same(scene, classifier, tmp_path):
     xr.testing.assert_equal(stored.facies_map.drop_vars("time").load(), maps.facies_map.drop_vars("time").load())
     again = fx.calibrate(stored)
     np.testing.assert_array_equal(again.confidence.values, fx.calibrate(maps).confidence.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("nir", lambda v: v * 10000, "median of nir.*reflectance must be 0..1"),
+        ("hillshade", lambda v: v * 0 + 200, "median of hillshade.*0..1"),
+        ("elevation", lambda v: v / 0.3048, "median of elevation.*metres"),
+        ("proximity", lambda v: v * 1000, "median of proximity.*metres"),
+    ],
+)
+def test_features_unlike_the_training_data_are_refused(scene, classifier, name, change, message):
+    inside = scene.glacier_index > 0
+    wrong = scene.assign({name: change(scene[name]).where(inside, scene[name]).astype("float32")})
+    with pytest.raises(InputError, match=message):
+        fx.classify(wrong, classifier).compute()
+
+
+def test_features_beside_the_training_data_are_warned_of(scene, classifier):
+    with pytest.warns(UserWarning, match="median of slope on a tile's glaciers is .* guesses"):
+        fx.classify(scene.assign(slope=scene.slope * 0 + 170), classifier).compute(scheduler="sync")

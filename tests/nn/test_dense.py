@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info
 from facies_xr.errors import InputError
 from facies_xr.nn import dense, kernels, patches
 from facies_xr.nn.features import FEATURE_SETS
-from facies_xr.nn.network import DenseNet, Folded, folded
+from facies_xr.nn.network import ARCHITECTURES, DenseNet, Folded, folded
 from facies_xr.nn.slots import slots
 from facies_xr.nn.train import predict
 
@@ -146,6 +146,18 @@ def test_compiled_features_in_float64():
         expected = torch.cat([fine[:, :, 16, 16], coarse[:, :, 5, 5], coarse.amax((2, 3))], 1).numpy()
     error = np.abs(found.reshape(40, 192) - expected).max() / np.abs(expected).max()
     assert error < 1e-5
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_bfloat16_errs_by_hundredths(architecture):
+    torch.manual_seed(0)
+    network = ARCHITECTURES[architecture](6).eval()
+    features = np.random.default_rng(0).random((6, 50, 52), "float32")
+    exact, coarse = (dense.evaluate(network, features, precision=p) for p in ("float32", "bfloat16"))
+    error = np.nanmax(np.abs(exact - coarse))
+    assert 1e-6 < error < 0.03
+    with pytest.raises(InputError, match="choose float32 or bfloat16"):
+        dense.evaluate(network, features, precision="float16")
 
 
 def test_threads_are_one_within_and_restored_after():

@@ -1,6 +1,7 @@
 """The terrain layers of a cube: one public function, and the functions of the window behind it."""
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,11 +14,14 @@ from odc.geo.geobox import GeoBox
 
 from .. import grids, lazy
 from .. import outlines as _outlines
-from ..errors import InputError, OutlineError
+from ..errors import GridError, InputError, OutlineError
 from . import light as _light
 from .dem import HIGHEST, Dem, open_dem
 from .proximity import Glaciers
 from .survey import Survey, distances, survey
+
+VOID = 0.01
+"""Share of the glaciers' pixels without elevation above which it is reported."""
 
 
 def add_terrain(
@@ -63,7 +67,7 @@ def add_terrain(
     OutlineError
         If no outline touches the grid.
     GridError
-        If the elevation model has no CRS or no data there.
+        If the elevation model has no CRS, no data there, or none on one of the glaciers.
     InputError
         If the sun is unknown or stands at or below the horizon, the heights cannot be metres, or ``per_year`` is
         asked for without a time.
@@ -125,7 +129,21 @@ class _Edition:
     @classmethod
     def of(cls, table: gpd.GeoDataFrame, dem: Dem, boundary: str) -> "_Edition":
         glaciers = Glaciers.of(table, dem.box)
-        return cls(table, glaciers, survey(glaciers, dem, boundary))
+        found = survey(glaciers, dem, boundary)
+        bare = table.glacier[np.isnan(found.lowest) & np.isfinite(found.farthest)]
+        if len(bare):
+            shown = ", ".join(bare[:5]) + (", ..." if len(bare) > 5 else "")
+            raise GridError(
+                f"DEM {dem.name} has no elevation on {len(bare)} of {len(table)} glaciers: {shown}. Choose one that "
+                "covers them, or leave their outlines out."
+            )
+        if found.void > VOID:
+            warnings.warn(
+                f"DEM {dem.name} has no elevation on {100 * found.void:.0f} % of the glaciers' pixels; there nothing "
+                "that needs it can be classified.",
+                stacklevel=4,
+            )
+        return cls(table, glaciers, found)
 
 
 def _editions(

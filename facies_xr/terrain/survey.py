@@ -40,6 +40,8 @@ class Survey:
     """[m]"""
     farthest: np.ndarray
     """[m]"""
+    void: float
+    """Share of the glaciers' pixels that have no elevation."""
 
 
 def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
@@ -73,9 +75,9 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
         boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
     cells = np.concatenate([tile.cells for tile in seen])
     farthest = _farthest(glaciers, burnt, boundaries, cells) * glaciers.box.affine.a
-    return Survey(
-        boundaries, lowest[glaciers.number], highest[glaciers.number], farthest[glaciers.number].astype("float32")
-    )
+    void = sum(tile.void for tile in seen) / max(sum(tile.pixels for tile in seen), 1)
+    lowest, highest, farthest = (v[glaciers.number].astype("float32") for v in (lowest, highest, farthest))
+    return Survey(boundaries, lowest, highest, farthest, void)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,9 @@ class _Tile:
     """(pixel, (number, row, column))"""
     cells: np.ndarray
     """(pixel, (number, row, column))"""
+    pixels: int
+    void: int
+    """Pixels without elevation."""
 
 
 def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: tuple[int, int]) -> _Tile:
@@ -100,7 +105,7 @@ def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: t
     r, c = np.nonzero(inside)
     if r.size == 0:
         nothing = np.empty((0, 3), "int64")
-        return _Tile(np.empty(0, int), np.empty(0), np.empty(0), np.zeros(91, "int64"), nothing, nothing)
+        return _Tile(np.empty(0, int), np.empty(0), np.empty(0), np.zeros(91, "int64"), nothing, nothing, 0, 0)
     index = grids.from_tiles(burnt, TILE, *around, np.empty((TILE + 2, TILE + 2), "int32"))
     z = dem.read(*around)
     numbers, which = np.unique(inside[r, c], return_inverse=True)
@@ -110,7 +115,9 @@ def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: t
     tilt = np.hypot(z[r + 2, c + 1] - z[r, c + 1], z[r + 1, c + 2] - z[r + 1, c]) / (2 * dem.box.affine.a)
     slopes = np.bincount(np.degrees(np.arctan(tilt[np.isfinite(tilt)])).astype(int), minlength=91)
     corner = rows.start, columns.start
-    return _Tile(numbers, lowest, highest, slopes, rim(index, corner, united=united), _cells(inside, r, c, corner))
+    void = int(np.isnan(z[r + 1, c + 1]).sum())
+    around_it = rim(index, corner, united=united)
+    return _Tile(numbers, lowest, highest, slopes, around_it, _cells(inside, r, c, corner), r.size, void)
 
 
 def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:

@@ -190,6 +190,16 @@ def test_outlines_beside_the_grid_are_named(plane):
         fx.add_terrain(grids.geobox(plane), plane, table, sun_azimuth=180.0, sun_elevation=40.0)
 
 
+def test_glaciers_without_elevation_are_named(plane):
+    sun = {"sun_azimuth": 180.0, "sun_elevation": 40.0}
+    half = plane.where(plane.x < 600590)
+    with pytest.raises(GridError, match=r"no elevation on 1 of 3 glaciers: right\. Choose one"):
+        fx.add_terrain(grids.geobox(plane), half, synthetic_outlines(), **sun)
+    some = plane.where(plane.x < 601000)
+    with pytest.warns(UserWarning, match=r"no elevation on 1\d % of the glaciers' pixels"):
+        fx.add_terrain(grids.geobox(plane), some, synthetic_outlines(), **sun)
+
+
 def test_voids_of_the_elevation_model_stay_void(plane):
     holed = plane.copy()
     holed[40:44, 40:44] = np.nan
@@ -380,8 +390,10 @@ def test_a_dem_that_ends_before_the_mountains_do_is_reported(plane):
 
 
 @pytest.mark.slow
-def test_a_cluster_gives_the_same_layers(region, tmp_path):
-    """Two processes, from the catalogue of files to every terrain layer."""
+@pytest.mark.parametrize("widest", [np.inf, 0.0])
+def test_a_cluster_gives_the_same_layers(region, monkeypatch, widest):
+    """Two processes, from the catalogue of files to every terrain layer, by either plan of the shadows."""
+    monkeypatch.setattr(light, "WIDEST", widest)
     from distributed import Client, LocalCluster
 
     here = grids.grid(region.outlines, 10, crs=32632)

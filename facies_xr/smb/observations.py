@@ -1,64 +1,144 @@
-"""Mass balance records: the layout of the World Glacier Monitoring Service, or one's own table."""
+"""Mass balance records: the layouts in which they are published, or one's own table; and which glacier they are of."""
 
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from ..errors import InputError
 
 PLAUSIBLE = 10.0
 """No glacier-wide annual balance is larger. [m w.e.]"""
 
-LAYOUTS = {
-    "own table": ({"glacier": "glacier", "balance_year": "balance_year", "balance": "balance"}, 1.0),
-    "WGMS": ({"RGI_ID": "glacier", "YEAR": "balance_year", "ANNUAL_BALANCE": "balance"}, 1e-3),
-}
-"""Columns of each layout and the factor to m w.e."""
+NEAREST = 2.0
+"""Records are matched to a glacier by position up to this distance, and if the next is twice as far. [km]"""
+
+BALANCES = ("balance", "winter_balance", "summer_balance")
 
 
-def read(observations: Any) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Layout:
+    """How a publisher names its columns."""
+
+    name: str
+    columns: dict[str, str]
+    """Their names of ours; those in ``needed`` must be there."""
+    factor: float
+    """To m w.e."""
+    needed: tuple[str, ...] = ("glacier", "balance_year", "balance")
+    spare_id: tuple[str, str] | None = None
+    """Prefix and column of an id for rows whose own is missing."""
+
+    def fits(self, table: pd.DataFrame) -> bool:
+        """Whether a table has the columns that must be there."""
+        return {self.columns[name] for name in self.needed} <= set(table.columns)
+
+
+_OWN = {name: name for name in ("glacier", "balance_year", *BALANCES, "name", "longitude", "latitude", "system")}
+_WGMS = {"balance": "ANNUAL_BALANCE", "winter_balance": "WINTER_BALANCE", "summer_balance": "SUMMER_BALANCE",
+         "name": "NAME"}  # fmt: skip
+
+LAYOUTS = (
+    Layout("own table", _OWN, 1.0),
+    Layout("WGMS by RGI id", {"glacier": "RGI_ID", "balance_year": "YEAR", **_WGMS}, 1e-3),
+    Layout(
+        "WGMS Fluctuations of Glaciers browser",
+        {"glacier": "WGMS_ID", "balance_year": "SURVEY_YEAR", "longitude": "LONGITUDE", "latitude": "LATITUDE",
+         "accumulation_area_ratio": "AAR", "equilibrium_line_altitude": "ELA", **_WGMS},
+        1e-3,
+    ),
+    Layout(
+        "NVE",
+        {"glacier": "RGIID", "balance_year": "Year", "balance": "Ba", "winter_balance": "Bw", "summer_balance": "Bs"},
+        1.0,
+        spare_id=("NVE-", "BREID"),
+    ),
+)  # fmt: skip
+"""Layouts that are told apart by their columns."""
+
+
+def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
     """Annual balances, a row a glacier and year.
 
     Parameters
     ----------
-    observations : path or DataFrame
-        Columns ``glacier, balance_year, balance`` [m w.e.], or ``RGI_ID, YEAR, ANNUAL_BALANCE`` [mm w.e.].
+    observations : path, list of paths, or DataFrame
+        A CSV file, or a folder of them: an own table with the columns ``glacier, balance_year, balance``, the WGMS's
+        two layouts (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR, ANNUAL_BALANCE``), or NVE's
+        (``RGIID, Year, Ba``).
+    units : {"m w.e.", "mm w.e."}, optional
+        Of an own table; m w.e. by default. The published layouts have units of their own.
 
     Returns
     -------
     DataFrame
-        Columns ``glacier`` (str), ``balance_year`` (int), ``balance`` [m w.e.]; rows without a balance left out.
+        Columns ``glacier`` (str), ``balance_year`` (int), ``balance``, ``winter_balance``, ``summer_balance``
+        [m w.e.], ``name``, ``longitude``, ``latitude`` [degree], ``accumulation_area_ratio``,
+        ``equilibrium_line_altitude`` [m] (without its > or <), ``system`` (such as fixed-date or floating-date);
+        what a layout does not have is missing. Rows without an annual balance are left out.
 
     Raises
     ------
     InputError
-        If the file cannot be read, columns are missing, a year repeats, or the balances cannot be in that unit.
+        If a file cannot be read, columns are missing, a year repeats, or the balances cannot be in that unit.
     """
-    if isinstance(observations, pd.DataFrame):
-        source, table = "the table of observations", observations
-    else:
-        source = str(observations)
-        if not isinstance(observations, str | Path) or not Path(observations).is_file():
-            raise InputError(f"observations {source!r}: no such file; give a CSV file or a DataFrame.")
-        try:
-            table = pd.read_csv(observations)
-        except (ValueError, pd.errors.ParserError) as error:
-            raise InputError(f"observations {source!r} are not a CSV table: {error}") from error
-    layout = next((fit for fit in LAYOUTS.values() if set(fit[0]) <= set(table.columns)), None)
+    if units not in (None, "m w.e.", "mm w.e."):
+        raise InputError(f'units={units!r}: choose "m w.e." or "mm w.e.".')
+    found = pd.concat([_read(source, table, units) for source, table in _tables(observations)], ignore_index=True)
+    repeated = found.duplicated(["glacier", "balance_year"])
+    if repeated.any():
+        twice = found[repeated].iloc[0]
+        raise InputError(f"the observations have two records of {twice.balance_year} of {twice.glacier}; keep one.")
+    return found
+
+
+def _read(source: str, table: pd.DataFrame, units: str | None) -> pd.DataFrame:
+    layout = next((layout for layout in LAYOUTS if layout.fits(table)), None)
     if layout is None:
-        wanted = " or ".join(", ".join(columns) for columns, _ in LAYOUTS.values())
+        wanted = " or ".join(", ".join(layout.columns[name] for name in layout.needed) for layout in LAYOUTS)
         raise InputError(f"{source} has columns {', '.join(map(str, table.columns))}; it needs {wanted}.")
-    columns, factor = layout
-    found = table[list(columns)].rename(columns=columns).dropna()
+    if units is not None and layout is not LAYOUTS[0]:
+        raise InputError(f"{source} is in the layout of {layout.name}, which has units of its own; leave units out.")
+    factor = 1e-3 if units == "mm w.e." else layout.factor
+    found = pd.DataFrame({ours: table[theirs] for ours, theirs in layout.columns.items() if theirs in table})
+    if layout.spare_id is not None:
+        prefix, column = layout.spare_id
+        found["glacier"] = found["glacier"].fillna(prefix + table[column].astype(str))
+    found = found.dropna(subset=list(layout.needed)).reindex(columns=list(COLUMNS))
     try:
-        found = found.astype({"glacier": str, "balance_year": int, "balance": float})
+        found = found.astype(
+            {"glacier": str, "balance_year": int, "name": str, "system": str, **dict.fromkeys(BALANCES, float)}
+        )
+        for name in ("longitude", "latitude", "accumulation_area_ratio"):
+            found[name] = found[name].astype(float)
+        found["equilibrium_line_altitude"] = (
+            found["equilibrium_line_altitude"].astype(str).str.lstrip("<>").astype(float)
+        )
     except ValueError as error:
         raise InputError(f"{source}: a year or a balance is not a number: {error}") from error
-    found["balance"] *= factor
+    found[list(BALANCES)] *= factor
+    if layout.factor == 1e-3:
+        found["accumulation_area_ratio"] /= 100
     if found.empty:
         raise InputError(f"{source} has no annual balance.")
+    _require_unit(source, found, factor)
+    return found
+
+
+COLUMNS = (
+    "glacier", "balance_year", *BALANCES, "name", "longitude", "latitude", "accumulation_area_ratio",
+    "equilibrium_line_altitude", "system",
+)  # fmt: skip
+
+
+def _require_unit(source: str, found: pd.DataFrame, factor: float) -> None:
+    """Refuse balances that are a thousand times off."""
     large = found.balance.abs() > PLAUSIBLE
     if large.any():
         worst = found[large].iloc[0]
@@ -69,8 +149,108 @@ def read(observations: Any) -> pd.DataFrame:
         )
     if factor != 1 and np.median(found.balance.abs()) < PLAUSIBLE * 1e-3:
         raise InputError(f"{source}: the balances are all below 10 mm w.e.; are they in m w.e.?")
-    repeated = found.duplicated(["glacier", "balance_year"])
-    if repeated.any():
-        twice = found[repeated].iloc[0]
-        raise InputError(f"{source}: {twice.glacier} has two records of {twice.balance_year}; keep one.")
-    return found.reset_index(drop=True)
+
+
+def _tables(observations: Any) -> Iterable[tuple[str, pd.DataFrame]]:
+    if isinstance(observations, pd.DataFrame):
+        return [("the table of observations", observations)]
+    paths = observations if isinstance(observations, list | tuple) else [observations]
+    if len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir():
+        paths = sorted(Path(paths[0]).glob("*.csv"))
+        if not paths:
+            raise InputError(f"observations {str(observations)!r}: the folder has no CSV file.")
+    return [(str(path), _table(path)) for path in paths]
+
+
+def _table(path: Any) -> pd.DataFrame:
+    """A CSV file in any of the layouts: with comments above its header, commas or semicolons, UTF-8 or Latin-1."""
+    if not isinstance(path, str | Path) or not Path(path).is_file():
+        raise InputError(f"observations {str(path)!r}: no such file; give a CSV file or a DataFrame.")
+    content = Path(path).read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    lines = text.splitlines()
+    marks = {layout.columns["balance_year"] for layout in LAYOUTS}
+    header = next(
+        (k for k, line in enumerate(lines) if marks & {c.strip('" ') for c in line.replace(";", ",").split(",")}), 0
+    )
+    try:
+        separator = ";" if lines and lines[header].count(";") > lines[header].count(",") else ","
+        return pd.read_csv(StringIO("\n".join(lines[header:])), sep=separator, escapechar="\\")
+    except (ValueError, pd.errors.ParserError) as error:
+        raise InputError(f"observations {str(path)!r} are not a CSV table: {error}") from error
+
+
+# -- which glacier ----------------------------------------------------------------------------------------------
+
+
+def match(records: pd.DataFrame, maps: xr.Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Records with the ids of the glaciers on a map: by id, else by name, else by position.
+
+    Parameters
+    ----------
+    records : DataFrame
+        As :func:`read` gives them.
+    maps : Dataset
+        With the coordinates of ``glacier`` that ``add_terrain`` gives.
+
+    Returns
+    -------
+    records : DataFrame
+        Those of glaciers on the map, ``glacier`` being the map's id.
+    report : DataFrame
+        A row for each glacier of the records: its id, name, number of records, the map's ``glacier`` (missing where
+        there is none), and ``by``: "id", "name", "position", or why it was not matched.
+    """
+    on_map = pd.DataFrame({"glacier": maps["glacier"].values})
+    for ours, theirs in (("name", "glacier_name"), ("longitude", "longitude"), ("latitude", "latitude")):
+        on_map[ours] = maps[theirs].values if theirs in maps.coords else np.nan
+    rows = []
+    for glacier, own in records.groupby("glacier", sort=False):
+        first = own.iloc[0]
+        found, by = _match(str(glacier), first, on_map)
+        rows.append({"record": glacier, "name": first["name"], "records": len(own), "glacier": found, "by": by})
+    report = pd.DataFrame(rows)
+    ids = dict(zip(report["record"], report["glacier"], strict=True))
+    matched = records.assign(glacier=records["glacier"].map(ids)).dropna(subset=["glacier"])
+    twice = matched.duplicated(["glacier", "balance_year"])
+    if twice.any():
+        worst = matched[twice].iloc[0]
+        raise InputError(
+            f"two records of {worst.balance_year} fall on glacier {worst.glacier}; leave one of the sources out."
+        )
+    return matched.reset_index(drop=True), report
+
+
+def _match(glacier: str, record: pd.Series, on_map: pd.DataFrame) -> tuple[Any, str]:
+    if glacier in set(on_map["glacier"]):
+        return glacier, "id"
+    name = _plain(record["name"])
+    same = on_map[on_map["name"].map(_plain) == name] if name else on_map.iloc[:0]
+    if len(same) == 1:
+        return same["glacier"].iloc[0], "name"
+    if not np.isfinite(record["longitude"]) or on_map["longitude"].isna().all():
+        return None, f"{len(same)} glaciers of that name" if len(same) else "no such id or name, no position"
+    away = _kilometres(record["longitude"], record["latitude"], on_map["longitude"], on_map["latitude"])
+    order = np.argsort(away)
+    nearest, following = away[order[0]], away[order[1]] if len(order) > 1 else np.inf
+    if nearest > NEAREST:
+        return None, f"nearest glacier {nearest:.1f} km away"
+    if following < 2 * nearest:
+        return None, f"two glaciers within {following:.1f} km"
+    return on_map["glacier"].iloc[order[0]], "position"
+
+
+def _plain(name: Any) -> str:
+    """Letters and digits of a name, without accents and case; empty where there is none."""
+    text = unicodedata.normalize("NFKD", str(name)).casefold()
+    return "" if text in ("", "nan") else "".join(c for c in text if c.isalnum())
+
+
+def _kilometres(lon: float, lat: float, lons: pd.Series, lats: pd.Series) -> np.ndarray:
+    """Distance along great circles."""
+    a, b, c, d = (np.radians(np.asarray(v, float)) for v in (lon, lat, lons, lats))
+    h = np.sin((d - b) / 2) ** 2 + np.cos(b) * np.cos(d) * np.sin((c - a) / 2) ** 2
+    return 2 * 6371 * np.arcsin(np.sqrt(h))

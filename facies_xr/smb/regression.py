@@ -69,21 +69,27 @@ def smb(maps: xr.Dataset, observations: Any, *, classes: tuple[str, ...] = ("sno
         If too few records match a glacier and a year of the maps.
     """
     records = _observations.read(observations)
+    matched, report = _observations.match(records, maps)
     rows = predictors(statistics(maps, classes=classes, season=season), season)
-    merged = rows.merge(records.rename(columns={"balance": "observed"}), "left", ["glacier", "balance_year"])
-    unmatched = ~records.glacier.isin(rows.glacier)
+    observed = matched[["glacier", "balance_year", "balance"]].rename(columns={"balance": "observed"})
+    merged = rows.merge(observed, "left", ["glacier", "balance_year"])
+    lost = report[report.glacier.isna()]
     usable = merged.dropna(subset=["observed", "snow_fraction", "snow_line_relative"])
     usable = usable[(usable["flags"] & (FLAGS["outside_season"] | FLAGS["fresh_snow"])) == 0]
     if len(usable) < MIN_RECORDS or usable.glacier.nunique() < 2:
         ids = [", ".join(table.glacier.unique()[:3]) for table in (rows, records)]
         raise InputError(
             f"{len(usable)} records of {usable.glacier.nunique()} glaciers match a usable scene, the regression needs "
-            f"{MIN_RECORDS} of 2; {int(unmatched.sum())} of {len(records)} records are of glaciers that are not on the "
+            f"{MIN_RECORDS} of 2; {lost.records.sum()} of {len(records)} records are of glaciers that are not on the "
             f"map (ids on the map: {ids[0]}; in the records: {ids[1]})."
         )
-    if unmatched.any():
-        n = records.glacier[unmatched].nunique()
-        warnings.warn(f"{int(unmatched.sum())} records belong to {n} glaciers that are not on the map.", stacklevel=3)
+    if len(lost):
+        shown = "; ".join(f"{r.record} ({r.by})" for r in lost.head(3).itertuples())
+        warnings.warn(
+            f"{lost.records.sum()} records belong to {len(lost)} glaciers that are not on the map: {shown}"
+            f"{'; ...' if len(lost) > 3 else ''}. facies_xr.smb.observations.match tells how each was looked for.",
+            stacklevel=3,
+        )
     fold = pd.Series(folds.by_group(usable.glacier.to_numpy(), FOLDS), index=usable.index)
     return _dataset(_predicted(merged, usable, fold), rows, maps)
 

@@ -7,7 +7,7 @@ import xarray as xr
 
 from facies_xr import folds, metrics
 from facies_xr.errors import InputError
-from facies_xr.smb import observations, regression
+from facies_xr.smb import regression
 from facies_xr.smb.evaluate import scores
 
 
@@ -133,43 +133,6 @@ def test_an_unseen_year_has_no_predictors():
     row = regression.predictors(scene_statistics([np.nan], coverage=0.3)).iloc[0]
     assert np.isnan(row.snow_fraction)
     assert "low_coverage" in flags_of(row)
-
-
-# -- records ----------------------------------------------------------------------------------------------------
-
-
-def test_wgms_records_are_in_metres(shared):
-    table = observations.read(shared / "smb_wgms" / "mbdata" / "mbdata_WGMS-00491.csv")
-    raw = pd.read_csv(shared / "smb_wgms" / "mbdata" / "mbdata_WGMS-00491.csv")  # Hintereisferner
-    assert set(table.glacier) == {"RGI60-11.00897"}
-    year = raw.dropna(subset=["ANNUAL_BALANCE"]).iloc[-1]
-    assert float(table.balance[table.balance_year == year.YEAR].iloc[0]) == pytest.approx(year.ANNUAL_BALANCE / 1000)
-
-
-OWN = pd.DataFrame({"glacier": ["a", "a", "b"], "balance_year": [2010, 2011, 2010], "balance": [-0.5, 0.1, -1.2]})
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.drop(columns="balance"), "it needs glacier, balance_year, balance or RGI_ID"),
-        (lambda t: t.assign(balance=t.balance * 1000), "not possible in m w.e."),
-        (lambda t: pd.concat([t, t]), "two records of 2010"),
-        (lambda t: t.assign(balance=np.nan), "no annual balance"),
-        (lambda t: t.assign(balance_year="soon"), "not a number"),
-    ],
-)
-def test_bad_records_are_named(change, message):
-    with pytest.raises(InputError, match=message):
-        observations.read(change(OWN))
-
-
-def test_wgms_records_in_the_wrong_unit_are_refused():
-    table = OWN.rename(columns={"glacier": "RGI_ID", "balance_year": "YEAR", "balance": "ANNUAL_BALANCE"})
-    with pytest.raises(InputError, match=r"are they in m w\.e\."):
-        observations.read(table)
-    with pytest.raises(InputError, match="no such file"):
-        observations.read("nowhere.csv")
 
 
 # -- folds and scores -------------------------------------------------------------------------------------------

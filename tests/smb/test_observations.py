@@ -1,0 +1,140 @@
+"""Records: the published layouts, units, and the glacier that they are of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from facies_xr.errors import InputError
+from facies_xr.smb import observations
+
+OWN = pd.DataFrame({"glacier": ["a", "a", "b"], "balance_year": [2010, 2011, 2010], "balance": [-0.5, 0.1, -1.2]})
+
+
+def test_wgms_records_by_rgi_id_are_in_metres(shared):
+    path = shared / "smb_wgms" / "mbdata" / "mbdata_WGMS-00491.csv"
+    table, raw = observations.read(path), pd.read_csv(path)  # Hintereisferner
+    assert set(table.glacier) == {"RGI60-11.00897"}
+    assert set(table.name) == {"HINTEREIS F."}
+    row = raw.dropna(subset=["ANNUAL_BALANCE", "WINTER_BALANCE"]).iloc[-1]
+    found = table[table.balance_year == row.YEAR].iloc[0]
+    for ours, theirs in (("balance", "ANNUAL_BALANCE"), ("winter_balance", "WINTER_BALANCE")):
+        assert found[ours] == pytest.approx(row[theirs] / 1000)
+    assert len(table) == raw.ANNUAL_BALANCE.notna().sum()
+
+
+def test_the_fluctuations_browser_has_comments_positions_and_snow_lines(shared):
+    table = observations.read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_491.csv")
+    first = table[table.balance_year == 1953].iloc[0]
+    assert (first.glacier, first["name"]) == ("491", "HINTEREIS F.")
+    assert first.balance == pytest.approx(-0.540)
+    assert (first.longitude, first.latitude) == (10.77, 46.8)
+    assert first.accumulation_area_ratio == pytest.approx(0.53)
+    assert first.equilibrium_line_altitude == 3020
+    above = observations.read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_1106.csv")
+    assert above[above.balance_year == 2011].equilibrium_line_altitude.item() == 3180  # written ">3180.0"
+
+
+def test_norwegian_records_have_semicolons_and_ids_of_their_own(shared):
+    path = shared / "smb_norway_nve" / "massbalance_gw_Norway.csv"
+    table = observations.read(path)
+    raw = pd.read_csv(path, sep=";", encoding="utf-8-sig")
+    assert len(table) == raw.Ba.notna().sum()
+    own = table[(table.glacier == "NVE-26") & (table.balance_year == 1978)].iloc[0]
+    assert (own.balance, own.winter_balance, own.summer_balance) == (-0.10, 2.30, -2.40)
+    assert (table.glacier == "RGI60-08.01126").sum() == raw[raw.RGIID == "RGI60-08.01126"].Ba.notna().sum()
+
+
+def test_whole_folders(shared):
+    home = shared / "smb_wgms" / "fog_browser_2024"
+    table = observations.read(home)
+    assert table.glacier.nunique() == len(list(home.glob("*.csv")))
+    assert table.balance.abs().max() < 10
+    assert table.accumulation_area_ratio.dropna().between(0, 1).all()
+
+
+def test_own_tables_declare_their_unit():
+    metres, millimetres = (
+        observations.read(OWN),
+        observations.read(OWN.assign(balance=OWN.balance * 1000), units="mm w.e."),
+    )
+    np.testing.assert_allclose(metres.balance, millimetres.balance)
+    with pytest.raises(InputError, match="units='cm': choose"):
+        observations.read(OWN, units="cm")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="balance"), "it needs glacier, balance_year, balance or RGI_ID"),
+        (lambda t: t.assign(balance=t.balance * 1000), "not possible in m w.e."),
+        (lambda t: pd.concat([t, t]), "two records of 2010"),
+        (lambda t: t.assign(balance=np.nan), "no annual balance"),
+        (lambda t: t.assign(balance_year="soon"), "not a number"),
+    ],
+)
+def test_bad_records_are_named(change, message):
+    with pytest.raises(InputError, match=message):
+        observations.read(change(OWN))
+
+
+def test_wgms_records_in_the_wrong_unit_are_refused(tmp_path):
+    table = OWN.rename(columns={"glacier": "RGI_ID", "balance_year": "YEAR", "balance": "ANNUAL_BALANCE"})
+    with pytest.raises(InputError, match=r"are they in m w\.e\."):
+        observations.read(table)
+    with pytest.raises(InputError, match="units of its own"):
+        observations.read(table, units="mm w.e.")
+    with pytest.raises(InputError, match="no such file"):
+        observations.read("nowhere.csv")
+    with pytest.raises(InputError, match="has no CSV file"):
+        observations.read(tmp_path)
+
+
+# -- which glacier ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def maps():
+    names = ["Hintereisferner", "Kesselwandferner", "Vernagtferner", "Vernagtferner"]
+    return xr.Dataset(
+        coords={
+            "glacier": ["g1", "g2", "g3", "g4"],
+            "glacier_name": ("glacier", names),
+            "longitude": ("glacier", [10.76, 10.79, 10.82, 10.824]),
+            "latitude": ("glacier", [46.80, 46.84, 46.88, 46.88]),
+        }
+    )
+
+
+def record(glacier, name="", longitude=np.nan, latitude=np.nan):
+    row = {"glacier": [glacier], "balance_year": [2010], "balance": [-0.3], "name": [name],
+           "longitude": [longitude], "latitude": [latitude]}  # fmt: skip
+    return observations.read(pd.DataFrame(row))
+
+
+@pytest.mark.parametrize(
+    ("row", "glacier", "by"),
+    [
+        (record("g2", "something else", 0.0, 0.0), "g2", "id"),
+        (record("507", "KESSELWANDFERNER"), "g2", "name"),
+        (record("507", "Kesselwand-Ferner"), "g2", "name"),
+        (record("491", "HINTEREIS F.", 10.77, 46.80), "g1", "position"),
+        (record("489", "Vernagtferner"), None, "2 glaciers of that name"),
+        (record("489", "VERNAGT FERNER", 10.822, 46.88), None, "two glaciers within 0.2 km"),
+        (record("1", "", 11.5, 46.80), None, r"nearest glacier \d+.\d km away"),
+        (record("1"), None, "no such id or name, no position"),
+    ],
+)
+def test_records_find_their_glacier(maps, row, glacier, by):
+    import re
+
+    matched, report = observations.match(row, maps)
+    assert matched.glacier.tolist() == ([glacier] if glacier else [])
+    assert re.fullmatch(by, report.by.item())
+    assert report.records.item() == 1
+
+
+def test_two_sources_of_one_glacier_are_named(maps):
+    both = pd.concat([record("g1"), record("491", "HINTEREISFERNER")])
+    with pytest.raises(InputError, match="two records of 2010 fall on glacier g1"):
+        observations.match(both, maps)

@@ -138,3 +138,17 @@ def test_two_sources_of_one_glacier_are_named(maps):
     both = pd.concat([record("g1"), record("491", "HINTEREISFERNER")])
     with pytest.raises(InputError, match="two records of 2010 fall on glacier g1"):
         observations.match(both, maps)
+
+
+def test_records_alone_behave_as_the_literature_says(shared):
+    """3.1 m w.e. per unit of AAR (quartiles 2.5, 3.5), -.50 m w.e. per 100 m of ELA (methods of SCIENCE, WGMS)."""
+    records = observations.read(shared / "smb_wgms" / "fog_browser_2024")
+    for predictor, low, high in (("accumulation_area_ratio", 2.5, 3.5), ("equilibrium_line_altitude", -0.006, -0.004)):
+        slopes, strength = [], []
+        for _, own in records.dropna(subset=[predictor]).groupby("glacier"):
+            if len(own) >= 8 and own[predictor].std() > 0:
+                slopes.append(np.polyfit(own[predictor], own.balance, 1)[0])
+                strength.append(abs(own.balance.corr(own[predictor])))
+        assert low < np.median(slopes) < high
+        assert np.median(strength) > 0.8
+        assert len(slopes) > 40

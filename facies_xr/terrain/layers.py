@@ -76,11 +76,11 @@ def add_terrain(
     data = cube if isinstance(cube, xr.Dataset) else xr.Dataset(coords=grids.coords(box))
     suns = _light.suns(data, box, sun_azimuth, sun_elevation)
     model = open_dem(dem, box)
+    lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
     editions, of_date = _editions(_outlines.read(outlines), data, box, per_year)
     found = [_Edition.of(table, model, boundary) for table in editions]
     by_date = [found[k] for k in of_date]
     chunks = lazy.spatial_chunks(data)
-    lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
     light = _light.Light(model, lowest, highest, _light.families_of(shadows))
     _light.report_margin(light, suns)
 

@@ -7,7 +7,8 @@ Feature set 4. Interleaved rounds; medians, wall and CPU time. "straightforward"
 "best" the folded one in channels-last batches of 32, cutting its patches; both on 512 pixels of the same raster. The
 others evaluate rasters whole, one a thread; compiling is not counted, and is printed.
 
-"masks" compares a raster of 1000 x 1000 px with five round blobs of it that hold 15 % of its pixels.
+"masks" compares a raster of 1000 x 1000 px with five round blobs of it that hold 15 % of its pixels, and an ice cap of
+512 x 512 px with its 4, 16 and 64 glaciers, each of which is evaluated in the scale of its own elevation.
 """
 
 import statistics
@@ -15,9 +16,11 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 
 import numpy as np
 import torch
+from scipy.spatial import KDTree
 
 from facies_xr.nn import dense, patches
 from facies_xr.nn.network import DenseNet, FaciesNet, folded
@@ -104,6 +107,21 @@ def masks(network: FaciesNet) -> None:
             seconds[name].append(time.process_time() - start)
     whole, blobs = (statistics.median(v) for v in seconds.values())
     print(f"whole {whole:.1f} s CPU, blobs of {100 * mask.mean():.1f} %: {blobs:.1f} s, {whole / blobs:.2f} x faster")
+    rng, times = np.random.default_rng(1), {}
+    part = np.ascontiguousarray(features[:, :544, :544])
+    for glaciers in (1, 4, 16, 64):
+        nearest = KDTree(rng.uniform(0, 544, (glaciers, 2))).query(np.mgrid[:544, :544].reshape(2, -1).T)[1]
+        index = nearest.reshape(544, 544)
+        start = time.process_time()
+        for number in range(glaciers):
+            for top, left in product(range(0, 512, 256), repeat=2):
+                near = slice(top, top + 288), slice(left, left + 288)
+                own = np.zeros((288, 288), bool)
+                own[16:-16, 16:-16] = (index[near] == number)[16:-16, 16:-16]
+                if own.any():
+                    dense.evaluate(network, np.ascontiguousarray(part[(slice(None), *near)]), own)
+        times[glaciers] = time.process_time() - start
+    print(", ".join(f"{n} glaciers {t / times[1]:.2f} x" for n, t in times.items()))
 
 
 if __name__ == "__main__":

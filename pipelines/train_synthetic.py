@@ -1,9 +1,9 @@
-"""Train the two classifiers that come with the package, on synthetic worlds only.
+"""Train the classifiers that come with the package, on synthetic worlds only.
 
     python pipelines/train_synthetic.py build WORLDS      # 48 randomised worlds and their samples, about 30 minutes
     python pipelines/train_synthetic.py train WORLDS 4    # feature set 4 -> facies_xr/models/synthetic-v1
     python pipelines/train_synthetic.py train WORLDS 1    # feature set 1 -> facies_xr/models/synthetic-v1-bands
-    python pipelines/train_synthetic.py train WORLDS 4 dense    # the network made to be dense -> WORLDS
+    python pipelines/train_synthetic.py train WORLDS 4 dense    # -> facies_xr/models/synthetic-v1-dense, the network made to be dense
 
 Worlds 0-31 train, 32-39 choose the epoch and fit the calibrator, 40-47 test. No pixel of the test worlds is seen
 before the scores on the data card are computed.
@@ -136,8 +136,7 @@ def main() -> None:
         "not_for": "conclusions about real glaciers: it has seen none. Use it to try the package, and train or import "
         "a classifier for real scenes.",
     }
-    home = MODELS if architecture == "patch" else folder
-    path = replace(network, card=card).save(home / f"{name}.safetensors")
+    path = replace(network, card=card).save(MODELS / f"{name}.safetensors")
     print(path, json.dumps(card, indent=1))
 
 

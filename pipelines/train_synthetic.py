@@ -3,7 +3,7 @@
     python pipelines/train_synthetic.py build WORLDS      # 48 randomised worlds and their samples, about 30 minutes
     python pipelines/train_synthetic.py train WORLDS 4    # feature set 4 -> facies_xr/models/synthetic-v1
     python pipelines/train_synthetic.py train WORLDS 1    # feature set 1 -> facies_xr/models/synthetic-v1-bands
-    python pipelines/train_synthetic.py train WORLDS 4 dense    # -> facies_xr/models/synthetic-v1-dense, the network made to be dense
+    python pipelines/train_synthetic.py train WORLDS 4 dense  # -> facies_xr/models/synthetic-v1-dense
 
 Worlds 0-31 train, 32-39 choose the epoch and fit the calibrator, 40-47 test. No pixel of the test worlds is seen
 before the scores on the data card are computed.

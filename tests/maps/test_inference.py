@@ -1,7 +1,10 @@
 """Inference: patch by patch is the truth, chunks change nothing, and missing stays missing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +14,7 @@ from facies_xr import lazy
 from facies_xr.classes import NODATA
 from facies_xr.errors import GridError, InputError, MissingVariableError, ModelError
 from facies_xr.nn import features, patches
+from facies_xr.nn.network import ARCHITECTURES
 from facies_xr.nn.train import predict
 
 from ..conftest import clear_sky, random_classifier
@@ -57,7 +61,12 @@ def by_hand(scene, classifier, t):
     return keys, predict(classifier.network, np.stack([found[k] for k in keys]).astype("float32"))
 
 
-def test_maps_follow_the_rules_patch_by_patch(scene, classifier):
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_maps_follow_the_rules_patch_by_patch(scene, classifier, architecture):
+    if architecture != classifier.architecture:
+        torch.manual_seed(0)
+        classifier = dataclasses.replace(classifier, network=ARCHITECTURES[architecture](11).eval())
+        scene = scene.isel(y=slice(20, 65), x=slice(20, 60))
     holed = scene.copy(deep=True)
     rows, columns = np.nonzero(scene.glacier_index.values)
     holed["red"][0, rows[50] - 2 : rows[50] + 3, columns[50] - 4 : columns[50] + 1] = np.nan

@@ -27,7 +27,7 @@ def by_glacier(records: pd.DataFrame, predictor: str, least: int = 8) -> pd.Data
 
 def main() -> None:
     """Print medians and quartiles."""
-    records = observations.read(Path(sys.argv[1]) / "smb_wgms" / "fog_browser_2024")
+    records = observations.read(Path(sys.argv[1]) / "data" / "smb_wgms" / "fog_browser_2024")
     for predictor, unit in (("accumulation_area_ratio", 1.0), ("equilibrium_line_altitude", 100.0)):
         table = by_glacier(records, predictor)
         low, middle, high = (table.slope * unit).quantile([0.25, 0.5, 0.75])

@@ -86,11 +86,9 @@ def from_windows(
     all_chunks = chunks if per_time is None else ((1,) * len(per_time), *chunks)
     token = dask.base.tokenize(function, all_chunks, dtype, per_time, tile)
     name = getattr(function, "__name__", type(function).__name__).strip("_").lower()
-    # A node of the graph of its own, so that a worker gets it once and not with every block.
-    made_by = dask.delayed((function, per_time), name=f"{name}-of-{token}", traverse=False)
     return da.map_blocks(
         _windows_block,
-        made_by=made_by,
+        made_by=_made_by(function, per_time),
         tile=tile,
         shape=tuple(map(sum, chunks)),
         chunks=all_chunks,
@@ -98,6 +96,12 @@ def from_windows(
         meta=np.empty((0,) * len(all_chunks), dtype),
         name=f"{name}-{token}",
     )
+
+
+def _made_by(function: Callable, per_time: Sequence | None):
+    """A function and its values as a node of the graph, so that a worker gets them once and not with every block."""
+    token = dask.base.tokenize(function, per_time)
+    return dask.delayed((function, per_time), name=f"made-by-{token}", traverse=False)
 
 
 def _windows_block(*, made_by, tile, shape, block_info=None):
@@ -156,11 +160,6 @@ def chained(
     return da.concatenate([band for _, band in sorted(bands, key=lambda b: b[0])], axis).rechunk(chunks)
 
 
-def stacked(arrays: Sequence[da.Array]) -> da.Array:
-    """Arrays (y, x) as one (time, y, x)."""
-    return da.stack(arrays)
-
-
 def tiles(rows: slice, columns: slice, tile: int) -> Iterable[tuple[int, int]]:
     """Indices (row, column) of the absolute tiles that a window touches."""
     for r in range(rows.start // tile, -(-rows.stop // tile)):
@@ -214,9 +213,7 @@ def map_tiles(
     return da.map_blocks(
         _tiles_block,
         *padded,
-        made_by=dask.delayed(
-            (function, per_time), name=f"tiles-of-{dask.base.tokenize(function, per_time)}", traverse=False
-        ),
+        made_by=_made_by(function, per_time),
         spatial=chunks,
         depth=depth,
         tile=tile,
@@ -273,9 +270,9 @@ def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -
     return da.map_blocks(first_valid, grouped, chunks=((1,) * len(group_sizes), *array.chunks[1:]), dtype=array.dtype)
 
 
-def stack_bands(arrays: Sequence[da.Array]) -> da.Array:
-    """Arrays (time, y, x) as one (time, band, y, x)."""
-    return da.stack(arrays, axis=1)
+def stack(arrays: Sequence[da.Array], axis: int) -> da.Array:
+    """Arrays of one shape along a new axis."""
+    return da.stack(arrays, axis)
 
 
 def blockwise(function: Callable, arrays: Sequence, dtype: Any):

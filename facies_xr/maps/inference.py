@@ -80,7 +80,7 @@ def classify(
     smoother = smoothing.Smoother.of(smooth, cube, not alone) if smooth is not None else None
     tile = _Tile(members, "glacier_index" in cube, probability, smoother is not None)
     timed = "time" in cube.dims
-    scales = features.GlacierScale.by_date(cube) if classifier.feature_set > 1 else [None] * cube.sizes.get("time", 1)
+    unscaled = [None] * cube.sizes.get("time", 1)
     arrays = [lazy.as_dask(cube[name]) for name in names]
     if timed and all(array.ndim == 2 for array in arrays):
         arrays[0] = lazy.repeated(arrays[0], cube.sizes["time"])
@@ -91,19 +91,19 @@ def classify(
         dtype="float32",
         tile=classifier.tile,
         reach=patches.REACH,
-        per_time=scales,
+        per_time=features.GlacierScale.by_date(cube) if classifier.feature_set > 1 else unscaled,
     )
     if smoother is not None:
-        places = [lazy.as_dask(cube[name]) for name in ("glacier_index", "elevation")] if "elevation" in cube else []
         planes = [out[k] for k in (0, *range(tile.channels - tile.scores, tile.channels))]
+        planes += [lazy.as_dask(cube[name]) for name in smoother.places]
         out = lazy.map_tiles(
             smoother,
-            planes + places,
+            planes,
             channels=smoother.channels,
             dtype="float32",
             tile=lazy.CHUNK,
             reach=smoother.reach,
-            per_time=scales,
+            per_time=features.GlacierScale.by_date(cube) if smoother.places else unscaled,
         )
     dims = ("time", "y", "x") if timed else ("y", "x")
     provenance = {"classifier": members.name, "classifier_digest": members.digest}

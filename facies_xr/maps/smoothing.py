@@ -67,8 +67,8 @@ def elevation(window: Window) -> Window:
     weight = np.exp(STRENGTH * np.nan_to_num(rank)[:, None, None] * (np.clip(window.place, 0, 1) - 0.5))
     weighted = np.where(ordered[:, None, None], window.scores * weight, 0)
     before, after = window.scores[ordered].sum(0), weighted.sum(0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        scores = np.where(ordered[:, None, None], weighted * (before / after), window.scores)
+    kept = np.divide(before, after, out=np.ones_like(after), where=after > 0)
+    scores = np.where(ordered[:, None, None], weighted * kept, window.scores)
     return Window(np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores.astype("float32"), window.place)
 
 
@@ -103,12 +103,18 @@ class Smoother:
         names = (smooth,) if isinstance(smooth, str) else tuple(smooth)
         if not names or not set(names) <= set(STEPS):
             raise InputError(f"smooth={smooth!r}: choose among {', '.join(STEPS)}.")
-        missing = [n for n in ("elevation", "glacier_index", "glacier_elevation_min") if n not in cube]
-        if "elevation" in names and missing:
+        found = cls(names, spread)
+        missing = [n for n in (*found.places, "glacier_elevation_min") if n not in cube]
+        if found.places and missing:
             raise MissingVariableError(
                 f'smooth="elevation" needs {", ".join(map(repr, missing))}; add them with fx.add_terrain.'
             )
-        return cls(names, spread)
+        return found
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Variables that tell where on its glacier a pixel lies, if a step asks for it."""
+        return ("elevation", "glacier_index") if "elevation" in self.names else ()
 
     @property
     def reach(self) -> int:
@@ -121,10 +127,10 @@ class Smoother:
         return 2 + self.spread + len(NAMES)
 
     def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice], scale: GlacierScale | None) -> np.ndarray:
-        """Of the blocks of label, scores[, their spread], glacier_index and elevation: channels of the tile."""
+        """Of the blocks of label, scores[, their spread][, the places]: channels of the tile."""
         n = len(NAMES)
         scores = np.stack(blocks[1 : 1 + n])
-        place = _place(blocks[-2], blocks[-1], scale) if "elevation" in self.names and scale is not None else None
+        place = _place(blocks[-2], blocks[-1], scale) if scale is not None else None
         window = Window(blocks[0].astype("uint8"), scores, place)
         for name in self.names:
             window = STEPS[name].apply(window)
@@ -138,7 +144,7 @@ class Smoother:
         return np.concatenate([np.stack(rows), np.where(known, scores, np.nan)]).astype("float32")
 
 
-def _place(index: np.ndarray, z: np.ndarray, scale: GlacierScale) -> np.ndarray:
+def _place(z: np.ndarray, index: np.ndarray, scale: GlacierScale) -> np.ndarray:
     """Elevation of each pixel within its glacier, 1/2 where the glacier has no relief."""
     out = np.full(z.shape, 0.5, "float32")
     for number in np.unique(index[index > 0]):

@@ -97,12 +97,8 @@ def statistics(maps: xr.Dataset, *, classes: tuple[str, ...] = ("snow",), season
     data["class_area"] = ((*dims, "facies_class"), areas, {"units": "km2", "long_name": "area of each class"})
     for name in _OF_GLACIER:
         scale = pixel if name == "glacier_area" else 1
-        moves = "time" in maps["glacier_index"].dims
-        data[name] = (
-            dims if moves else "glacier",
-            values[name][:] * scale if moves else values[name][0] * scale,
-            _NUMBERS[name],
-        )
+        of_glacier = (dims, values[name]) if "time" in maps["glacier_index"].dims else ("glacier", values[name][0])
+        data[name] = (of_glacier[0], of_glacier[1] * scale, _NUMBERS[name])
     times = maps["time"].values
     days = season.days_from_centre(times)
     data["scene_date"] = ("time", times, {"long_name": "time of the scene"})

@@ -178,9 +178,7 @@ def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
             _multiply_middle(to2[0], two, ring2[y2 % len(ring2)], work, w)
             y2 += 1
         while y3 < end - 1:
-            _middle(ring2, y3, two, work, to3[0], w)
-            _activate(_line(to3[0], 2, 1, w), two.bias)
-            _multiply_middle(to3[0], three, ring3[y3 % len(ring3)], work, w)
+            _pass_on(ring2, y3, two, to3[0], three, ring3, work, w)
             y3 += 1
         while y4 < end - 2:
             _middle(ring3, y4, three, work, unpooled[0], w)
@@ -192,14 +190,10 @@ def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
                 _activate(_line(to4[0], 1, 1, w), three.bias)
                 _multiply_middle(to4[0], four, ring4[(y4 - 2) % len(ring4)], work, w)
         while y5 < end - 6:
-            _middle(ring4, y5, four, work, to5[0], w)
-            _activate(_line(to5[0], 2, 1, w), four.bias)
-            _multiply_middle(to5[0], five, ring5[y5 % len(ring5)], work, w)
+            _pass_on(ring4, y5, four, to5[0], five, ring5, work, w)
             y5 += 1
         while y6 < end - 9:
-            _middle(ring5, y6, five, work, to6[0], w)
-            _activate(_line(to6[0], 3, 1, w), five.bias)
-            _multiply_middle(to6[0], six, ring6[y6 % len(ring6)], work, w)
+            _pass_on(ring5, y6, five, to6[0], six, ring6, work, w)
             y6 += 1
         while y7 < end - 12:
             _middle(ring6, y7, six, work, cells[0], w)
@@ -311,6 +305,14 @@ def _part(part, n, slots, w, width):
     if part == 1:
         return n * w, width, width, 3, slots, slots * w
     return n * w + width, n * w, w, slots, slots + 3, slots * w + 3 * width
+
+
+@compiled
+def _pass_on(ring, y, layer, line, following, into, work, w):
+    """A middle row out of one convolution, activated, and its products into the next."""
+    _middle(ring, y, layer, work, line, w)
+    _activate(_line(line, following.n, 1, w), layer.bias)
+    _multiply_middle(line, following, into[y % len(into)], work, w)
 
 
 @compiled

@@ -58,7 +58,7 @@ def with_odc(
         fuse_func=f"{__name__}.{keep_first.__name__}",
         driver=_Driver(sources),
     )
-    return lazy.stack_bands([table[band].data for band in names])
+    return lazy.stack([table[band].data for band in names], axis=1)
 
 
 def keep_first(merged: np.ndarray, scene: np.ndarray) -> None:

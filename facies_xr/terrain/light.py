@@ -121,14 +121,13 @@ class Light:
         """The mask of all dates as a lazy array (time, y, x), by the plan that serves each sun."""
         if not any(self.in_one_piece(sun) for sun in suns):
             return lazy.from_windows(self.shadow_mask, chunks, "uint8", per_time=suns)
-        return lazy.stacked(
-            [
-                self._swept(sun, chunks)
-                if self.in_one_piece(sun)
-                else lazy.from_windows(self.shadow_mask, chunks, "uint8", per_time=[sun])[0]
-                for sun in suns
-            ]
-        )
+        masks = [
+            self._swept(sun, chunks)
+            if self.in_one_piece(sun)
+            else lazy.from_windows(self.shadow_mask, chunks, "uint8", per_time=[sun])[0]
+            for sun in suns
+        ]
+        return lazy.stack(masks, axis=0)
 
     def in_one_piece(self, sun: Sun) -> bool:
         """Whether the margins of tiles would take far more sweeping than the whole grid in one piece."""

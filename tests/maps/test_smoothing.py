@@ -138,6 +138,24 @@ def test_each_step_is_lazy_and_keeps_what_is_unknown(cube, no_compute, classifie
     np.testing.assert_array_equal(found.facies_map == NODATA, plain.facies_map == NODATA)
 
 
+def test_the_elevation_prior_after_a_model_that_needs_no_elevation(cube, bands_classifier):
+    scene = cube.isel(time=[1], x=slice(32, 121))
+    found = fx.classify(scene, bands_classifier, smooth="elevation", probability=True).compute()
+    known = found.facies_map != NODATA
+    assert known.any()
+    np.testing.assert_allclose(found.probability.sum("facies_class").values[known.values], 1, atol=1e-5)
+
+
+def test_what_is_surely_hidden_stays_so_under_the_elevation_prior():
+    """A pixel whose facies all have the score 0 has no odds to shift."""
+    scores = np.zeros((8, 1, 1), "float32")
+    scores[VALUES["cloud"]] = 1
+    label_there = np.full((1, 1), VALUES["cloud"], "uint8")
+    found = smoothing.elevation(Window(label_there, scores, np.ones((1, 1), "float32")))
+    assert found.labels.item() == VALUES["cloud"]
+    np.testing.assert_array_equal(found.scores, scores)
+
+
 def test_an_ensembles_spread_is_that_of_the_label_shown():
     members = [random_classifier(1, seed=k) for k in range(3)]
     cube = CUBE.isel(y=slice(0, 60))

@@ -168,7 +168,8 @@ def distances(boundaries: Mapping[int, Boundary], pixels: np.ndarray) -> np.ndar
     """Distance of pixels (number, row, column) from the boundary of their glacier. [px]"""
     out = np.empty(len(pixels))
     order = np.argsort(pixels[:, 0], kind="stable")
-    for mine in np.split(order, np.flatnonzero(np.diff(pixels[order, 0])) + 1):
-        number, rows, columns = pixels[mine].T
-        out[mine] = boundaries[int(number[0])].distance(rows, columns)
+    numbers, first = np.unique(pixels[order, 0], return_index=True)
+    for number, mine in zip(numbers, np.split(order, first[1:]), strict=False):
+        _, rows, columns = pixels[mine].T
+        out[mine] = boundaries[int(number)].distance(rows, columns)
     return out

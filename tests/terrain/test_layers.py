@@ -120,6 +120,17 @@ def plane():
     return xr.DataArray(z, dims=("y", "x"), coords=grids.coords(box), name="plane")
 
 
+def test_tiles_without_ice(plane):
+    """The grid has tiles that no glacier touches."""
+    box = grids.geobox(plane).pad(600)
+    z = xr.DataArray(np.full(box.shape, 1000.0), dims=("y", "x"), coords=grids.coords(box), name="plain")
+    found = fx.add_terrain(box, z, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0).proximity
+    near = fx.add_terrain(grids.geobox(plane), plane, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0)
+    there = found.reindex_like(near.proximity).values
+    np.testing.assert_allclose(there, near.proximity.values, atol=1e-3)
+    assert found.values.sum() == pytest.approx(there.sum())
+
+
 def test_touching_glaciers_nunataks_and_specks(plane):
     found = fx.add_terrain(
         grids.geobox(plane), plane, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0

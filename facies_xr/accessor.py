@@ -30,7 +30,13 @@ class FaciesAccessor:
 
         return statistics(self._data, **options)
 
-    def smb(self, observations: Any, **options) -> xr.Dataset:
+    def end_of_season(self, **options) -> xr.Dataset:
+        """The end of each season, from statistics; see :func:`facies_xr.maps.series.end_of_season`."""
+        from .maps.series import end_of_season
+
+        return end_of_season(self._data, **options)
+
+    def smb(self, observations: Any = None, **options) -> xr.Dataset:
         """Surface mass balance by regression on records; see :func:`facies_xr.smb.regression.smb`."""
         from .smb.regression import smb
 

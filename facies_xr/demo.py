@@ -107,10 +107,12 @@ def _show(result: Demo, console: Console) -> None:
         maps.add_row(str(name), f"{value:.3f}")
     balance = Table(title="Mass balance against its records (synthetic)")
     balance.add_column("")
-    for name in result.balance_scores.columns:
-        balance.add_column({"rmse": "RMSE", "mae": "MAE", "r2": "R2"}.get(name, name), justify="right")
+    for name in ("n", "r", "RMSE", "95 %", "MAE", "bias", "R2"):
+        balance.add_column(name, justify="right")
     for name, row in result.balance_scores.iterrows():
-        balance.add_row(str(name), *(f"{v:.0f}" if k == "n" else f"{v:.2f}" for k, v in row.items()))
+        span = f"{row.rmse_lower:.2f} to {row.rmse_upper:.2f}" if np.isfinite(row.rmse_lower) else "-"
+        numbers = (f"{row[k]:.2f}" for k in ("mae", "bias", "r2"))
+        balance.add_row(str(name), f"{row.n:.0f}", f"{row.r:.2f}", f"{row.rmse:.2f}", span, *numbers)
     console.print(maps, balance)
 
 

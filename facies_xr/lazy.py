@@ -7,6 +7,8 @@ beyond the tile, so that there are no seams.
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 from uuid import uuid4
 
@@ -323,34 +325,66 @@ def _pack_bits(block: np.ndarray) -> np.ndarray:
     return np.packbits(block.imag > 0, axis=1, bitorder="little")
 
 
-def tabulate(function: Callable, arrays: Sequence[da.Array]) -> list[list]:
-    """Results of ``function`` for each block of aligned arrays: computes; for each time a list over its blocks.
+def tabulate(
+    count: Callable,
+    gather: Callable,
+    arrays: Sequence[da.Array],
+    per_time: Sequence,
+    outputs: dict[str, tuple[tuple[int, ...], Any]],
+) -> dict[str, da.Array]:
+    """Lazy arrays with a row for each time, made of what was counted in every block of that time.
 
     Parameters
     ----------
-    function : callable
-        Gets the 2-D blocks of one time.
+    count : callable
+        ``count(*blocks, (value, rows, columns))`` gets the blocks of one time and where they lie; whatever it returns
+        goes to ``gather``.
+    gather : callable
+        ``gather(counts) -> {name: array}`` gets what the blocks of one time gave.
     arrays : sequence of dask Array
-        The first (time, y, x), the others (time, y, x) or (y, x).
+        The first (time, y, x), the others (y, x), (time, y, x) or (time, class, y, x).
+    per_time : sequence
+        One value for each time.
+    outputs : dict
+        Shape and dtype of the arrays that ``gather`` returns.
     """
-    first = arrays[0]
-    chunks = first.chunks[-2:]
-    aligned = [a.rechunk((*((1,) * n for n in a.shape[:-2]), *chunks)) for a in arrays]
-    boxed = da.map_blocks(
-        _boxed,
-        *aligned,
-        function=function,
-        chunks=((1,) * first.shape[0], (1,) * len(chunks[0]), (1,) * len(chunks[1])),
-        dtype=object,
-        meta=np.empty((0, 0, 0), object),
-    )
-    return [list(date.ravel()) for date in boxed.compute()]
+    chunks = arrays[0].chunks[-2:]
+    lead = {2: (), 3: (1,), 4: (1, -1)}
+    aligned = [a.rechunk((*lead[a.ndim], *chunks)) for a in arrays]
+    # Not optimised one by one: what two of them share is to be computed once.
+    blocks = [a.to_delayed(optimize_graph=False) for a in aligned]
+    counted, gathered = dask.delayed(_OfOneTime(count), pure=True), dask.delayed(gather, pure=True)
+    windows = [tuple(map(slice, np.cumsum([0, *c[:-1]]), np.cumsum(c))) for c in chunks]
+    dates = []
+    for t, value in enumerate(per_time):
+        here = [(b if b.ndim == 2 else b[t]).ravel() for b in blocks]
+        parts = [counted(*each, (value, *window)) for *each, window in zip(*here, product(*windows), strict=True)]
+        dates.append(gathered(parts))
+    return {
+        name: da.stack([da.from_delayed(date[name], shape, dtype) for date in dates])
+        for name, (shape, dtype) in outputs.items()
+    }
 
 
-def _boxed(*blocks, function):
-    out = np.empty((1, 1, 1), object)
-    out[0, 0, 0] = function(*(b[0] if b.ndim == 3 else b for b in blocks))
-    return out
+@dataclass(frozen=True)
+class _OfOneTime:
+    """A function that gets blocks without the time axis."""
+
+    function: Callable
+
+    def __call__(self, *arguments):
+        *blocks, place = arguments
+        return self.function(*(block[0] if block.ndim > 2 else block for block in blocks), place)
+
+
+def occurring(values: np.ndarray, arrays: Sequence[xr.DataArray]) -> da.Array:
+    """Lazily, which of some values occur in any of the arrays."""
+    found = dask.delayed(_occurring, pure=True)(values, [a.data for a in arrays])
+    return da.from_delayed(found, (len(values),), bool)
+
+
+def _occurring(values, arrays):
+    return np.isin(values, np.concatenate([np.unique(a) for a in arrays]))
 
 
 # -- running ----------------------------------------------------------------------------------------------------

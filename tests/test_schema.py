@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 import facies_xr as fx
-from facies_xr.classes import NAMES
+from facies_xr.classes import NAMES, NODATA
+from facies_xr.smb.regression import FLAGS
 
 TYX, YX, TG, GB = ("time", "y", "x"), ("y", "x"), ("time", "glacier"), ("glacier", "balance_year")
 
@@ -47,14 +48,25 @@ CLASSIFY = {
     **CARRIED,
     **TIMED,
 }
+TGB = (*TG, "elevation_band")
 STATISTICS = {
     "class_area": (("time", "glacier", "facies_class"), "float64", "km2"),
-    "coverage": (TG, "float64", "1"),
+    **{n: (TG, "float64", "1") for n in ("coverage", "cloud_share", "shadow_share", "nodata_share", "albedo")},
     "accumulation_area_ratio": (TG, "float64", "1"),
-    "snow_line_altitude": (TG, "float64", "m"),
-    "albedo": (TG, "float64", "1"),
+    **{n: (TG, "float64", "m") for n in ("snow_line_altitude", "snow_line_boundary", "lowest_snow")},
+    "band_coverage": (TGB, "float64", "1"),
+    "band_accumulation": (TGB, "float64", "1"),
+    "elevation_band": (("elevation_band",), "float64", "m"),
+    "glacier_area": (("glacier",), "float64", "km2"),
+    "band_area": (("glacier", "elevation_band"), "float64", "km2"),
+    **{n: (("glacier",), "float64", "m") for n in ("mean_elevation", "min_elevation", "max_elevation")},
+    "cut_by_edge": (("glacier",), "bool", None),
     "scene_date": (("time",), "datetime64", None),
     "days_from_season_centre": (("time",), "int32", None),
+}
+DRAWN = {
+    **{f"accumulation_area_ratio_{end}": (TG, "float64", "1") for end in ("expected", "lower", "upper")},
+    **{f"snow_line_altitude_{end}": (TG, "float64", "m") for end in ("lower", "upper")},
 }
 SMB = {
     **{
@@ -65,7 +77,9 @@ SMB = {
     "snow_line_relative": (GB, "float64", "1"),
     "albedo": (GB, "float64", "1"),
     "coverage": (GB, "float64", "1"),
+    "recorded_accumulation_area_ratio": (GB, "float64", "1"),
     "scene_date": (GB, "datetime64", None),
+    "scenes": (GB, "int32", None),
     "fold": (GB, "int32", None),
     "flags": (GB, "int32", None),
 }
@@ -125,23 +139,18 @@ def test_a_store_keeps_the_schema(stored):
     assert stored.facies_map.attrs["flag_meanings"].split()[5] == "refrozen_like"
 
 
-def test_statistics(stored):
-    hold(stored.facies.statistics(), STATISTICS)
+def test_statistics(stored, maps):
+    found = stored.facies.statistics()
+    hold(found, STATISTICS)
+    assert found.albedo.attrs["level"] == "TOA"
+    drawn = maps.facies.calibrate().isel(time=[1], y=slice(0, 100)).facies.statistics(draws=5)
+    hold(drawn, STATISTICS | DRAWN)
 
 
 def test_smb(stored, region):
-    import pandas as pd
-
-    from facies_xr.smb import regression
-
-    records = region.balance().rename(columns={"balance": "observed"})
-    rows = regression.predictors(stored.facies.statistics())
-    rng = np.random.default_rng(0)
-    rows["snow_fraction"] = rng.random(len(rows))  # random weights map no snow line; the schema needs none
-    rows["snow_line_relative"] = rng.random(len(rows))
-    rows["flags"] = 0
-    merged = rows.merge(records[["glacier", "balance_year", "observed"]], "left", ["glacier", "balance_year"])
-    fold = pd.Series(regression.folds.by_group(merged.glacier.to_numpy(), 6), index=merged.index)
-    found = regression._dataset(regression._predicted(merged, merged, fold), rows, stored)
+    truth = region.truth()["surface"].reindex(y=stored.y, x=stored.x, fill_value=NODATA)
+    seen = truth.sel(time=stored.time, method="nearest").values
+    found = stored.assign(facies_map=stored.facies_map.copy(data=seen)).facies.smb(region.observations)
     hold(found, SMB)
-    assert set(found.flags.attrs["flag_meanings"].split()) == set(regression.FLAGS)
+    assert set(found.flags.attrs["flag_meanings"].split()) == set(FLAGS)
+    assert found.balance_out_of_fold.notnull().any()

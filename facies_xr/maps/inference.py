@@ -1,5 +1,6 @@
 """From a cube to facies maps, lazily, on absolute tiles of the grid."""
 
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -175,6 +176,8 @@ def calibrate(maps: xr.Dataset, *, keep_raw: bool = False) -> xr.Dataset:
         "long_name": "probability that facies_map is right",
         "calibrated": calibrator.method,
         "population": calibrator.population,
+        "class_shares": json.dumps(calibrator.shares),
+        "scene_weights": json.dumps(calibrator.scenes),
     }
     probability = lazy.blockwise(calibrator, [maps["facies_map"].data, raw.data], "float32")
     result = maps.assign(confidence=(raw.dims, probability, attrs))

@@ -1,20 +1,22 @@
-"""From maps to one row a glacier and date: areas, accumulation area, snow line, albedo, and what they rest on.
+"""From maps to one row a glacier and date: areas, accumulation area, snow lines, albedo, and what they rest on.
 
-All glaciers are tabulated in one pass: each block gives counts of (glacier, elevation, class), which are added up.
-The counts are whole numbers, so the result does not depend on the chunks.
+All glaciers are counted in one pass over the blocks. The counts are whole numbers, so the result does not depend on
+the chunks; what follows is arithmetic on arrays (glacier, elevation band).
 """
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
-from scipy.ndimage import label as components
 
 from .. import grids, lazy
-from ..classes import CLASSES, NAMES, NODATA, VALUES
+from ..classes import NAMES, VALUES
 from ..errors import InputError, MissingVariableError
 from ..seasons import Season
+from .counting import HIDDEN, NO_HEIGHT, STEP, STRAY_SNOW, SURFACE, UNSEEN, Coder, Counts
+from .uncertainty import COVERED, Drawer, Draws, prior_weights, seen_surface
 
 BAND = 20
 """Height of an elevation band. [m]"""
@@ -29,225 +31,473 @@ MIN_ALBEDO_COVERAGE = 0.8
 """Share of the seen area whose albedo must be known."""
 
 SIEVE = 10_000.0
-"""Smallest patch of snow that counts for the lowest snow. [m2]"""
+"""Smallest patch that counts for the lowest snow and for the edge of the accumulation area. [m2]"""
 
-STRAY_SNOW = len(CLASSES)
-"""Code of snow in patches below the sieve, beside the flag values."""
+DRAWS = 100
+SAMPLED = 32
+"""One of so many pixels estimates the areas of a scene, with correction="prior"."""
 
-ALBEDO_STEP = 1e-4
-"""Albedo is summed in whole numbers of this, so that the order of the blocks does not matter."""
-
-HIDDEN = ("shadow", "cloud")
-"""Classes that hide the surface."""
+RULES = ("fill", "leave out")
+CORRECTIONS = ("scenes", "prior", "none")
 
 
-def statistics(maps: xr.Dataset, *, classes: tuple[str, ...] = ("snow",), season=None) -> xr.Dataset:
-    """Glacier statistics of maps; computes them once, for all glaciers.
+def statistics(
+    maps: xr.Dataset,
+    *,
+    classes: tuple[str, ...] = ("snow",),
+    season: Any = None,
+    hidden: str = "fill",
+    min_coverage: float = MIN_COVERAGE,
+    draws: int = DRAWS,
+    correction: str = "scenes",
+) -> xr.Dataset:
+    """Glacier statistics of maps, lazily, for all glaciers in one pass; ``.compute()`` the result as a whole.
 
     Parameters
     ----------
     maps : Dataset
-        As ``classify`` or a store gives them, with glaciers and elevation.
+        As ``classify`` or a store gives them, with glaciers and elevation. With ``probability`` and calibrated
+        confidence the accumulation area and the snow line get intervals.
     classes : tuple of str
         Classes that count as accumulation area.
     season : (str, int), optional
         Season from whose centre days are counted; by default that of the latitude.
+    hidden : {"fill", "leave out"}
+        What becomes of pixels without class, in shadow or under cloud: they take the share of their elevation band,
+        or of the nearest band that is seen; or only the seen area counts.
+    min_coverage : float
+        Share of a glacier that must be seen; below it, and where less than half of the bands around the snow line is
+        seen, accumulation area and snow lines are NaN.
+    draws : int
+        Of the accumulation area, for the intervals; 0 leaves them out.
+    correction : {"scenes", "prior", "none"}
+        Labelled samples are not like all pixels of a map, so the areas that probabilities lead to are biased. With
+        "scenes" each draw takes the class weights of a scene on which the classifier was checked, if it has any; with
+        "prior" all take those of Saerens et al. (2002) for this scene; "none" takes the probabilities as they are.
 
     Returns
     -------
     Dataset (time, glacier)
-        ``class_area`` (time, glacier, facies_class) [km2], ``glacier_area`` [km2], ``coverage``,
-        ``accumulation_area_ratio``, ``snow_line_altitude`` [m], ``lowest_snow`` [m], ``albedo``, ``scene_date``,
-        ``days_from_season_centre``, and per glacier the mean, lowest and highest elevation.
+        ``class_area`` (time, glacier, facies_class) [km2]; ``coverage``, and of the rest the shares ``cloud_share``,
+        ``shadow_share``, ``nodata_share``; ``accumulation_area_ratio``; the snow lines ``snow_line_altitude``,
+        ``snow_line_boundary``, ``lowest_snow`` [m]; ``albedo``; ``band_coverage`` and ``band_accumulation``
+        (time, glacier, elevation_band); ``scene_date``, ``days_from_season_centre``; per glacier ``glacier_area``,
+        ``band_area`` (the hypsometry) [km2], mean, lowest and highest elevation [m], ``cut_by_edge``. With
+        probabilities also ``accumulation_area_ratio_expected``, and ``_lower`` and ``_upper`` of the ratio and of the
+        snow line: 95 % of the draws of :mod:`facies_xr.maps.uncertainty`.
 
     Raises
     ------
     MissingVariableError
         If the maps have no glaciers, elevation or time.
+    InputError
+        If a class, a rule or a number is not possible.
 
     Notes
     -----
-    The ratio is relative to the area of the outline. Pixels that are hidden (nodata, shadow, cloud) take the share
-    of their elevation band, or of the nearest band that is seen. Below 80 % coverage, or 50 % in the bands around
-    the snow line, ratio and snow line are NaN.
-
-    The snow line is the elevation at which the share of snow in the bands passes one half; where it passes more
-    than once, the passage that leaves least snow below and least bare surface above. ``lowest_snow`` is the 5th
-    percentile of the elevations of snow in patches of at least 1 ha (Maslov et al. 2026, Eq. 2).
+    ``snow_line_altitude`` is the elevation at which the share of snow in the bands passes one half; where it passes
+    more than once, the passage that leaves least snow below and least bare surface above. ``snow_line_boundary`` is
+    the median elevation of the pixels on either side of the edge between accumulation area and bare surface, patches
+    below 1 ha left out. ``lowest_snow`` is the 5th percentile of the elevations of snow in patches of at least 1 ha
+    (Maslov et al. 2026, Eq. 2), of ``snow`` whatever ``classes`` says. All are NaN without accumulation area.
     """
-    for name in ("facies_map", "glacier_index", "elevation"):
+    _check(maps, classes, hidden, min_coverage, draws, correction)
+    box = grids.geobox(maps)
+    season = Season.parse(season) if season is not None else Season.at(grids.centre_lonlat(box)[1])
+    accumulating = tuple(VALUES[name] for name in classes)
+    moves = "time" in maps["glacier_index"].dims
+    uncertain = draws > 0 and "probability" in maps and "calibrated" in maps["confidence"].attrs
+    lowest, n_bands = _bands_of(maps)
+    gather = _Gather(
+        tuple(maps["glacier_number"].values.tolist()), lowest, n_bands, accumulating, hidden, min_coverage,
+        abs(box.affine.a * box.affine.e) * 1e-6, uncertain,
+    )  # fmt: skip
+    values = _tabulated(maps, box, gather, draws if uncertain else 0, correction)
+    dims = ("time", "glacier")
+    data: dict[str, tuple] = {}
+    for name, (extra, attrs) in gather.table.items():
+        of_glacier = name in _OF_GLACIER and not moves
+        data[name] = (
+            (*(("glacier",) if of_glacier else dims), *extra),
+            values[name][0] if of_glacier else values[name],
+            attrs,
+        )
+    if "albedo" in maps:
+        level = maps["albedo"].attrs.get("level", "unknown")
+        data["albedo"] = (*data["albedo"][:2], {**data["albedo"][2], "level": level})
+    data["cut_by_edge"] = ("glacier", _cut_by_edge(maps), {"long_name": "whether the glacier goes on beyond the grid"})
+    times = maps["time"].values
+    data["scene_date"] = ("time", times, {"long_name": "time of the scene"})
+    data["days_from_season_centre"] = (
+        "time", season.days_from_centre(times), {"long_name": f"days from the season's centre, {season}"},
+    )  # fmt: skip
+    coords = {n: c for n, c in maps.coords.items() if set(c.dims) <= {"time", "glacier"} and n != "spatial_ref"}
+    coords["facies_class"] = ("facies_class", np.array(NAMES))
+    middle = lowest + (np.arange(n_bands) + 0.5) * BAND
+    coords["elevation_band"] = ("elevation_band", middle, {"units": "m", "long_name": "middle of the band"})
+    result = xr.Dataset(data, coords=coords, attrs=dict(maps.attrs))
+    if "balance_year" not in result.coords:
+        result = result.assign_coords(balance_year=("time", season.balance_year(times)))
+    return result.assign_attrs(
+        accumulation_classes=" ".join(classes), hidden=hidden, min_coverage=min_coverage, season=str(season)
+    )
+
+
+def _check(maps: xr.Dataset, classes, hidden, min_coverage, draws, correction) -> None:
+    for name in ("facies_map", "glacier_index", "elevation", "glacier_elevation_min", "glacier_elevation_max"):
         if name not in maps:
             raise MissingVariableError(f"statistics need {name!r}; classify a cube that went through fx.add_terrain.")
     if "time" not in maps.dims:
         raise MissingVariableError("statistics need a time; give the maps one with maps.expand_dims(time=[...]).")
-    if unknown := set(classes) - set(NAMES):
+    if (unknown := set(classes) - set(NAMES)) or not classes:
         raise InputError(f"unknown classes {sorted(unknown)}; there are {', '.join(NAMES)}.")
-    box = grids.geobox(maps)
-    pixel = abs(box.affine.a * box.affine.e) * 1e-6
-    season = Season.parse(season) if season is not None else Season.at(grids.centre_lonlat(box)[1])
-    tables = _tabulate(maps, box.affine.a)
-    numbers = maps["glacier_number"].values
-    rows = [[_row(table[table["glacier"] == number], classes) for number in numbers] for table in tables]
-    values = {name: np.array([[row[name] for row in date] for date in rows]) for name in _NUMBERS}
-    areas = np.array([[row["class_area"] for row in date] for date in rows]) * pixel
-    dims = ("time", "glacier")
-    data: dict[str, tuple] = {
-        name: (dims, values[name], attrs) for name, attrs in _NUMBERS.items() if name not in _OF_GLACIER
-    }
-    data["class_area"] = ((*dims, "facies_class"), areas, {"units": "km2", "long_name": "area of each class"})
-    for name in _OF_GLACIER:
-        scale = pixel if name == "glacier_area" else 1
-        of_glacier = (dims, values[name]) if "time" in maps["glacier_index"].dims else ("glacier", values[name][0])
-        data[name] = (of_glacier[0], of_glacier[1] * scale, _NUMBERS[name])
-    times = maps["time"].values
-    days = season.days_from_centre(times)
-    data["scene_date"] = ("time", times, {"long_name": "time of the scene"})
-    data["days_from_season_centre"] = ("time", days, {"long_name": f"days from the season's centre, {season}"})
-    coords = {n: c for n, c in maps.coords.items() if set(c.dims) <= {"time", "glacier"} and n != "spatial_ref"}
-    result = xr.Dataset(data, coords={**coords, "facies_class": np.array(NAMES)}, attrs=dict(maps.attrs))
-    if "balance_year" not in result.coords:
-        result = result.assign_coords(balance_year=("time", season.balance_year(times)))
-    return result.assign_attrs(accumulation_classes=" ".join(classes))
+    if set(classes) & set(HIDDEN):
+        raise InputError(
+            f"classes={classes!r}: {' and '.join(HIDDEN)} hide the surface and cannot be accumulation area."
+        )
+    if hidden not in RULES:
+        raise InputError(f"hidden={hidden!r}: choose {' or '.join(map(repr, RULES))}.")
+    if not 0 <= min_coverage <= 1:
+        raise InputError(f"min_coverage={min_coverage!r} is not a share between 0 and 1.")
+    if draws < 0:
+        raise InputError(f"draws={draws!r}: give a number of draws, or 0 for no intervals.")
+    if correction not in CORRECTIONS:
+        raise InputError(f"correction={correction!r}: choose {', '.join(map(repr, CORRECTIONS))}.")
 
 
-_NUMBERS = {
-    "coverage": {"units": "1", "long_name": "share of the glacier that was seen"},
-    "accumulation_area_ratio": {"units": "1", "long_name": "accumulation area relative to the glacier's area"},
-    "snow_line_altitude": {"units": "m", "long_name": "elevation at which the share of snow passes one half"},
-    "lowest_snow": {"units": "m", "long_name": "5th percentile of the elevations of snow"},
-    "albedo": {"units": "1", "long_name": "mean albedo index of the seen surface"},
-    "glacier_area": {"units": "km2", "long_name": "area of the outline on the grid"},
-    "mean_elevation": {"units": "m", "long_name": "mean elevation"},
-    "min_elevation": {"units": "m", "long_name": "lowest elevation"},
-    "max_elevation": {"units": "m", "long_name": "highest elevation"},
-}
-_OF_GLACIER = ("glacier_area", "mean_elevation", "min_elevation", "max_elevation")
+def _bands_of(maps: xr.Dataset) -> tuple[float, int]:
+    """Lower edge of the lowest band, and the number of bands, from the glaciers' own bounds."""
+    low, high = (maps[f"glacier_elevation_{end}"].values for end in ("min", "max"))
+    if not np.isfinite(low).any():
+        return 0.0, 1
+    first = np.floor(np.nanmin(low) / BAND)
+    return float(first * BAND), int(np.floor(np.nanmax(high) / BAND) - first + 1)
 
 
-# -- counting ---------------------------------------------------------------------------------------------------
+def _cut_by_edge(maps: xr.Dataset):
+    index = maps["glacier_index"]
+    rims = [index.isel({dim: end}) for dim in ("y", "x") for end in (0, -1)]
+    return lazy.occurring(maps["glacier_number"].values, rims)
 
 
-def _tabulate(maps: xr.Dataset, resolution: float) -> list[pd.DataFrame]:
-    """For each date counts by glacier, metre of elevation and class, and sums of albedo."""
-    smallest = max(1, round(SIEVE / resolution**2))
+def _tabulated(maps: xr.Dataset, box, gather: "_Gather", draws: int, correction: str) -> dict:
+    smallest = max(1, round(SIEVE / box.affine.a**2))
     labels = lazy.as_dask(maps["facies_map"])
-    sieved = lazy.map_tiles(_Sieve(smallest), [labels], channels=1, dtype="uint8", tile=lazy.CHUNK, reach=smallest)[0]
-    arrays = [sieved, lazy.as_dask(maps["glacier_index"]), lazy.as_dask(maps["elevation"])]
-    if "albedo" in maps:
-        arrays.append(lazy.as_dask(maps["albedo"]))
-    parts = lazy.tabulate(_count, arrays)
-    tables = []
-    for date in parts:
-        table = pd.concat(date).groupby(["glacier", "height", "code"], as_index=False).sum()
-        tables.append(table)
-    return tables
+    codes = lazy.map_tiles(
+        Coder(gather.accumulating, smallest), [labels], channels=1, dtype="uint8", tile=lazy.CHUNK, reach=smallest
+    )[0]
+    names = ["glacier_index", "elevation"] + ["albedo"] * ("albedo" in maps)
+    names += ["confidence", "probability"] * (draws > 0)
+    drawer = Drawer(gather.accumulating, draws, gather.lowest, BAND) if draws else None
+    arrays = {name: lazy.as_dask(maps[name]) for name in names}
+    count = _Count(tuple(names), drawer, box.affine.f, box.affine.c, box.affine.a)
+    scenes = maps["time"].values.astype("datetime64[s]").astype("int64").tolist()
+    weights = _weights(maps, codes, arrays, correction) if draws else [None] * len(scenes)
+    return lazy.tabulate(
+        count, gather, [codes, *arrays.values()], list(zip(scenes, weights, strict=True)), gather.outputs
+    )
+
+
+def _weights(maps: xr.Dataset, codes, arrays: dict, correction: str) -> list:
+    """Class weights to draw from, for each date."""
+    dates = maps.sizes["time"]
+    known = json.loads(maps["confidence"].attrs.get("scene_weights", "[]"))
+    if correction == "scenes" and known:
+        return [np.array(known)] * dates
+    if correction != "prior":
+        return [np.ones((1, len(NAMES)))] * dates
+    shares = json.loads(maps["confidence"].attrs.get("class_shares", "[]"))
+    if not shares:
+        raise InputError("these maps' calibrator does not know the shares of its samples' classes; correction='prior' "
+                         "needs them.")  # fmt: skip
+    needed = [arrays[name] for name in ("glacier_index", "elevation", "confidence", "probability")]
+    found = lazy.tabulate(
+        _sampled, _PriorWeights(tuple(shares)), [codes, *needed], [None] * dates, {"weights": ((1, len(NAMES)), float)}
+    )["weights"]
+    return [found[t] for t in range(dates)]
+
+
+def _sampled(codes, index, elevation, confidence, probability, place) -> tuple[np.ndarray, np.ndarray]:
+    """Places and class probabilities of some pixels of a block."""
+    _, rows, columns = place
+    r, c, p = seen_surface(codes % 16, index, elevation, confidence, probability)
+    r, c = r + rows.start, c + columns.start
+    some = (r * 73_856_093 ^ c * 19_349_663) % SAMPLED == 0
+    return np.stack([r, c], 1)[some], p[some]
 
 
 @dataclass(frozen=True)
-class _Sieve:
-    """Gives snow in small patches a code of its own."""
+class _PriorWeights:
+    shares: tuple[float, ...]
 
-    smallest: int
-
-    def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice]) -> np.ndarray:
-        labels = blocks[0]
-        patches, count = components(labels == VALUES["snow"])
-        size = np.bincount(patches.ravel(), minlength=count + 1)
-        stray = (patches > 0) & (size[patches] < self.smallest)
-        return np.where(stray, STRAY_SNOW, labels)[inside][None].astype("uint8")
-
-
-def _count(
-    codes: np.ndarray, index: np.ndarray, elevation: np.ndarray, albedo: np.ndarray | None = None
-) -> pd.DataFrame:
-    """Counts of one block, pixels of unknown elevation at height -9999."""
-    on = index > 0
-    known = np.isfinite(elevation[on])
-    height = np.where(known, np.floor(np.where(known, elevation[on], 0)), -9999).astype("int64")
-    table = pd.DataFrame({"glacier": index[on], "height": height, "code": codes[on], "pixels": 1})
-    bright = np.full(len(table), np.nan) if albedo is None else albedo[on]
-    table["with_albedo"] = np.isfinite(bright).astype("int64")
-    table["albedo"] = np.rint(np.nan_to_num(bright) / ALBEDO_STEP).astype("int64")
-    return table.groupby(["glacier", "height", "code"], as_index=False).sum()
+    def __call__(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+        places, p = (np.concatenate(each) for each in zip(*parts, strict=True))
+        weights = np.ones((1, len(NAMES)))
+        if len(p):
+            surface = list(SURFACE)
+            order = np.lexsort(places.T)
+            weights[0, surface] = prior_weights(p[order], np.array(self.shares)[surface])
+        return {"weights": weights}
 
 
-# -- one glacier on one date ------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Count:
+    """Counts of one block, and its draws."""
+
+    names: tuple[str, ...]
+    drawer: Drawer | None
+    top: float
+    left: float
+    resolution: float
+
+    def __call__(self, codes: np.ndarray, *rest) -> tuple[Counts, Draws | None]:
+        *blocks, ((scene, weights), rows, columns) = rest
+        of = dict(zip(self.names, blocks, strict=True))
+        counts = Counts.of(codes, of["glacier_index"], of["elevation"], of.get("albedo"))
+        if self.drawer is None:
+            return counts, None
+        y = self.top - (np.arange(rows.start, rows.stop) + 0.5) * self.resolution
+        x = self.left + (np.arange(columns.start, columns.stop) + 0.5) * self.resolution
+        index, elevation, confidence, probability = (of[name] for name in self.names if name != "albedo")
+        return counts, self.drawer(codes % 16, index, elevation, confidence, probability, y, x, scene, weights)
 
 
-def _row(table: pd.DataFrame, classes: tuple[str, ...]) -> dict:
-    """Statistics from the counts of a glacier."""
-    area = int(table.pixels.sum())
-    out: dict = dict.fromkeys(_NUMBERS, np.nan)
-    out["glacier_area"] = area
-    by_code = table.groupby("code").pixels.sum()
-    counts = np.array([by_code.get(v, 0) for v in range(len(NAMES))], float)
-    counts[VALUES["snow"]] += by_code.get(STRAY_SNOW, 0)
-    out["class_area"] = counts
-    if area == 0:
+# -- all glaciers on one date -----------------------------------------------------------------------------------
+
+_NUMBERS: dict[str, tuple[tuple[str, ...], dict]] = {
+    "class_area": (("facies_class",), {"units": "km2", "long_name": "area of each class"}),
+    "coverage": ((), {"units": "1", "long_name": "share of the glacier that was seen"}),
+    "cloud_share": ((), {"units": "1", "long_name": "share of the glacier under cloud"}),
+    "shadow_share": ((), {"units": "1", "long_name": "share of the glacier in shadow"}),
+    "nodata_share": ((), {"units": "1", "long_name": "share of the glacier without a class"}),
+    "accumulation_area_ratio": ((), {"units": "1", "long_name": "accumulation area relative to the glacier's area"}),
+    "snow_line_altitude": ((), {"units": "m", "long_name": "elevation at which the share of snow passes one half"}),
+    "snow_line_boundary": ((), {"units": "m", "long_name": "median elevation of the edge of the accumulation area"}),
+    "lowest_snow": ((), {"units": "m", "long_name": "5th percentile of the elevations of snow"}),
+    "albedo": ((), {"units": "1", "long_name": "mean albedo index of the seen surface"}),
+    "band_coverage": (("elevation_band",), {"units": "1", "long_name": "share of the band that was seen"}),
+    "band_accumulation": (
+        ("elevation_band",), {"units": "1", "long_name": "accumulation area relative to the seen area of the band"},
+    ),
+    "glacier_area": ((), {"units": "km2", "long_name": "area of the outline on the grid"}),
+    "band_area": (("elevation_band",), {"units": "km2", "long_name": "area of the glacier in each elevation band"}),
+    "mean_elevation": ((), {"units": "m", "long_name": "mean elevation"}),
+    "min_elevation": ((), {"units": "m", "long_name": "lowest elevation"}),
+    "max_elevation": ((), {"units": "m", "long_name": "highest elevation"}),
+}  # fmt: skip
+_OF_GLACIER = ("glacier_area", "band_area", "mean_elevation", "min_elevation", "max_elevation")
+_DRAWN: dict[str, tuple[tuple[str, ...], dict]] = {
+    f"{name}_{end}": ((), {"units": unit, "long_name": f"{text} of {what}"})
+    for name, unit, what, ends in (
+        ("accumulation_area_ratio", "1", "the accumulation area ratio",
+         {"expected": "expectation", "lower": f"lower end of {COVERED:.0%}", "upper": f"upper end of {COVERED:.0%}"}),
+        ("snow_line_altitude", "m", "the snow line altitude",
+         {"lower": f"lower end of {COVERED:.0%}", "upper": f"upper end of {COVERED:.0%}"}),
+    )
+    for end, text in ends.items()
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Gather:
+    """Statistics of all glaciers from the counts of one date."""
+
+    numbers: tuple[int, ...]
+    lowest: float
+    bands: int
+    accumulating: tuple[int, ...]
+    hidden: str
+    min_coverage: float
+    pixel: float
+    """Area of a pixel. [km2]"""
+    uncertain: bool
+
+    @property
+    def table(self) -> dict[str, tuple[tuple[str, ...], dict]]:
+        """Extra dims and attributes of the variables that it gives."""
+        return _NUMBERS | (_DRAWN if self.uncertain else {})
+
+    @property
+    def outputs(self) -> dict[str, tuple[tuple[int, ...], str]]:
+        """Their shapes and dtypes."""
+        size = {"facies_class": len(NAMES), "elevation_band": self.bands}
+        return {
+            name: ((len(self.numbers), *(size[d] for d in extra)), "float64") for name, (extra, _) in self.table.items()
+        }
+
+    def __call__(self, parts: list[tuple[Counts, Draws | None]]) -> dict[str, np.ndarray]:
+        counts = Counts.added([counted for counted, _ in parts])
+        out: dict[str, np.ndarray] = {name: np.full(shape, np.nan) for name, (shape, _) in self.outputs.items()}
+        place = {number: k for k, number in enumerate(self.numbers)}
+        owner = np.array([place.get(g, -1) for g in np.unique(counts.glacier)], int)
+        row = owner[np.unique(counts.glacier, return_inverse=True)[1]] if owner.size else np.zeros(0, int)
+        n = len(self.numbers)
+
+        def total(weights: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
+            return np.bincount(row, np.where(where, weights, 0), n)
+
+        area = total(counts.pixels)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            for value, name in enumerate(NAMES):
+                here = (counts.code == value) | ((counts.code == STRAY_SNOW) & (name == "snow"))
+                out["class_area"][:, value] = np.where(area > 0, total(counts.pixels, here) * self.pixel, 0)
+            for name in HIDDEN:
+                out[f"{name}_share"] = total(counts.pixels, counts.code == VALUES[name]) / area
+            out["nodata_share"] = total(counts.pixels, counts.code == UNSEEN) / area
+            is_seen = ~np.isin(counts.code, [UNSEEN, *(VALUES[name] for name in HIDDEN)])
+            seen = total(counts.pixels, is_seen)
+            out["coverage"] = seen / area
+            bright = total(counts.with_albedo, is_seen)
+            albedo = total(counts.albedo, is_seen) * STEP / bright
+            out["albedo"] = np.where((bright > 0) & (bright >= MIN_ALBEDO_COVERAGE * seen), albedo, np.nan)
+            known = counts.height != NO_HEIGHT
+            out["mean_elevation"] = total(counts.pixels * (counts.height + 0.5), known) / total(counts.pixels, known)
+        out["glacier_area"] = area * self.pixel
+        np.fmin.at(out["min_elevation"], row[known], counts.height[known].astype(float))
+        np.fmax.at(out["max_elevation"], row[known], counts.height[known] + 1.0)
+        self._snow(out, counts, row, known, is_seen, [drawn for _, drawn in parts if drawn is not None], place)
         return out
-    known = table[table.height > -9999]
-    if len(known):
-        out["mean_elevation"] = float(np.average(known.height + 0.5, weights=known.pixels))
-        out["min_elevation"], out["max_elevation"] = float(known.height.min()), float(known.height.max() + 1)
-    hidden = [VALUES[name] for name in HIDDEN] + [NODATA]
-    seen = table[~table.code.isin(hidden)]
-    out["coverage"] = seen.pixels.sum() / area
-    if seen.pixels.sum() and seen.with_albedo.sum() >= MIN_ALBEDO_COVERAGE * seen.pixels.sum():
-        out["albedo"] = seen.albedo.sum() * ALBEDO_STEP / seen.with_albedo.sum()
-    snow = table[table.code == VALUES["snow"]]
-    if len(snow) and out["coverage"] >= MIN_COVERAGE:
-        out["lowest_snow"] = _percentile(snow.height.to_numpy(), snow.pixels.to_numpy(), 5)
-    wanted = [VALUES[name] for name in classes] + ([STRAY_SNOW] if "snow" in classes else [])
-    bands = _bands(known, hidden, wanted)
-    if bands is None or out["coverage"] < MIN_COVERAGE:
+
+    def _snow(self, out, counts: Counts, row, known, is_seen, drawn: list[Draws], place) -> None:
+        """Accumulation area and snow lines."""
+        band = np.clip((counts.height - self.lowest) // BAND, 0, self.bands - 1).astype(int)
+        shape = len(self.numbers), self.bands
+
+        def by_band(where: np.ndarray) -> np.ndarray:
+            flat = np.bincount((row * self.bands + band)[where], counts.pixels[where], shape[0] * shape[1])
+            return flat.reshape(shape)
+
+        is_wanted = np.isin(counts.code, self.accumulating)
+        if VALUES["snow"] in self.accumulating:
+            is_wanted |= counts.code == STRAY_SNOW
+        pixels, seen, wanted = by_band(known), by_band(known & is_seen), by_band(known & is_wanted)
+        out["band_area"] = pixels * self.pixel
+        out["band_coverage"] = _divided(seen, pixels)
+        out["band_accumulation"] = _divided(wanted, seen)
+        weight = pixels if self.hidden == "fill" else seen
+        share = filled(out["band_accumulation"])
+        enough = out["coverage"] >= self.min_coverage
+        line, around = passage(share, weight, self.edges)
+        enough &= _divided((seen * around).sum(1), (pixels * around).sum(1)) >= MIN_BAND_COVERAGE
+        enough &= (wanted.sum(1) > 0) | (seen.sum(1) > 0)
+        out["accumulation_area_ratio"] = np.where(enough, ratio(share, weight), np.nan)
+        snowy = enough & (wanted.sum(1) > 0)
+        out["snow_line_altitude"] = np.where(snowy, line, np.nan)
+        is_snow = known & (counts.code == VALUES["snow"])
+        out["lowest_snow"] = np.where(enough, percentile(counts, row, counts.pixels * is_snow, 5, shape[0]), np.nan)
+        boundary = percentile(counts, row, counts.edge * known, 50, shape[0])
+        out["snow_line_boundary"] = np.where(snowy, boundary, np.nan)
+        if self.uncertain:
+            self._intervals(out, Draws.added(drawn), seen, weight, enough, place)
+
+    def _intervals(self, out, drawn: Draws, seen, weight, enough, place) -> None:
+        known = np.isin(drawn.glacier, self.numbers)
+        at = (
+            np.array([place[g] for g in drawn.glacier[known]], int),
+            np.clip(drawn.band[known], 0, self.bands - 1),
+        )
+
+        def spread(values: np.ndarray) -> np.ndarray:
+            grid = np.zeros(seen.shape)
+            np.add.at(grid, at, values)
+            return filled(_divided(grid, seen))
+
+        expected = spread(drawn.expected[known] * (STEP / drawn.pixels.shape[1]))
+        out["accumulation_area_ratio_expected"] = np.where(enough, ratio(expected, weight), np.nan)
+        lines, ratios = [], []
+        for draw in drawn.pixels[known].T:
+            share = spread(draw)
+            ratios.append(ratio(share, weight))
+            lines.append(np.where(ratios[-1] > 0, passage(share, weight, self.edges)[0], np.nan))
+        for name, values in (("accumulation_area_ratio", ratios), ("snow_line_altitude", lines)):
+            snowy = np.isfinite(values).mean(0) > 0.5
+            ends = np.full((2, len(self.numbers)), np.nan)
+            if (enough & snowy).any():
+                ends[:, enough & snowy] = np.nanquantile(
+                    np.array(values)[:, enough & snowy], [(1 - COVERED) / 2, (1 + COVERED) / 2], axis=0
+                )
+            out[f"{name}_lower"], out[f"{name}_upper"] = ends
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Lower edges of the bands, and the upper one of the last. [m]"""
+        return self.lowest + BAND * np.arange(self.bands + 1.0)
+
+
+# -- arithmetic on (glacier, elevation band) --------------------------------------------------------------------
+
+
+def _divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=b > 0)
+
+
+def filled(share: np.ndarray) -> np.ndarray:
+    """Shares of bands, those of unseen ones taken from the nearest seen band, of two the lower; 0 if none is seen."""
+    n = share.shape[1]
+    place = np.where(np.isfinite(share), np.arange(n), -(4 * n))
+    below = np.maximum.accumulate(place, 1)
+    place = np.where(np.isfinite(share), np.arange(n), 4 * n)
+    above = np.minimum.accumulate(place[:, ::-1], 1)[:, ::-1]
+    nearest = np.where(np.arange(n) - below <= above - np.arange(n), below, above)
+    return np.nan_to_num(np.take_along_axis(share, np.clip(nearest, 0, n - 1), 1))
+
+
+def ratio(share: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Accumulation area ratio of each glacier."""
+    return _divided((share * weight).sum(1), weight.sum(1))
+
+
+def passage(share: np.ndarray, weight: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Elevation at which the share passes one half, and the bands on either side of it.
+
+    Parameters
+    ----------
+    share, weight : ndarray (glacier, band)
+    edges : ndarray (band + 1)
+        [m]
+
+    Returns
+    -------
+    line : ndarray (glacier)
+        NaN without area. [m]
+    around : ndarray (glacier, band) of bool
+    """
+    nothing = np.zeros((len(share), 1))
+    below = np.concatenate([nothing, np.cumsum(share * weight, 1)], 1)
+    bare = (1 - share) * weight
+    above = np.concatenate([np.cumsum(bare[:, ::-1], 1)[:, ::-1], nothing], 1)
+    occupied = weight > 0
+    any_area = occupied.any(1)
+    n = share.shape[1]
+    first, last = occupied.argmax(1), n - 1 - occupied[:, ::-1].argmax(1)
+    # Only the lower edges of bands with area, and the upper one of the last, are candidates.
+    candidate = np.concatenate([occupied, np.zeros((len(share), 1), bool)], 1)
+    candidate[np.arange(len(share)), last + 1] = True
+    k = np.where(candidate, below + above, np.inf).argmin(1)
+    bands = np.arange(n)
+    lower = np.where(occupied & (bands < k[:, None]), bands, -1).max(1)
+    upper = np.minimum(k, n - 1)
+    row = np.arange(len(share))
+    middle, size = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    low, high = share[row, np.maximum(lower, 0)], share[row, upper]
+    passed = np.clip(np.divide(0.5 - low, high - low, out=np.full(len(share), 0.5), where=high > low), 0, 1)
+    between = middle[np.maximum(lower, 0)] + passed * (middle[upper] - middle[np.maximum(lower, 0)])
+    line = np.select([k <= first, k > last], [edges[first], edges[last] + size], between)
+    around = (bands == lower[:, None]) | ((bands == upper[:, None]) & (k <= last)[:, None])
+    return np.where(any_area, line, np.nan), around
+
+
+def percentile(counts: Counts, row: np.ndarray, weight: np.ndarray, percent: float, n: int) -> np.ndarray:
+    """Percentile of the weighted elevations of each glacier, to the middle of the metre; NaN without weight. [m]"""
+    out = np.full(n, np.nan)
+    if not weight.any():
         return out
-    line, where = _passage(bands)
-    around = bands[max(where - 1, 0) : where + 1]
-    if around.seen.sum() < MIN_BAND_COVERAGE * around.pixels.sum():
-        return out
-    out["accumulation_area_ratio"] = float((bands.share * bands.pixels).sum() / bands.pixels.sum())
-    if (bands.share > 0).any():
-        out["snow_line_altitude"] = line
+    here = np.flatnonzero(weight)
+    order = here[np.lexsort((counts.height[here], row[here]))]
+    passed, owner = np.cumsum(weight[order]), row[order]
+    start = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    before = np.r_[0, passed][start]
+    total = np.add.reduceat(weight[order], start)
+    at = np.searchsorted(passed, before + percent / 100 * total)
+    out[owner[start]] = counts.height[order][at] + 0.5
     return out
-
-
-def _bands(table: pd.DataFrame, hidden: list[int], wanted: list[int]) -> pd.DataFrame | None:
-    """Elevation bands with their pixels, the seen ones, and the share of wanted classes; hidden bands filled."""
-    band = table.height // BAND * BAND
-    bands = pd.DataFrame({"pixels": table.pixels.groupby(band).sum()})
-    is_seen = ~table.code.isin(hidden)
-    bands["seen"] = table.pixels.where(is_seen, 0).groupby(band).sum()
-    bands["wanted"] = table.pixels.where(table.code.isin(wanted), 0).groupby(band).sum()
-    if bands.empty or not bands.seen.any():
-        return None
-    share = (bands.wanted / bands.seen.where(bands.seen > 0)).to_numpy()
-    known = np.flatnonzero(np.isfinite(share))
-    nearest = known[np.abs(np.arange(share.size)[:, None] - known).argmin(1)]
-    return bands.assign(share=share[nearest])
-
-
-def _passage(bands: pd.DataFrame) -> tuple[float, int]:
-    """Elevation at which the share passes one half, and the position of the first band above it."""
-    share, pixels = bands.share.to_numpy(), bands.pixels.to_numpy()
-    snow_below = np.concatenate([[0], np.cumsum(share * pixels)])
-    bare = (1 - share) * pixels
-    bare_above = np.concatenate([np.cumsum(bare[::-1])[::-1], [0]])
-    k = int(np.argmin(snow_below + bare_above))
-    edges = bands.index.to_numpy(float)
-    if k == 0:
-        return edges[0], 0
-    if k == len(bands):
-        return edges[-1] + BAND, k
-    low, high = share[k - 1], share[k]
-    middle = edges[k - 1] + BAND / 2
-    gap = edges[k] - edges[k - 1]
-    passed = (0.5 - low) / (high - low) if high > low else 0.5
-    return float(middle + np.clip(passed, 0, 1) * gap), k
-
-
-def _percentile(values: np.ndarray, weights: np.ndarray, percent: float) -> float:
-    """Percentile of counted metres, to the middle of the metre."""
-    order = np.argsort(values)
-    passed = np.cumsum(weights[order])
-    k = int(np.searchsorted(passed, percent / 100 * passed[-1]))
-    return float(values[order][k]) + 0.5

@@ -34,6 +34,11 @@ class Calibrator:
     population: str
     """What the probabilities refer to."""
     method: str = METHOD
+    shares: tuple[float, ...] = ()
+    """Share of each class among the samples."""
+    scenes: tuple[tuple[float, ...], ...] = ()
+    """For each scene on which the classifier was checked the weights of the classes with which its probabilities give
+    the true areas; none if no scene's areas were known."""
 
     @classmethod
     def fit(cls, label: np.ndarray, score: np.ndarray, truth: np.ndarray, population: str) -> "Calibrator":
@@ -66,7 +71,8 @@ class Calibrator:
             own = monotone(mine) if mine.sum() > 1 else pooled
             share = mine.sum() / (mine.sum() + PRIOR)
             maps[name] = tuple(np.round(share * own + (1 - share) * pooled, 6).tolist())
-        return cls(tuple(np.round(knots, 6).tolist()), maps, population)
+        shares = np.bincount(truth, minlength=len(NAMES)) / truth.size
+        return cls(tuple(np.round(knots, 6).tolist()), maps, population, shares=tuple(np.round(shares, 6).tolist()))
 
     def __call__(self, label: np.ndarray, score: np.ndarray) -> np.ndarray:
         """P(correct) of labels with their scores; NaN where the score is NaN. float32"""
@@ -95,6 +101,10 @@ class Calibrator:
             knots = tuple(map(float, found["score"]))
             if any(len(values) != len(knots) for values in maps.values()):
                 raise ValueError("maps and knots differ in length")
-            return cls(knots, maps, str(found["population"]), str(found["method"]))
+            scenes = tuple(tuple(map(float, weights)) for weights in found.get("scenes", ()))
+            if any(len(weights) != len(NAMES) for weights in scenes):
+                raise ValueError("the weights of a scene are not one for each class")
+            shares = tuple(map(float, found.get("shares", ())))
+            return cls(knots, maps, str(found["population"]), str(found["method"]), shares, scenes)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"this is not a calibrator: {error}") from error

@@ -40,7 +40,19 @@ class Layout:
         return {self.columns[name] for name in self.needed} <= set(table.columns)
 
 
-_OWN = {name: name for name in ("glacier", "balance_year", *BALANCES, "name", "longitude", "latitude", "system")}
+_OWN = {
+    name: name
+    for name in (
+        "glacier",
+        "balance_year",
+        *BALANCES,
+        "name",
+        "longitude",
+        "latitude",
+        "system",
+        "accumulation_area_ratio",
+    )
+}
 _WGMS = {"balance": "ANNUAL_BALANCE", "winter_balance": "WINTER_BALANCE", "summer_balance": "SUMMER_BALANCE",
          "name": "NAME"}  # fmt: skip
 

@@ -1,12 +1,10 @@
-"""Surface mass balance from facies: the regression of Maslov et al. (2026), Eq. 2, with honest intervals.
+"""Surface mass balance from facies: records, predictors and a regression between them, judged on what it never saw.
 
-SMB = b0 + b1 A_snow/A + b2 (h_snow - h_mean)/(h_max - h_min) + b3 albedo, with h_snow the 5th percentile of the
-elevations of snow. Predictors are standardised and the ridge's strength is chosen inside each training fold; rows
-without albedo are predicted by a fit without that term.
+Maslov et al. (2026), Eq. 2: SMB = b0 + b1 A_snow/A + b2 (h_snow - h_mean)/(h_max - h_min) + b3 albedo, with h_snow
+the 5th percentile of the elevations of snow. The regressions themselves are in :mod:`facies_xr.smb.models`.
 """
 
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,68 +13,151 @@ import xarray as xr
 
 from .. import folds
 from ..errors import InputError
-from ..maps.statistics import MIN_COVERAGE, statistics
+from ..maps import series
+from ..maps.statistics import statistics
 from ..seasons import Season
 from . import observations as _observations
-
-PREDICTORS = ("snow_fraction", "snow_line_relative", "albedo")
-STRENGTHS = np.logspace(-3, 3, 13)
-FOLDS = 6
-MIN_RECORDS = 8
-DRAWS = 400
-COVERED = 0.95
-SEASON_WINDOW = 20
-FRESH_SNOW = 0.1
-"""Rise of the snow fraction since an earlier scene of the season that means fresh snow."""
+from .fitted import MIN_RECORDS, Fit, method_named
+from .models import FOLDS, METHODS
 
 CENSORED = 0.02
 """Accumulation area ratio below which it says nothing more about the balance."""
 
-FLAGS = {
-    "no_snow": 1,
-    "no_albedo": 2,
-    "censored": 4,
-    "outside_season": 8,
-    "fresh_snow": 16,
-    "low_coverage": 32,
-}
+FLAGS = {**series.FLAGS, "no_snow": 32, "no_albedo": 64, "censored": 128, "no_relief": 256}
 """Bits of ``flags``."""
 
+UNFIT = ("outside_season", "fresh_snow", "cut_by_edge")
+"""Flags of rows that no fit rests on."""
 
-def smb(maps: xr.Dataset, observations: Any, *, classes: tuple[str, ...] = ("snow",), season: Any = None) -> xr.Dataset:
+LEFT_OUT = ("glacier", "year")
+
+
+def smb(
+    maps: xr.Dataset,
+    observations: Any = None,
+    *,
+    method: str = "regression",
+    model: Any = None,
+    leave_out: str | None = None,
+    rule: str = "envelope",
+    classes: tuple[str, ...] = ("snow",),
+    season: Any = None,
+) -> xr.Dataset:
     """Annual surface mass balance of the glaciers of some maps, by regression on records.
 
     Parameters
     ----------
     maps : Dataset
-        As ``classify`` gives them, lazy or from a store; they are read once.
-    observations : path or DataFrame
-        Records, see :func:`facies_xr.smb.observations.read`.
+        As ``classify`` gives them, lazy or from a store, which are read once; or their ``statistics``.
+    observations : path or DataFrame, optional
+        Records, see :func:`facies_xr.smb.observations.read`; needed unless ``model`` is given.
+    method : {"regression", "pooled", "eq2", "eq3"}
+        "pooled" (which "regression" stands for): partial pooling between glaciers and years; "eq2" and "eq3": the
+        published regressions for all glaciers and for each (:mod:`facies_xr.smb.models`).
+    model : Fit, path or Dataset, optional
+        A fit to apply instead of fitting one: what ``Fit.save`` wrote, or what ``smb`` returned. Glaciers and years
+        of which it had records keep what is particular to them.
+    leave_out : {"glacier", "year"}, optional
+        What is held out together for ``balance_out_of_fold``: glaciers in six folds, or one year after the other; by
+        default glaciers, with "eq3" years.
+    rule : str
+        Which scene stands for a season, see :func:`facies_xr.maps.series.end_of_season`.
     classes : tuple of str
         Classes of the accumulation area.
     season : (str, int), optional
-        Season of the scenes; by default that of the latitude.
+        Season of the scenes; by default +-20 days from that of the latitude.
 
     Returns
     -------
     Dataset (glacier, balance_year)
-        ``balance`` (fit on all records), ``balance_out_of_fold`` (fit without the glacier's fold), a 95 % prediction
+        ``balance`` (fit on all records), ``balance_out_of_fold`` (fit without the row's fold), a 95 % prediction
         interval ``balance_lower``, ``balance_upper``, ``observed`` [m w.e.], the predictors, and what they rest on.
+        The attribute ``fit`` holds the fit, which ``model=`` takes.
 
     Raises
     ------
     InputError
-        If too few records match a glacier and a year of the maps.
+        If too few records match a glacier and a year of the maps, or an argument is not possible.
     """
+    method = method_named(method)
+    if leave_out not in (None, *LEFT_OUT):
+        raise InputError(f"leave_out={leave_out!r}: choose {' or '.join(LEFT_OUT)}.")
+    if observations is None and model is None:
+        raise InputError("smb() needs observations to fit a model, or a fitted model=.")
+    window = Season.parse(season).half_width if season is not None else series.WINDOW
+    stats = maps if "accumulation_area_ratio" in maps else statistics(maps, classes=classes, season=season, draws=0)
+    rows = predictors(stats, rule=rule, window=window)
+    found = rows.assign(observed=np.nan, recorded_accumulation_area_ratio=np.nan)
+    if observations is not None:
+        found = _with_records(rows, observations, maps, needed=model is None)
+    if model is not None:
+        fit = Fit.load(model)
+        judged = found.assign(balance_out_of_fold=np.nan, fold=-1)
+    else:
+        usable = _usable(found)
+        fit = Fit.of(usable, method)
+        leave_out = leave_out or METHODS[method].leaves_out
+        judged = held_out(found, usable, method, leave_out)
+    lower, upper = fit.interval(judged)
+    judged = judged.assign(balance=fit.predict(judged), balance_lower=lower, balance_upper=upper)
+    result = _dataset(judged, rows, stats)
+    return result.assign_attrs(
+        method=METHODS[fit.method].title, leave_out=leave_out or "nothing, the model came fitted", rule=rule,
+        fit=fit.to_json(),
+    )  # fmt: skip
+
+
+def predictors(stats: xr.Dataset, *, rule: str = "envelope", window: int = series.WINDOW) -> pd.DataFrame:
+    """Predictors of each glacier and balance year.
+
+    Parameters
+    ----------
+    stats : Dataset
+        As :func:`facies_xr.statistics` gives them.
+    rule, window
+        As :func:`facies_xr.maps.series.end_of_season` takes them.
+
+    Returns
+    -------
+    DataFrame
+        A row a glacier and year; predictors are NaN where no scene could be used. Without snow the snow line is put
+        at the glacier's highest elevation, and the row flagged.
+    """
+    end = series.end_of_season(stats, rule=rule, window=window)
+    names = ["accumulation_area_ratio", "lowest_snow", "albedo", "coverage", "scene_date", "scenes", "flags"]
+    table = end[[*names, "mean_elevation", "min_elevation", "max_elevation"]].to_dataframe().reset_index()
+    snow, relief = table.accumulation_area_ratio, table.max_elevation - table.min_elevation
+    snow_free = snow.notna() & ((snow == 0) | table.lowest_snow.isna())
+    lowest = table.lowest_snow.where(~snow_free, table.max_elevation)
+    known = snow.notna() & (relief > 0)
+    flags = table["flags"].to_numpy()
+    for name, is_set in (
+        ("no_snow", snow_free),
+        ("no_albedo", table.albedo.isna()),
+        ("censored", snow <= CENSORED),
+        ("no_relief", ~(relief > 0)),
+    ):
+        flags = flags | np.where(is_set, FLAGS[name], 0)
+    return pd.DataFrame(
+        {
+            "glacier": table.glacier,
+            "balance_year": table.balance_year.astype(int),
+            "snow_fraction": snow.where(known),
+            "snow_line_relative": ((lowest - table.mean_elevation) / relief.where(relief > 0)).where(known),
+            **{name: table[name] for name in ("albedo", "coverage", "scene_date", "scenes")},
+            "flags": flags,
+        }
+    )
+
+
+def _with_records(rows: pd.DataFrame, observations: Any, maps: xr.Dataset, *, needed: bool) -> pd.DataFrame:
     records = _observations.read(observations)
     matched, report = _observations.match(records, maps)
-    rows = predictors(statistics(maps, classes=classes, season=season), season)
-    observed = matched[["glacier", "balance_year", "balance"]].rename(columns={"balance": "observed"})
-    merged = rows.merge(observed, "left", ["glacier", "balance_year"])
-    lost = report[report.glacier.isna()]
-    usable = merged.dropna(subset=["observed", "snow_fraction", "snow_line_relative"])
-    usable = usable[(usable["flags"] & (FLAGS["outside_season"] | FLAGS["fresh_snow"])) == 0]
-    if len(usable) < MIN_RECORDS or usable.glacier.nunique() < 2:
+    renamed = {"balance": "observed", "accumulation_area_ratio": "recorded_accumulation_area_ratio"}
+    kept = matched[["glacier", "balance_year", *renamed]].rename(columns=renamed)
+    merged = rows.merge(kept, "left", ["glacier", "balance_year"])
+    usable, lost = _usable(merged), report[report.glacier.isna()]
+    if needed and (len(usable) < MIN_RECORDS or usable.glacier.nunique() < 2):
         ids = [", ".join(table.glacier.unique()[:3]) for table in (rows, records)]
         raise InputError(
             f"{len(usable)} records of {usable.glacier.nunique()} glaciers match a usable scene, the regression needs "
@@ -88,199 +169,54 @@ def smb(maps: xr.Dataset, observations: Any, *, classes: tuple[str, ...] = ("sno
         warnings.warn(
             f"{lost.records.sum()} records belong to {len(lost)} glaciers that are not on the map: {shown}"
             f"{'; ...' if len(lost) > 3 else ''}. facies_xr.smb.observations.match tells how each was looked for.",
-            stacklevel=3,
+            stacklevel=4,
         )
-    fold = pd.Series(folds.by_group(usable.glacier.to_numpy(), FOLDS), index=usable.index)
-    return _dataset(_predicted(merged, usable, fold), rows, maps)
+    return merged
 
 
-def predictors(stats: xr.Dataset, season: Any = None) -> pd.DataFrame:
-    """Predictors of each glacier and balance year, from the season's scene with the least snow.
+def _usable(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with a record and predictors that a fit may rest on."""
+    found = rows.dropna(subset=["observed", "snow_fraction", "snow_line_relative"])
+    return found[(found["flags"] & sum(FLAGS[name] for name in UNFIT)) == 0]
 
-    Parameters
-    ----------
-    stats : Dataset
-        As :func:`facies_xr.maps.statistics.statistics` gives them.
-    season : (str, int), optional
-        Given, its window is taken instead of +-20 days.
 
-    Returns
-    -------
-    DataFrame
-        A row a glacier and year; predictors are NaN where no scene could be used.
+def held_out(rows: pd.DataFrame, usable: pd.DataFrame, method: str, leave_out: str) -> pd.DataFrame:
+    """Rows with ``balance_out_of_fold`` and ``fold``.
+
+    A row is predicted by the fit that saw no record of its glacier, or none of its year; rows of glaciers, or years,
+    without records have no fold.
     """
-    window = Season.parse(season).half_width if season is not None else SEASON_WINDOW
-    names = [
-        "coverage", "accumulation_area_ratio", "lowest_snow", "albedo", "mean_elevation", "min_elevation",
-        "max_elevation",
-    ]  # fmt: skip
-    table = stats[names].to_dataframe().reset_index()[["time", "glacier", "balance_year", *names]]
-    table["days"] = table.time.map(dict(zip(stats.time.values, stats.days_from_season_centre.values, strict=True)))
-    return pd.DataFrame(
-        [_season_row(g, window) for _, g in table.sort_values("time").groupby(["glacier", "balance_year"], sort=False)]
-    )
-
-
-def _season_row(scenes: pd.DataFrame, window: int) -> dict:
-    ratio = scenes.accumulation_area_ratio
-    fresh = ratio > ratio.cummin().shift().fillna(np.inf) + FRESH_SNOW
-    outside = scenes.days.abs() > window
-    seen = ratio.notna()
-    best = seen & ~fresh & ~outside
-    chosen = best if best.any() else seen if seen.any() else scenes.coverage == scenes.coverage.max()
-    row = scenes[chosen].sort_values("accumulation_area_ratio").iloc[0]
-    snow_free = row.accumulation_area_ratio == 0 or np.isnan(row.lowest_snow)
-    lowest = row.max_elevation if snow_free else row.lowest_snow
-    relief = row.max_elevation - row.min_elevation
-    usable = np.isfinite(row.accumulation_area_ratio) and relief > 0
-    flags = {
-        "no_snow": usable and snow_free,
-        "no_albedo": np.isnan(row.albedo),
-        "censored": row.accumulation_area_ratio <= CENSORED,
-        "outside_season": outside[row.name],
-        "fresh_snow": fresh[row.name],
-        "low_coverage": row.coverage < MIN_COVERAGE,
-    }
-    return {
-        "glacier": row.glacier,
-        "balance_year": int(row.balance_year),
-        "snow_fraction": row.accumulation_area_ratio if usable else np.nan,
-        "snow_line_relative": (lowest - row.mean_elevation) / relief if usable else np.nan,
-        "albedo": row.albedo,
-        "coverage": row.coverage,
-        "scene_date": row.time,
-        "flags": sum(FLAGS[name] for name, is_set in flags.items() if is_set),
-    }
-
-
-# -- the model --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ridge:
-    """Standardised ridge regression."""
-
-    names: tuple[str, ...]
-    centre: np.ndarray
-    spread: np.ndarray
-    weights: np.ndarray
-    intercept: float
-    strength: float
-
-    @classmethod
-    def fit(cls, rows: pd.DataFrame, names: tuple[str, ...]) -> "Ridge":
-        """Fit; the strength is chosen by validation on glaciers left out of these rows."""
-        x, y = rows[list(names)].to_numpy(float), rows.observed.to_numpy(float)
-        strength = STRENGTHS[STRENGTHS.size // 2]
-        if rows.glacier.nunique() > 2:
-            fold = folds.by_group(rows.glacier.to_numpy(), 5)
-            errors = [
-                sum(
-                    ((_solve(x[fit], y[fit], names, s).predict_array(x[test]) - y[test]) ** 2).sum()
-                    for fit, test in folds.splits(fold)
-                )
-                for s in STRENGTHS
-            ]
-            strength = STRENGTHS[int(np.argmin(errors))]
-        return _solve(x, y, names, strength)
-
-    def predict_array(self, x: np.ndarray) -> np.ndarray:
-        """Predictions for an array of predictors."""
-        return self.intercept + (x - self.centre) / self.spread @ self.weights
-
-    def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Predictions for a table of predictors."""
-        return self.predict_array(rows[list(self.names)].to_numpy(float))
-
-
-def _solve(x: np.ndarray, y: np.ndarray, names: tuple[str, ...], strength: float) -> Ridge:
-    centre, spread = x.mean(0), x.std(0)
-    spread = np.where(spread > 0, spread, 1.0)
-    z = (x - centre) / spread
-    weights = np.linalg.solve(z.T @ z + strength * np.eye(len(names)), z.T @ (y - y.mean()))
-    return Ridge(names, centre, spread, weights, float(y.mean()), float(strength))
-
-
-@dataclass(frozen=True)
-class Model:
-    """Eq. 2, and the same without albedo for rows that lack it."""
-
-    full: Ridge | None
-    short: Ridge
-
-    @classmethod
-    def fit(cls, rows: pd.DataFrame) -> "Model":
-        """Fit both forms."""
-        with_albedo = rows.dropna(subset=["albedo"])
-        full = Ridge.fit(with_albedo, PREDICTORS) if len(with_albedo) >= MIN_RECORDS else None
-        return cls(full, Ridge.fit(rows, PREDICTORS[:2]))
-
-    def predict(self, rows: pd.DataFrame) -> np.ndarray:
-        """Predictions; NaN where the snow is unknown."""
-        out = self.short.predict(rows)
-        if self.full is not None:
-            known = rows.albedo.notna().to_numpy()
-            out[known] = self.full.predict(rows[known])
-        return out
-
-
-def _predicted(merged: pd.DataFrame, usable: pd.DataFrame, fold: pd.Series) -> pd.DataFrame:
-    out = merged.assign(balance=Model.fit(usable).predict(merged), balance_out_of_fold=np.nan, fold=-1)
-    held_out = pd.Series(np.nan, index=usable.index)
+    column, most = ("glacier", FOLDS) if leave_out == "glacier" else ("balance_year", usable.balance_year.nunique())
+    if usable[column].nunique() < 2:
+        raise InputError(f"all records are of one {leave_out}; with leave_out={leave_out!r} nothing is left to fit.")
+    fold = folds.by_group(usable[column].to_numpy(), most)
+    out = rows.assign(balance_out_of_fold=np.nan, fold=-1)
     for k in np.unique(fold):
-        model = Model.fit(usable[fold != k])
-        out_of_fold = merged.glacier.isin(usable.glacier[fold == k]).to_numpy()
-        out.loc[out_of_fold, "balance_out_of_fold"] = model.predict(merged[out_of_fold])
-        out.loc[out_of_fold, "fold"] = k
-        held_out[fold == k] = model.predict(usable[fold == k])
-    lower, upper = _interval(merged, usable, (usable.observed - held_out).to_numpy())
-    return out.assign(balance_lower=lower, balance_upper=upper)
-
-
-def _interval(merged: pd.DataFrame, usable: pd.DataFrame, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Prediction interval: glaciers resampled for the fit, plus a residual of a glacier that was held out."""
-    rng = np.random.default_rng(0)
-    groups = [rows for _, rows in usable.groupby("glacier", sort=False)]
-    draws = np.empty((DRAWS, len(merged)))
-    strengths = Model.fit(usable)
-    for k in range(DRAWS):
-        rows = pd.concat([groups[j] for j in rng.integers(0, len(groups), len(groups))])
-        draws[k] = _refit(strengths, rows).predict(merged) + rng.choice(residual, len(merged))
-    known = np.isfinite(draws).all(0)
-    low, high = np.full(len(merged), np.nan), np.full(len(merged), np.nan)
-    tails = [(1 - COVERED) / 2, (1 + COVERED) / 2]
-    low[known], high[known] = np.quantile(draws[:, known], tails, axis=0)
-    return low, high
-
-
-def _refit(model: Model, rows: pd.DataFrame) -> Model:
-    """The model with its strengths, fitted to other rows."""
-
-    def again(ridge: Ridge | None, part: pd.DataFrame) -> Ridge | None:
-        if ridge is None or len(part) < 3:
-            return None
-        x, y = part[list(ridge.names)].to_numpy(float), part.observed.to_numpy(float)
-        return _solve(x, y, ridge.names, ridge.strength)
-
-    short = again(model.short, rows)
-    assert short is not None
-    return Model(again(model.full, rows.dropna(subset=["albedo"])), short)
+        here = out[column].isin(usable[column][fold == k]).to_numpy()
+        out.loc[here, "balance_out_of_fold"] = Fit.of(usable[fold != k], method).predict(out[here])
+        out.loc[here, "fold"] = k
+    return out
 
 
 # -- the result -------------------------------------------------------------------------------------------------
 
 _ATTRIBUTES: dict[str, dict[str, Any]] = {
     "balance": {"units": "m w.e.", "long_name": "annual surface mass balance, fitted on all records"},
-    "balance_out_of_fold": {"units": "m w.e.", "long_name": "annual surface mass balance, fitted without the glacier"},
+    "balance_out_of_fold": {
+        "units": "m w.e.",
+        "long_name": "annual surface mass balance, fitted without the row's fold",
+    },
     "balance_lower": {"units": "m w.e.", "long_name": "lower end of the 95 % prediction interval"},
     "balance_upper": {"units": "m w.e.", "long_name": "upper end of the 95 % prediction interval"},
     "observed": {"units": "m w.e.", "long_name": "recorded annual surface mass balance"},
     "snow_fraction": {"units": "1", "long_name": "accumulation area ratio of the season's scene"},
     "snow_line_relative": {"units": "1", "long_name": "5th percentile of snow elevations, relative to the hypsometry"},
     "albedo": {"units": "1", "long_name": "mean albedo index"},
+    "recorded_accumulation_area_ratio": {"units": "1", "long_name": "accumulation area ratio in the records"},
     "coverage": {"units": "1", "long_name": "share of the glacier that was seen"},
     "scene_date": {"long_name": "scene that the predictors rest on"},
-    "fold": {"long_name": "fold in which the glacier was held out, -1 without records"},
+    "scenes": {"long_name": "number of scenes that could be used"},
+    "fold": {"long_name": "fold in which the row was held out, -1 without records"},
     "flags": {
         "long_name": "what to know about a row",
         "flag_masks": np.array(list(FLAGS.values()), "int32"),
@@ -289,18 +225,18 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def _dataset(table: pd.DataFrame, rows: pd.DataFrame, maps: xr.Dataset) -> xr.Dataset:
-    glaciers = [str(g) for g in maps.glacier.values]
+def _dataset(table: pd.DataFrame, rows: pd.DataFrame, stats: xr.Dataset) -> xr.Dataset:
+    glaciers = [str(g) for g in stats.glacier.values]
     years = sorted(rows.balance_year.unique())
     grid = table.set_index(["glacier", "balance_year"]).reindex(pd.MultiIndex.from_product([glaciers, years]))
     shape = len(glaciers), len(years)
     data = {}
     for name, attrs in _ATTRIBUTES.items():
         values = grid[name].to_numpy().reshape(shape)
-        if name in ("fold", "flags"):
-            values = np.where(pd.isna(values), -1 if name == "fold" else 0, values).astype("int32")
+        if name in ("fold", "flags", "scenes"):
+            values = values.astype("int32")
         data[name] = (("glacier", "balance_year"), values, attrs)
-    coords = {n: c for n, c in maps.coords.items() if c.dims == ("glacier",)}
-    kept = {k: v for k, v in maps.attrs.items() if k in ("classifier", "classifier_digest", "feature_set", "level")}
-    result = xr.Dataset(data, coords={**coords, "balance_year": np.array(years, "int32")}, attrs=kept)
-    return result.assign_attrs(method="Eq. 2 of Maslov et al. (2026), ridge, glaciers in six folds")
+    data["albedo"] = (*data["albedo"][:2], {**data["albedo"][2], "level": stats.attrs.get("level", "unknown")})
+    coords = {n: c for n, c in stats.coords.items() if c.dims == ("glacier",)}
+    kept = {k: v for k, v in stats.attrs.items() if k in ("classifier", "classifier_digest", "feature_set", "level")}
+    return xr.Dataset(data, coords={**coords, "balance_year": np.array(years, "int32")}, attrs=kept)

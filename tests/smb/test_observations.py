@@ -1,10 +1,13 @@
 """Records: the published layouts, units, and the glacier that they are of."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
+import facies_xr as fx
 from facies_xr.errors import InputError
 from facies_xr.smb import observations
 
@@ -152,3 +155,17 @@ def test_records_alone_behave_as_the_literature_says(shared):
         assert low < np.median(slopes) < high
         assert np.median(strength) > 0.8
         assert len(slopes) > 40
+
+
+def test_a_snow_cover_in_august_is_not_the_years_accumulation_area(shared):
+    """Silvretta, snow outlined by hand; the fractions are those of the data set's README."""
+    sys.path.insert(0, str(fx.__path__[0] + "/../examples"))
+    try:
+        import silvretta
+    finally:
+        sys.path.pop(0)
+    found = silvretta.snow_fractions(shared / "s2_l1c_blue_nir_swiss" / "silvretta").set_index("date")["snow fraction"]
+    expected = {"20170517": 0.999, "20170626": 0.970, "20170815": 0.259, "20181004": 1.0}
+    assert found.to_dict() == pytest.approx(expected, abs=2e-3)
+    records = observations.read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_408.csv").set_index("balance_year")
+    assert found["20170815"] - records.accumulation_area_ratio[2017] > 0.2

@@ -8,131 +8,162 @@ import xarray as xr
 from facies_xr import folds, metrics
 from facies_xr.errors import InputError
 from facies_xr.smb import regression
-from facies_xr.smb.evaluate import scores
+from facies_xr.smb.evaluate import scores, scores_by_glacier
+from facies_xr.smb.fitted import Fit
 
-
-def rows_of(n_glaciers=10, n_years=7, *, noise=0.2, seed=0, albedo=True):
-    """Predictors and balances that follow Eq. 2 exactly, plus noise."""
-    rng = np.random.default_rng(seed)
-    glacier, year = np.divmod(np.arange(n_glaciers * n_years), n_years)
-    snow = rng.uniform(0, 1, glacier.size)
-    line = -0.5 + 0.9 * (1 - snow) + rng.normal(0, 0.05, glacier.size)
-    bright = 0.3 + 0.3 * snow + rng.normal(0, 0.05, glacier.size)
-    balance = -1.6 + 2.5 * snow - 0.4 * line + 1.0 * bright + rng.normal(0, noise, glacier.size)
-    return pd.DataFrame(
-        {
-            "glacier": [f"g{k}" for k in glacier],
-            "balance_year": 2010 + year,
-            "snow_fraction": snow,
-            "snow_line_relative": line,
-            "albedo": bright if albedo else np.nan,
-            "observed": balance,
-            "flags": 0,
-        }
-    )
-
-
-def test_ridge_recovers_the_coefficients():
-    model = regression.Ridge.fit(rows_of(40, 10, noise=0.01), regression.PREDICTORS)
-    np.testing.assert_allclose(model.weights / model.spread, [2.5, -0.4, 1.0], atol=0.15)
-
-
-def test_ridge_is_the_closed_form():
-    from sklearn.linear_model import Ridge
-
-    rows = rows_of()
-    model = regression._solve(
-        rows[list(regression.PREDICTORS)].to_numpy(), rows.observed.to_numpy(), regression.PREDICTORS, 3.0
-    )
-    z = (rows[list(regression.PREDICTORS)] - model.centre) / model.spread
-    other = Ridge(alpha=3.0).fit(z, rows.observed)
-    np.testing.assert_allclose(model.weights, other.coef_, rtol=1e-10)
-    assert model.intercept == pytest.approx(other.intercept_)
-
-
-def test_rows_without_albedo_are_predicted_without_it():
-    rows = rows_of()
-    rows.loc[::3, "albedo"] = np.nan
-    model = regression.Model.fit(rows)
-    found = model.predict(rows)
-    assert np.isfinite(found).all()
-    without = rows.albedo.isna().to_numpy()
-    np.testing.assert_array_equal(found[without], model.short.predict(rows)[without])
-
-
-def test_a_glacier_is_never_in_its_own_fit():
-    rows = rows_of(noise=0.0)
-    odd = rows.glacier == "g3"
-    rows.loc[odd, "observed"] += 5  # only a fit that saw g3 can know
-    fold = pd.Series(folds.by_group(rows.glacier.to_numpy(), 6), index=rows.index)
-    found = regression._predicted(rows, rows, fold)
-    error = found.balance_out_of_fold - rows.observed
-    assert (error[odd] < -4).all()
-    same_fold = found.groupby("fold").glacier.unique()
-    assert sum("g3" in g for g in same_fold) == 1
-
-
-def test_prediction_intervals_cover_glaciers_that_were_held_out():
-    covered = []
-    for seed in range(12):
-        rows = rows_of(9, 6, noise=0.35, seed=seed)
-        new = rows_of(30, 6, noise=0.35, seed=1000 + seed)
-        fold = pd.Series(folds.by_group(rows.glacier.to_numpy(), 6), index=rows.index)
-        held_out = pd.Series(np.nan, rows.index)
-        for k in np.unique(fold):
-            held_out[fold == k] = regression.Model.fit(rows[fold != k]).predict(rows[fold == k])
-        low, high = regression._interval(new, rows, (rows.observed - held_out).to_numpy())
-        covered.append(((new.observed >= low) & (new.observed <= high)).mean())
-    assert 0.90 <= np.mean(covered) <= 0.99
-
-
-def scene_statistics(ratios, *, days=None, coverage=1.0, years=None):
-    """Statistics of one glacier with given accumulation area ratios on some dates."""
-    n = len(ratios)
-    times = pd.DatetimeIndex(years if years is not None else [f"{2010 + k}-08-20" for k in range(n)])
-    data = {
-        "coverage": (("time", "glacier"), np.full((n, 1), coverage)),
-        "accumulation_area_ratio": (("time", "glacier"), np.array(ratios, float)[:, None]),
-        "lowest_snow": (("time", "glacier"), np.where(np.array(ratios) > 0, 2500.0, np.nan)[:, None]),
-        "albedo": (("time", "glacier"), np.full((n, 1), 0.5)),
-        "days_from_season_centre": ("time", np.zeros(n) if days is None else days),
-        "mean_elevation": ("glacier", [2700.0]),
-        "min_elevation": ("glacier", [2200.0]),
-        "max_elevation": ("glacier", [3200.0]),
-    }
-    coords = {"time": times, "glacier": ["g"], "balance_year": ("time", times.year.to_numpy("int32"))}
-    return xr.Dataset(data, coords=coords)
+from ..maps.test_series import season_of
 
 
 def flags_of(row):
     return {name for name, bit in regression.FLAGS.items() if row["flags"] & bit}
 
 
-def test_the_scene_with_the_least_snow_stands_for_the_season():
-    stats = scene_statistics([0.6, 0.4, 0.45], years=["2015-08-05", "2015-08-20", "2015-08-30"])
-    row = regression.predictors(stats).iloc[0]
+def test_predictors_of_a_season():
+    stats = season_of([0.6, 0.4, 0.45], dates=["2015-08-05", "2015-08-20", "2015-08-30"])
+    row = regression.predictors(stats, rule="least snow").iloc[0]
     assert row.snow_fraction == 0.4
     assert row.snow_line_relative == pytest.approx((2500 - 2700) / 1000)
-
-
-def test_fresh_snow_is_flagged_and_not_taken():
-    stats = scene_statistics([np.nan, 0.4, 0.9], years=["2015-08-05", "2015-08-20", "2015-08-30"])
-    assert regression.predictors(stats).iloc[0].snow_fraction == 0.4
-    only_fresh = scene_statistics([0.3, 0.9], days=[-40, 10], years=["2015-07-11", "2015-08-30"])
-    row = regression.predictors(only_fresh).iloc[0]
-    assert flags_of(row) & {"fresh_snow", "outside_season"}
+    assert row.albedo == 0.5
+    assert row.scenes == 3
 
 
 def test_no_snow_puts_the_line_at_the_top():
-    row = regression.predictors(scene_statistics([0.0])).iloc[0]
+    row = regression.predictors(season_of([0.0])).iloc[0]
     assert row.snow_line_relative == pytest.approx((3200 - 2700) / 1000)
     assert flags_of(row) >= {"no_snow", "censored"}
 
 
 def test_an_unseen_year_has_no_predictors():
-    row = regression.predictors(scene_statistics([np.nan], coverage=0.3)).iloc[0]
+    row = regression.predictors(season_of([np.nan], coverage=0.3)).iloc[0]
     assert np.isnan(row.snow_fraction)
     assert "low_coverage" in flags_of(row)
+
+
+def test_a_glacier_of_one_pixel_has_no_relief():
+    stats = season_of([0.5]).assign(min_elevation=("glacier", [2700.0]), max_elevation=("glacier", [2700.0]))
+    row = regression.predictors(stats).iloc[0]
+    assert np.isnan(row.snow_line_relative)
+    assert "no_relief" in flags_of(row)
+
+
+# -- balances ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many():
+    """Statistics of twelve glaciers in eight years, and records that follow them."""
+    rng = np.random.default_rng(0)
+    seasons, records = [], []
+    for g in range(12):
+        ratios = np.clip(rng.uniform(0.1, 0.9) + rng.normal(0, 0.15, 8), 0, 1)
+        dates = [f"{2010 + k}-08-20" for k in range(8)]
+        seasons.append(season_of(ratios, dates=dates, glacier=f"g{g:02d}"))
+        for k, ratio in enumerate(ratios):
+            records.append((f"g{g:02d}", 2010 + k, -1.6 + 3.0 * ratio + rng.normal(0, 0.2), 100 * ratio))
+    table = pd.DataFrame(records, columns=["glacier", "balance_year", "balance", "accumulation_area_ratio"])
+    table["accumulation_area_ratio"] /= 100
+    return xr.concat(seasons, "glacier", data_vars="minimal", coords="minimal", join="override"), table
+
+
+def test_balances_of_statistics(many):
+    stats, records = many
+    found = regression.smb(stats, records)
+    assert found.sizes == {"glacier": 12, "balance_year": 8}
+    table = scores(found)
+    model = table.loc["model, glacier left out"]
+    assert model.n == 96
+    assert model.rmse < 0.3
+    assert model.r_lower < model.r < model.r_upper
+    assert table.loc["ceiling: recorded accumulation area", "rmse"] == pytest.approx(0.2, abs=0.05)
+    inside = (found.observed >= found.balance_lower) & (found.observed <= found.balance_upper)
+    assert 0.9 < float(inside.mean()) <= 1
+    by_glacier = scores_by_glacier(found)
+    assert len(by_glacier) == 12
+    assert (by_glacier.n == 8).all()
+    assert by_glacier.rmse.pow(2).mean() ** 0.5 == pytest.approx(model.rmse)
+
+
+@pytest.mark.parametrize(
+    ("method", "leave_out"), [("eq2", "glacier"), ("pooled", "glacier"), ("pooled", "year"), ("eq3", "year")]
+)
+def test_nothing_is_in_its_own_fit(many, method, leave_out):
+    stats, records = many
+    odd = (records.glacier == "g03") if leave_out == "glacier" else (records.balance_year == 2013)
+    moved = records.assign(balance=records.balance + 5 * odd)  # only a fit that saw them can know
+    plain = regression.smb(stats, records, method=method, leave_out=leave_out)
+    found = regression.smb(stats, moved, method=method, leave_out=leave_out)
+    where = {"glacier": "g03"} if leave_out == "glacier" else {"balance_year": 2013}
+    assert found.attrs["leave_out"] == leave_out
+    if method != "pooled":  # whose variances are estimated anew by the fits that saw the odd ones
+        np.testing.assert_allclose(
+            found.balance_out_of_fold.sel(where), plain.balance_out_of_fold.sel(where), atol=1e-9
+        )
+    assert float((found.observed - found.balance_out_of_fold).sel(where).mean()) > 3.5
+    assert len(np.unique(found.fold.sel(where))) == 1
+
+
+def test_eq3_leaves_each_year_out(many):
+    stats, records = many
+    found = regression.smb(stats, records, method="eq3")
+    assert found.attrs["leave_out"] == "year"
+    assert len(np.unique(found.fold)) == 8
+    assert scores(found).loc["model, year left out", "rmse"] < 0.4
+
+
+def test_a_fit_is_applied_to_glaciers_without_records(many, tmp_path):
+    stats, records = many
+    fitted = regression.smb(stats, records[records.glacier < "g09"])
+    path = Fit.load(fitted).save(tmp_path / "fit.json")
+    new = stats.sel(glacier=["g09", "g10", "g11"])
+    for model in (path, fitted, Fit.load(path)):
+        found = regression.smb(new, model=model)
+        xr.testing.assert_allclose(found.balance, fitted.balance.sel(glacier=new.glacier))
+        assert np.isnan(found.observed).all()
+        assert np.isnan(found.balance_out_of_fold).all()
+        assert (found.balance_lower < found.balance_upper).all()
+    judged = regression.smb(new, records, model=path)
+    assert metrics.regression(judged.observed.values, judged.balance.values)["rmse"] < 0.35
+
+
+def test_rows_that_no_fit_may_rest_on(many):
+    stats, records = many
+    cut = stats.assign(cut_by_edge=("glacier", stats.glacier.values == "g02"))
+    found = regression.smb(cut, records)
+    assert (found.flags.sel(glacier="g02") & regression.FLAGS["cut_by_edge"] > 0).all()
+    assert (found.fold.sel(glacier="g02") == -1).all()
+    assert "g02" not in set(Fit.load(found).rows.glacier)
+    assert np.isfinite(found.balance.sel(glacier="g02")).all()
+
+
+def test_years_without_scenes_are_gaps(many):
+    stats, records = many
+    found = regression.smb(stats.isel(time=[0, 1, 2, 5, 6, 7]), records)
+    gap = found.sel(balance_year=[2013, 2014])
+    assert (gap.flags == regression.FLAGS["no_scene"] | regression.FLAGS["no_albedo"]).all()
+    assert np.isnan(gap.balance).all()
+    assert np.isnat(gap.scene_date).all()
+    assert np.isfinite(gap.observed).any()
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"method": "magic"}, r"method='magic': choose among regression \(which is pooled\), eq2, eq3, pooled"),
+        ({"leave_out": "month"}, "leave_out='month'"),
+        ({"rule": "any"}, "rule='any'"),
+        ({"observations": None}, "needs observations"),
+    ],
+)
+def test_what_is_not_possible_is_named(many, options, match):
+    stats, records = many
+    with pytest.raises(InputError, match=match):
+        regression.smb(stats, **{"observations": records, **options})
+
+
+def test_too_few_records_are_told(many):
+    stats, records = many
+    with pytest.raises(InputError, match="3 records of 1 glaciers match a usable scene, the regression needs 8 of 2"):
+        regression.smb(stats, records.head(3))
 
 
 # -- folds and scores -------------------------------------------------------------------------------------------

@@ -1,0 +1,250 @@
+"""What the probabilities of the classes leave open: draws of the accumulation area of a scene.
+
+A classifier errs alike on pixels that are near each other, and it errs in a way of its own in every scene. So a draw
+takes the class weights of one of the scenes on which the classifier was checked, by which its probabilities give that
+scene's true areas, and with these weights a pixel of probability p belongs to the accumulation area where
+
+    Phi(f(x, y)) < p
+
+with f a standard normal field whose correlation falls to 1/e over 300 m. The field is a function of the place, the
+scene and the number of the draw, so no draw depends on the chunks.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from ..classes import VALUES
+from .counting import HIDDEN, STEP, STRAY_SNOW, SURFACE, UNSEEN
+
+CORRELATION = 300.0
+"""Distance over which the correlation of the field falls to 1/e. [m]"""
+
+COVERED = 0.95
+"""Probability of an interval."""
+
+_SPACING = CORRELATION / 2
+"""Of the nodes of the field, and the standard deviation of its kernel. [m]"""
+
+_REACH = 4
+"""Nodes on either side of a place."""
+
+
+def surface_probability(label: np.ndarray, confidence: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Probability of each class of the surface, of pixels that are seen.
+
+    Parameters
+    ----------
+    label : ndarray (pixel)
+        Class shown, one of the surface.
+    confidence : ndarray (pixel)
+        Probability that it is right; the other classes share the rest as their scores do.
+    probability : ndarray (facies_class, pixel)
+        Scores of the classes.
+
+    Returns
+    -------
+    ndarray (pixel, class of ``SURFACE``)
+        Sums to 1. float64
+    """
+    pixel = np.arange(label.size)
+    own = probability[label, pixel].astype("float64")
+    rest = np.divide(1 - confidence, 1 - own, out=np.zeros(label.size), where=own < 1)
+    found = probability * rest
+    found[label, pixel] = confidence
+    found = np.ascontiguousarray(found[list(SURFACE)].T)
+    total = found.sum(1, keepdims=True)
+    shown = (np.array(SURFACE) == label[:, None]).astype("float64")
+    return np.divide(found, total, out=shown, where=total > 0)
+
+
+def weights_for(probability: np.ndarray, areas: np.ndarray, most: float = 20.0) -> np.ndarray:
+    """Weights of the classes with which probabilities give certain areas.
+
+    Parameters
+    ----------
+    probability : ndarray (pixel, class)
+    areas : ndarray (class)
+        Share of each class.
+    most : float
+        No weight is larger, nor smaller than its inverse.
+
+    Returns
+    -------
+    ndarray (class)
+    """
+    weights = np.ones(areas.size)
+    for _ in range(300):
+        weighted = probability * weights
+        mean = (weighted / weighted.sum(1, keepdims=True)).mean(0)
+        step = np.divide(np.maximum(areas, 1e-9), mean, out=np.ones(areas.size), where=mean > 1e-12)
+        before, weights = weights, np.clip(weights * step, 1 / most, most)
+        if np.abs(np.log(weights / before)).max() < 1e-4:
+            break
+    return weights
+
+
+def prior_weights(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
+    """Weights of the classes for a scene whose areas differ from the shares among the labelled samples.
+
+    Parameters
+    ----------
+    probability : ndarray (pixel, class)
+        Calibrated for the samples.
+    prior : ndarray (class)
+        Share of each class among them.
+
+    References
+    ----------
+    Saerens, M., Latinne, P. and Decaestecker, C. (2002): Adjusting the outputs of a classifier to new a priori
+    probabilities. Neural Computation 14, 21-41: their expectation maximisation.
+    """
+    prior = np.maximum(prior, 1e-6)
+    areas = prior
+    for _ in range(500):
+        weighted = probability * (areas / prior)
+        before, areas = areas, (weighted / weighted.sum(1, keepdims=True)).mean(0)
+        if np.abs(areas - before).max() < 1e-6:
+            break
+    return areas / prior
+
+
+@dataclass(frozen=True)
+class Draws:
+    """A row for each glacier and elevation band that occur, in this order."""
+
+    glacier: np.ndarray
+    band: np.ndarray
+    expected: np.ndarray
+    """Probabilities of the accumulation area, added up over pixels and draws, in units of ``STEP``."""
+    pixels: np.ndarray
+    """Accumulation area of each draw. (row, draw)"""
+
+    @classmethod
+    def added(cls, parts: "list[Draws]") -> "Draws":
+        """Sum of the draws of several blocks."""
+        glacier, band = (np.concatenate([getattr(p, n) for p in parts]) for n in ("glacier", "band"))
+        unique, place = np.unique(glacier << 16 | band, return_inverse=True)
+        expected, pixels = np.zeros(unique.size, "int64"), np.zeros((unique.size, parts[0].pixels.shape[1]), "int64")
+        np.add.at(expected, place, np.concatenate([p.expected for p in parts]))
+        np.add.at(pixels, place, np.concatenate([p.pixels for p in parts]))
+        return cls(unique >> 16, unique & 0xFFFF, expected, pixels)
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """Draws of one block.
+
+    Parameters
+    ----------
+    accumulating : tuple of int
+        Classes of the accumulation area.
+    draws : int
+    lowest, height : float
+        Of the elevation bands. [m]
+    """
+
+    accumulating: tuple[int, ...]
+    draws: int
+    lowest: float
+    height: float
+
+    def __call__(self, codes, index, elevation, confidence, probability, y, x, scene: int, weights) -> Draws:
+        """Draws.
+
+        Parameters
+        ----------
+        codes, index, elevation, confidence : ndarray (y, x)
+        probability : ndarray (facies_class, y, x)
+        y, x : ndarray
+            Places of rows and columns. [m]
+        scene : int
+            Another number is another series of draws.
+        weights : ndarray (scene, facies_class)
+            Weights of the classes in the scenes to draw from.
+        """
+        r, c, p = seen_surface(codes, index, elevation, confidence, probability)
+        band = np.maximum(np.floor((elevation[r, c] - self.lowest) / self.height), 0).astype("int64")
+        slot, keys = pd.factorize(index[r, c].astype("int64") << 16 | band)
+        expected, pixels = np.zeros(keys.size, "int64"), np.zeros((keys.size, self.draws), "int64")
+        if r.size:
+            rows, columns = _weights(y), _weights(x)
+            nodes = [_first(v) + np.arange(w[0].max() + 2 * _REACH) for v, w in ((y, rows), (x, columns))]
+            drawn = (_uniform(scene, np.arange(self.draws), 0, 0, 1) * len(weights)).astype(int)
+            wanted = np.isin(SURFACE, self.accumulating)
+            for k in range(self.draws):
+                noise = ndtri(_uniform(scene, k, nodes[0][:, None], nodes[1][None], 0))
+                own = np.ascontiguousarray(np.asarray(weights)[drawn[k]][list(SURFACE)])
+                _draw(noise, *rows, *columns, r, c, p, own, wanted, slot, expected, pixels[:, k])
+        return Draws(keys >> 16, keys & 0xFFFF, expected, pixels)
+
+
+def seen_surface(codes, index, elevation, confidence, probability) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows, columns and class probabilities of the glacier pixels of a block whose surface is seen."""
+    hidden = [UNSEEN, *(VALUES[name] for name in HIDDEN)]
+    seen = (index > 0) & np.isfinite(elevation) & ~np.isin(codes, hidden)
+    r, c = np.nonzero(seen)
+    label = np.where(codes[seen] == STRAY_SNOW, VALUES["snow"], codes[seen])
+    return r, c, surface_probability(label, confidence[seen], probability[:, seen])
+
+
+# -- the field --------------------------------------------------------------------------------------------------
+
+
+def _first(places: np.ndarray) -> int:
+    """Number of the first node that the places need."""
+    return int(np.floor(places.min() / _SPACING)) - _REACH + 1
+
+
+def _weights(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each place its first node, relative to that of all, and the weights of its nodes."""
+    node = np.floor(places / _SPACING).astype("int64")
+    start = node - _REACH + 1
+    away = places[:, None] / _SPACING - (start[:, None] + np.arange(2 * _REACH))
+    weights = np.exp(-0.5 * away**2)
+    return start - _first(places), weights / np.sqrt((weights**2).sum(1, keepdims=True))
+
+
+@numba.njit(nogil=True, cache=True)
+def _draw(noise, row_first, row_weights, column_first, column_weights, r, c, p, weights, wanted, slot, expected, out):
+    """Add the pixels that one draw takes in to their slots."""
+    taps = row_weights.shape[1]
+    along = np.empty((noise.shape[0], column_first.size))
+    for i in range(noise.shape[0]):
+        for j in range(column_first.size):
+            total = 0.0
+            for t in range(taps):
+                total += column_weights[j, t] * noise[i, column_first[j] + t]
+            along[i, j] = total
+    for k in range(r.size):
+        field = 0.0
+        for t in range(taps):
+            field += row_weights[r[k], t] * along[row_first[r[k]] + t, c[k]]
+        total, part = 0.0, 0.0
+        for m in range(weights.size):
+            share = weights[m] * p[k, m]
+            total += share
+            if wanted[m]:
+                part += share
+        chance = part / total
+        expected[slot[k]] += np.int64(chance / STEP + 0.5)
+        if 0.5 * math.erfc(-field / math.sqrt(2.0)) < chance:
+            out[slot[k]] += 1
+
+
+def _uniform(scene: int, draw, row, column, kind: int) -> np.ndarray:
+    """Independent numbers in (0, 1), a function of the arguments (SplitMix64; Steele et al. 2014)."""
+    mixed = np.asarray([scene], "int64").astype("uint64")
+    for value in (kind, draw, row, column):
+        mixed = _mixed(mixed + np.asarray(value, "int64").astype("uint64") + np.uint64(0x9E3779B97F4A7C15))
+    return ((mixed >> np.uint64(11)).astype("float64") + 0.5) / 2.0**53
+
+
+def _mixed(z: np.ndarray) -> np.ndarray:
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

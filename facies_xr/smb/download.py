@@ -1,0 +1,82 @@
+"""Published records, fetched when they are asked for, kept, and checked against pinned hashes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import AccessError, InputError
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files at a lasting address."""
+
+    url: str
+    """Of the folder that holds them, ending in a slash."""
+    registry: Path
+    """A line for each file: its name and SHA-256."""
+    licence: str
+    cite: str
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Names and hashes."""
+        for line in self.registry.read_text().splitlines():
+            name, digest = line.split()
+            yield name, digest
+
+
+SOURCES = {
+    "wgms": Source(
+        "https://raw.githubusercontent.com/OGGM/oggm-sample-data/99651428d84b68735c87001da70983fa369abd59/wgms/mbdata/",
+        Path(__file__).with_name("wgms.sha256"),
+        "open with citation",
+        "WGMS (2022): Fluctuations of Glaciers Database. World Glacier Monitoring Service, Zurich. "
+        "doi:10.5904/wgms-fog-2022-09",
+    ),
+}
+"""What can be fetched by name: "wgms", annual balances of glaciers with an RGI id, to 2020, as OGGM keeps them."""
+
+
+def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:
+    """Download records, unless they are there, and say so.
+
+    Parameters
+    ----------
+    source : str or Source
+        A key of :data:`SOURCES`.
+    folder : path, optional
+        Where they are kept; by default ``facies_xr`` in the user's cache.
+
+    Returns
+    -------
+    list of Path
+        CSV files, for :func:`facies_xr.smb.observations.read`.
+
+    Raises
+    ------
+    InputError
+        If there is no source of that name.
+    AccessError
+        If a file cannot be had, or is not the one that was pinned.
+    """
+    import pooch
+    from rich.console import Console
+    from rich.progress import track
+
+    if isinstance(source, str) and source not in SOURCES:
+        raise InputError(f"source {source!r}: there is {', '.join(SOURCES)}.")
+    found = SOURCES[source] if isinstance(source, str) else source
+    kept = pooch.create(Path(folder) if folder else pooch.os_cache("facies_xr") / str(source), found.url,
+                        registry=dict(found.files()), retry_if_failed=2)  # fmt: skip
+    missing = [name for name in kept.registry if not (kept.abspath / name).exists()]
+    console = Console(stderr=True)
+    if missing:
+        console.print(
+            f"{len(missing)} files from {found.url} to {kept.abspath}. Licence: {found.licence}. {found.cite}"
+        )
+    try:
+        return [
+            Path(kept.fetch(name)) for name in track(kept.registry, "fetching", console=console, disable=not missing)
+        ]
+    except (OSError, ValueError) as error:
+        raise AccessError(f"records from {found.url}: {error}") from error

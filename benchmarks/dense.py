@@ -2,6 +2,7 @@
 
     python benchmarks/dense.py [THREADS]
     python benchmarks/dense.py masks
+    python benchmarks/dense.py scaling
 
 Feature set 4. Interleaved rounds; medians, wall and CPU time. "straightforward" is the network as it was trained,
 "best" the folded one in channels-last batches of 32, cutting its patches; both on 512 pixels of the same raster. The
@@ -9,14 +10,21 @@ others evaluate rasters whole, one a thread; compiling is not counted, and is pr
 
 "masks" compares a raster of 1000 x 1000 px with five round blobs of it that hold 15 % of its pixels, and an ice cap of
 512 x 512 px with its 4, 16 and 64 glaciers, each of which is evaluated in the scale of its own elevation.
+
+"scaling" evaluates rasters of 32 to 512 px with one and two threads, each thread a raster of its own, and shows the
+memory that one evaluation takes beside its input and its result, in a process of its own.
 """
 
+import resource
 import statistics
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -65,9 +73,15 @@ def main() -> None:
     network, designed = FaciesNet(11).eval(), DenseNet(11).eval()
     start = time.perf_counter()
     dense.evaluate(network, np.zeros((11, 40, 40), "float32"), engine="compiled")
+    if sys.argv[1:2] == ["memory"]:
+        memory(network, int(sys.argv[2]))
+        return
     print(f"first call of the compiled kernel: {time.perf_counter() - start:.1f} s")
     if sys.argv[1:] == ["masks"]:
         masks(network)
+        return
+    if sys.argv[1:] == ["scaling"]:
+        scaling(network)
         return
     threads = int((sys.argv[1:] or ["2"])[0])
     timed = ways(network, designed)
@@ -89,6 +103,42 @@ def main() -> None:
     for name, (_, pixels) in timed.items():
         w, c = pixels / statistics.median(wall[name]), pixels / statistics.median(cpu[name])
         print(f"{name:26s} {w:9.0f}  {w / first['wall']:6.2f}  {1e6 / c:11.1f}  {c / first['cpu']:6.2f}")
+
+
+def scaling(network: FaciesNet) -> None:
+    """Speed over raster size and threads, and memory over raster size."""
+    print("      px   1 thread px/s   2 threads px/s   ratio   memory MiB")
+    for n in (32, 64, 128, 256, 512):
+        features = np.random.default_rng(0).random((11, n + 32, n + 32), "float32")
+        rounds = max(1, 256 // n)
+        speed: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(3):
+            for threads in speed:
+                with dense.one_thread(), ThreadPoolExecutor(threads) as pool:
+                    start = time.perf_counter()
+                    list(pool.map(lambda _, f=features: dense.evaluate(network, f), range(threads * rounds)))
+                    speed[threads].append(n * n * threads * rounds / (time.perf_counter() - start))
+        one, two = (statistics.median(v) for v in speed.values())
+        used = subprocess.run([sys.executable, __file__, "memory", str(n)], capture_output=True, text=True, check=True)
+        print(f"{n:8d} {one:15.0f} {two:16.0f} {two / one:7.2f} {float(used.stdout):12.0f}", flush=True)
+
+
+def memory(network: FaciesNet, n: int) -> None:
+    """Print what one evaluation takes beside its input and its result, at most. [MiB]"""
+    page, statm = resource.getpagesize() / 2**20, Path("/proc/self/statm")
+    features = np.random.default_rng(0).random((11, n + 32, n + 32), "float32")
+    before, most, done = int(statm.read_text().split()[1]), [0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.005):
+            most[0] = max(most[0], int(statm.read_text().split()[1]))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    found = dense.evaluate(network, features)
+    done.set()
+    watcher.join()
+    print((most[0] - before) * page - found.nbytes / 2**20)
 
 
 def masks(network: FaciesNet) -> None:

@@ -66,6 +66,11 @@ def classify(source: Path, target: Path) -> None:
     print(f"{found.sizes['y']}^2, {classified} px classified in {seconds:.0f} s, peak {peak:.2f} GiB")
 
 
+def warm() -> None:
+    """Load the model and the compiled kernel in this process."""
+    fx.classify(cube(64, 1), "synthetic-v1-bands").compute(scheduler="synchronous")
+
+
 def cluster() -> None:
     """Two processes, and one."""
     from distributed import Client, LocalCluster
@@ -73,8 +78,11 @@ def cluster() -> None:
     warnings.simplefilter("ignore")
     maps = fx.classify(cube(512, 4), "synthetic-v1-bands")[["facies_map", "confidence"]]
     for processes in (2, 1):
-        with LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as here, Client(here):
-            maps.isel(time=0, y=slice(0, 64)).compute()  # loads the model, compiles
+        with (
+            LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as here,
+            Client(here) as client,
+        ):
+            client.run(warm)
             start = time.perf_counter()
             maps.compute()
             print(f"{processes} processes: {time.perf_counter() - start:.1f} s", flush=True)

@@ -1,6 +1,7 @@
 """Real Sentinel-2 L1C over a glacier: Glaciar Vinciguerra, Tierra del Fuego, three summers.
 
-    python examples/vinciguerra.py SHARED [MODEL ...]     # writes docs/vinciguerra.png, prints the scores
+    python examples/vinciguerra.py SHARED                 # writes docs/vinciguerra.png, prints the scores
+    python examples/vinciguerra.py SHARED MODEL MODEL ... # an ensemble, docs/vinciguerra-ensemble.png
 
 Any cube works: here a plain Dataset made from GeoTIFFs. Positive is snow, ice, firn or refrozen-like ice, compared
 with hand labels as intersection over union, beside the simple index NDSI > 0.4. One summer needs the offset of -1000
@@ -57,27 +58,29 @@ def iou(found: np.ndarray, labelled: np.ndarray) -> float:
 
 def main() -> None:
     """Map the three summers, score them, and draw them."""
-    home, model = Path(sys.argv[1]) / "data" / "s2_l1c_vinciguerra", (sys.argv[2:] or ["synthetic-v1-bands"])[0]
+    home, models = Path(sys.argv[1]) / "data" / "s2_l1c_vinciguerra", sys.argv[2:] or ["synthetic-v1-bands"]
     figure, axes = plt.subplots(2, 3, figsize=(14, 9.5), layout="constrained")
     for k, year in enumerate(OFFSET):
         data = cube(home / f"vinciguerra_{year}_l1c.tif", year)
-        maps = fx.classify(data, model).compute()
+        maps = fx.classify(data, models).compute()
         labelled = rioxarray.open_rasterio(home / f"vinciguerra_{year}_label.tif")[0].values == 1
         valid = data.blue.notnull().values
         found = np.isin(maps.facies_map.values, GLACIER)
         ndsi = ((data.green - data.swir1) / (data.green + data.swir1)).values > 0.4
         scores = iou(found[valid], labelled[valid]), iou(ndsi[valid], labelled[valid])
-        print(f"{year}: {model} {scores[0]:.3f}, NDSI > 0.4 {scores[1]:.3f}")
+        name = maps.attrs["classifier"]
+        print(f"{year}: {name} {scores[0]:.3f}, NDSI > 0.4 {scores[1]:.3f}")
         plot.false_color(data, ax=axes[0, k])
         plot.facies_map(maps, ax=axes[1, k], legend=k == 2)
         axes[0, k].set_title(f"{year}: SWIR 1, NIR, red")
         axes[1, k].contour(labelled[::-1], [0.5], colors="#d62728", linewidths=1, extent=plot.extent(maps))
         axes[1, k].set_title(f"IoU {scores[0]:.2f} (NDSI {scores[1]:.2f}); hand label in red")
+    text = f"model {models[0]} (trained on synthetic worlds only)" if len(models) == 1 else f"{len(models)} members"
     figure.suptitle(
-        f"Glaciar Vinciguerra, Sentinel-2 L1C, model {model} (trained on synthetic worlds only). "
-        "Contains modified Copernicus Sentinel data 2019, 2021, 2022"
+        f"Glaciar Vinciguerra, Sentinel-2 L1C, {text}. Contains modified Copernicus Sentinel data 2019, 2021, 2022"
     )
-    figure.savefig(Path(__file__).parents[1] / "docs" / "vinciguerra.png", dpi=80)
+    picture = "vinciguerra.png" if len(models) == 1 else "vinciguerra-ensemble.png"
+    figure.savefig(Path(__file__).parents[1] / "docs" / picture, dpi=80)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,9 @@ def main() -> None:
             f"slope {middle:.2f} m w.e. per {unit:g} (quartiles {low:.2f}, {high:.2f})"
         )
     rows = records.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
+    since = rows[(rows.balance_year >= 1980) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
+    ratios = models.Pooled.fit(since, ("snow_fraction",)).ratios
+    print("variance ratios of slope, glaciers, their slopes and years since 1980:", np.round(ratios, 2))
     rows = rows[(rows.balance_year >= 2000) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
     few = rows.sample(frac=1, random_state=0).groupby("glacier").head(3).sort_index()
     ways = [("glacier", "eq2"), ("glacier", "pooled"), ("year", "eq2"), ("year", "eq3"), ("year", "pooled")]

@@ -67,6 +67,7 @@ STATISTICS = {
 DRAWN = {
     **{f"accumulation_area_ratio_{end}": (TG, "float64", "1") for end in ("expected", "lower", "upper")},
     **{f"snow_line_altitude_{end}": (TG, "float64", "m") for end in ("lower", "upper")},
+    "band_accumulation_expected": (TGB, "float64", "1"),
 }
 SMB = {
     **{

@@ -83,8 +83,8 @@ def statistics(
         ``snow_line_boundary``, ``lowest_snow`` [m]; ``albedo``; ``band_coverage`` and ``band_accumulation``
         (time, glacier, elevation_band); ``scene_date``, ``days_from_season_centre``; per glacier ``glacier_area``,
         ``band_area`` (the hypsometry) [km2], mean, lowest and highest elevation [m], ``cut_by_edge``. With
-        probabilities also ``accumulation_area_ratio_expected``, and ``_lower`` and ``_upper`` of the ratio and of the
-        snow line: 95 % of the draws of :mod:`facies_xr.maps.uncertainty`.
+        probabilities also ``accumulation_area_ratio_expected``, ``band_accumulation_expected``, and ``_lower`` and
+        ``_upper`` of the ratio and of the snow line: 95 % of the draws of :mod:`facies_xr.maps.uncertainty`.
 
     Raises
     ------
@@ -286,15 +286,16 @@ _NUMBERS: dict[str, tuple[tuple[str, ...], dict]] = {
     "max_elevation": ((), {"units": "m", "long_name": "highest elevation"}),
 }  # fmt: skip
 _OF_GLACIER = ("glacier_area", "band_area", "mean_elevation", "min_elevation", "max_elevation")
+_ENDS = {"lower": f"lower end of {COVERED:.0%}", "upper": f"upper end of {COVERED:.0%}"}
 _DRAWN: dict[str, tuple[tuple[str, ...], dict]] = {
-    f"{name}_{end}": ((), {"units": unit, "long_name": f"{text} of {what}"})
-    for name, unit, what, ends in (
-        ("accumulation_area_ratio", "1", "the accumulation area ratio",
-         {"expected": "expectation", "lower": f"lower end of {COVERED:.0%}", "upper": f"upper end of {COVERED:.0%}"}),
-        ("snow_line_altitude", "m", "the snow line altitude",
-         {"lower": f"lower end of {COVERED:.0%}", "upper": f"upper end of {COVERED:.0%}"}),
-    )
-    for end, text in ends.items()
+    "accumulation_area_ratio_expected": ((), {"units": "1", "long_name": "expected accumulation area ratio"}),
+    "band_accumulation_expected": (
+        ("elevation_band",), {"units": "1", "long_name": "expected accumulation area relative to the seen area"},
+    ),
+    **{f"accumulation_area_ratio_{end}": ((), {"units": "1", "long_name": f"{text} of the accumulation area ratio"})
+       for end, text in _ENDS.items()},
+    **{f"snow_line_altitude_{end}": ((), {"units": "m", "long_name": f"{text} of the snow line altitude"})
+       for end, text in _ENDS.items()},
 }  # fmt: skip
 
 
@@ -400,13 +401,14 @@ class _Gather:
         def spread(values: np.ndarray) -> np.ndarray:
             grid = np.zeros(seen.shape)
             np.add.at(grid, at, values)
-            return filled(_divided(grid, seen))
+            return _divided(grid, seen)
 
         expected = spread(drawn.expected[known] * (STEP / drawn.pixels.shape[1]))
-        out["accumulation_area_ratio_expected"] = np.where(enough, ratio(expected, weight), np.nan)
+        out["band_accumulation_expected"] = expected
+        out["accumulation_area_ratio_expected"] = np.where(enough, ratio(filled(expected), weight), np.nan)
         lines, ratios = [], []
         for draw in drawn.pixels[known].T:
-            share = spread(draw)
+            share = filled(spread(draw))
             ratios.append(ratio(share, weight))
             lines.append(np.where(ratios[-1] > 0, passage(share, weight, self.edges)[0], np.nan))
         for name, values in (("accumulation_area_ratio", ratios), ("snow_line_altitude", lines)):

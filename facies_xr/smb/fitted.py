@@ -17,6 +17,9 @@ DEFAULT = "pooled"
 """What ``method="regression"`` stands for."""
 
 MIN_RECORDS = 8
+MIN_WITH_ALBEDO = 20
+"""Records with albedo that a fit with this third predictor needs."""
+
 _KEPT = ("glacier", "balance_year", "observed", *PREDICTORS)
 _FORMAT = "facies_xr balance fit 1"
 
@@ -61,7 +64,7 @@ class Fit:
         """
         model, rows = METHODS[method], rows[list(_KEPT)]
         bright = rows.dropna(subset=["albedo"])
-        full = model.fit(bright, PREDICTORS) if len(bright) >= MIN_RECORDS else None
+        full = model.fit(bright, PREDICTORS) if len(bright) >= MIN_WITH_ALBEDO else None
         return cls(method, full, model.fit(rows, PREDICTORS[:2]))
 
     @property

@@ -23,6 +23,13 @@ DRAWS = 400
 MIN_YEARS = 4
 """Records of a glacier that Eq. 3 needs."""
 
+PRIOR = (3.0, 0.2, 0.15, 0.5)
+"""Variances of the slope, of glaciers, of their slopes and of years relative to that of the residual: what the records
+of the World Glacier Monitoring Service since 1980 have (``examples/wgms.py``)."""
+
+PRIOR_SPREAD = 1.0
+"""Standard deviation of the logarithms of these ratios."""
+
 _TAILS = ((1 - COVERED) / 2, (1 + COVERED) / 2)
 
 
@@ -225,35 +232,36 @@ class Pooled(Model):
 
     balance = b0 + x b + u(glacier) + v(glacier) snow fraction + w(year) + e
 
-    b, u, v, w and e are normal with mean 0; the four ratios of their variances to that of e are those that make the
-    records likeliest (restricted likelihood, b0 free). A glacier with many records gets its own line, one with two
-    records a compromise, one without records Eq. 2; a year with records of other glaciers gets their anomaly.
+    b, u, v, w and e are normal with mean 0; the four ratios of their variances to that of e are the likeliest ones
+    (restricted likelihood, b0 free, and ``PRIOR`` for what few records cannot tell). A glacier with many records gets
+    its own line, one with two a compromise, one without records Eq. 2; a year with records of other glaciers gets
+    their anomaly.
     """
 
     rows: pd.DataFrame
     standard: Standard
     ratios: tuple[float, float, float, float]
     """Variance of b, u, v and w relative to that of e."""
-    title: ClassVar[str] = "partial pooling between glaciers and years, variances by restricted likelihood"
+    title: ClassVar[str] = "partial pooling between glaciers and years"
     leaves_out: ClassVar[str] = "glacier"
 
     @classmethod
     def fit(cls, rows: pd.DataFrame, names: tuple[str, ...] = PREDICTORS) -> "Pooled":
         """Fit to records; columns ``glacier``, ``balance_year``, ``observed`` and those of ``names``."""
-        first = cls(rows, Standard.of(rows, names), (1.0, 1.0, 0.1, 1.0))
-        products = first._products
+        start = np.log(PRIOR)
+        model = cls.restored(rows, names, {"ratios": PRIOR})
 
         def cost(logarithms: np.ndarray) -> float:
-            return first._minus_two_log_likelihood(np.exp(logarithms), products)
+            away = (logarithms - start) / PRIOR_SPREAD
+            return model._minus_two_log_likelihood(np.exp(logarithms)) + (away**2).sum()
 
-        starts = [np.log([1.0, 1.0, 0.1, 1.0]), np.log([1.0, 0.05, 0.01, 0.05])]
-        best = min((minimize(cost, s, method="L-BFGS-B", bounds=[(-9, 7)] * 4) for s in starts), key=lambda r: r.fun)
+        best = minimize(cost, start, method="L-BFGS-B", bounds=[(-9, 7)] * 4)
         return cls.restored(rows, names, {"ratios": np.exp(best.x)})
 
     @property
     def hyperparameters(self) -> dict[str, Any]:
         """The ratios of the variances."""
-        return {"ratios": list(self.ratios)}
+        return {"ratios": list(map(float, self.ratios))}
 
     @classmethod
     def restored(cls, rows: pd.DataFrame, names: tuple[str, ...], hyperparameters: dict) -> "Pooled":
@@ -284,8 +292,8 @@ class Pooled(Model):
         counts = len(self.standard.names), len(glaciers), len(glaciers), len(years)
         return np.concatenate([[1e8], np.repeat(ratios, counts)])
 
-    def _minus_two_log_likelihood(self, ratios, products) -> float:
-        gram, right, square = products
+    def _minus_two_log_likelihood(self, ratios) -> float:
+        gram, right, square = self._products
         prior = self._prior(ratios)
         factor = cho_factor(gram + np.diag(1 / prior), lower=True)
         rest = square - right @ cho_solve(factor, right)

@@ -14,7 +14,7 @@ import xarray as xr
 from .. import folds
 from ..errors import InputError
 from ..maps import series
-from ..maps.statistics import statistics
+from ..maps.statistics import DRAWS, statistics
 from ..seasons import Season
 from . import observations as _observations
 from .fitted import MIN_RECORDS, Fit, method_named
@@ -30,6 +30,7 @@ UNFIT = ("outside_season", "fresh_snow", "cut_by_edge")
 """Flags of rows that no fit rests on."""
 
 LEFT_OUT = ("glacier", "year")
+AREAS = ("map", "expected")
 
 
 def smb(
@@ -40,6 +41,7 @@ def smb(
     model: Any = None,
     leave_out: str | None = None,
     rule: str = "envelope",
+    areas: str = "map",
     classes: tuple[str, ...] = ("snow",),
     season: Any = None,
 ) -> xr.Dataset:
@@ -62,6 +64,9 @@ def smb(
         default glaciers, with "eq3" years.
     rule : str
         Which scene stands for a season, see :func:`facies_xr.maps.series.end_of_season`.
+    areas : {"map", "expected"}
+        Snow fraction of the map, or the expected one, for maps with ``probability`` and calibrated confidence; on the
+        synthetic worlds it tells much more (``docs/balance.md``).
     classes : tuple of str
         Classes of the accumulation area.
     season : (str, int), optional
@@ -85,7 +90,7 @@ def smb(
     if observations is None and model is None:
         raise InputError("smb() needs observations to fit a model, or a fitted model=.")
     window = Season.parse(season).half_width if season is not None else series.WINDOW
-    stats = maps if "accumulation_area_ratio" in maps else statistics(maps, classes=classes, season=season, draws=0)
+    stats = _statistics(maps, areas, classes, season)
     rows = predictors(stats, rule=rule, window=window)
     found = rows.assign(observed=np.nan, recorded_accumulation_area_ratio=np.nan)
     if observations is not None:
@@ -103,8 +108,25 @@ def smb(
     result = _dataset(judged, rows, stats)
     return result.assign_attrs(
         method=METHODS[fit.method].title, leave_out=leave_out or "nothing, the model came fitted", rule=rule,
-        fit=fit.to_json(),
+        areas=areas, fit=fit.to_json(),
     )  # fmt: skip
+
+
+def _statistics(maps: xr.Dataset, areas: str, classes: tuple[str, ...], season: Any) -> xr.Dataset:
+    if areas not in AREAS:
+        raise InputError(f"areas={areas!r}: choose {' or '.join(map(repr, AREAS))}.")
+    expected = areas == "expected"
+    draws = DRAWS if expected else 0
+    stats = maps
+    if "accumulation_area_ratio" not in maps:
+        stats = statistics(maps, classes=classes, season=season, draws=draws)
+    if not expected:
+        return stats
+    names = ("accumulation_area_ratio", "band_accumulation")
+    if f"{names[0]}_expected" not in stats:
+        raise InputError('areas="expected" needs maps with probability and calibrated confidence: classify(..., '
+                         "probability=True).facies.calibrate().")  # fmt: skip
+    return stats.assign({name: stats[f"{name}_expected"] for name in names})
 
 
 def predictors(stats: xr.Dataset, *, rule: str = "envelope", window: int = series.WINDOW) -> pd.DataFrame:

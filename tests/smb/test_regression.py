@@ -102,6 +102,20 @@ def test_nothing_is_in_its_own_fit(many, method, leave_out):
     assert len(np.unique(found.fold.sel(where))) == 1
 
 
+def test_expected_areas_take_the_place_of_the_maps(many):
+    stats, records = many
+    wrong = stats.assign(
+        accumulation_area_ratio=stats.accumulation_area_ratio * 0 + 0.5,
+        band_accumulation=stats.band_accumulation * 0 + 0.5,
+        accumulation_area_ratio_expected=stats.accumulation_area_ratio,
+        band_accumulation_expected=stats.band_accumulation,
+    )
+    right, found = regression.smb(stats, records), regression.smb(wrong, records, areas="expected")
+    xr.testing.assert_equal(found.balance, right.balance)
+    assert found.attrs["areas"] == "expected"
+    assert float(regression.smb(wrong, records).snow_fraction.std()) == 0
+
+
 def test_eq3_leaves_each_year_out(many):
     stats, records = many
     found = regression.smb(stats, records, method="eq3")
@@ -152,6 +166,8 @@ def test_years_without_scenes_are_gaps(many):
         ({"leave_out": "month"}, "leave_out='month'"),
         ({"rule": "any"}, "rule='any'"),
         ({"observations": None}, "needs observations"),
+        ({"areas": "all"}, "areas='all': choose 'map' or 'expected'"),
+        ({"areas": "expected"}, r"needs maps with probability and calibrated confidence"),
     ],
 )
 def test_what_is_not_possible_is_named(many, options, match):

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from ..classes import NAMES, NODATA, VALUES
+from ..errors import InputError
 
 HIDDEN = ("shadow", "cloud")
 """Classes that hide the surface."""
@@ -27,6 +28,11 @@ STEP = 1e-4
 """Albedo and probabilities are summed in whole numbers of this."""
 
 NO_HEIGHT = -(2**15)
+LOWEST, HIGHEST = -500, 9000
+"""No glacier lies lower or higher. [m]"""
+
+MANY = 2**22
+"""Numbers of glaciers above this are looked up in a sorted list."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +45,21 @@ class Coder:
 
     def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice]) -> np.ndarray:
         """Of the labels of a tile and its surroundings."""
-        labels = blocks[0]
+        labels, index = blocks
         if (labels == NODATA).all():
             return np.full((1, *labels[inside].shape), UNSEEN, "uint8")
         group = np.full(256, NO_GROUP, "uint8")
         group[list(SURFACE)], group[list(self.accumulating)] = BARE, WANTED
         groups = np.take(group, labels)
-        large = large_snow = _large(groups, self.smallest)
-        if self.accumulating != (VALUES["snow"],):
-            large_snow = _large((labels == VALUES["snow"]).astype("uint8"), self.smallest)
-        return _codes(labels[inside], groups, large, large_snow, inside[0].start, inside[1].start)[None]
+        large = large_snow = _large(groups, index, self.smallest)
+        if self.accumulating != (SNOW,):
+            large_snow = _large((labels == SNOW).astype("uint8"), index, self.smallest)
+        return _codes(labels[inside], groups, index, large, large_snow, inside[0].start, inside[1].start)[None]
 
 
 @numba.njit(nogil=True, cache=True)
-def _large(groups, smallest):
-    """Pixels in patches of at least so many; pixels of one group that touch at a side are of one patch.
+def _large(groups, index, smallest):
+    """Pixels in patches of at least so many; pixels of one group and glacier that touch at a side are of one patch.
 
     Rows are read once, a patch being known by its first pixel (union by path halving), then counted and looked up.
     """
@@ -64,9 +70,9 @@ def _large(groups, smallest):
             if groups[r, c] == NO_GROUP:
                 continue
             here = r * columns + c
-            if c > 0 and groups[r, c - 1] == groups[r, c]:
+            if c > 0 and groups[r, c - 1] == groups[r, c] and index[r, c - 1] == index[r, c]:
                 parent[here] = parent[here - 1]
-            if r > 0 and groups[r - 1, c] == groups[r, c]:
+            if r > 0 and groups[r - 1, c] == groups[r, c] and index[r - 1, c] == index[r, c]:
                 a, b = here, here - columns
                 while parent[a] != a:
                     parent[a] = parent[parent[a]]
@@ -90,8 +96,9 @@ def _large(groups, smallest):
 
 
 @numba.njit(nogil=True, cache=True)
-def _codes(labels, groups, large, large_snow, top, left):
+def _codes(labels, groups, index, large, large_snow, top, left):
     """Codes of a tile that begins at a row and a column of its surroundings."""
+    height, width = groups.shape
     out = np.empty(labels.shape, np.uint8)
     for i in range(labels.shape[0]):
         for j in range(labels.shape[1]):
@@ -102,9 +109,10 @@ def _codes(labels, groups, large, large_snow, top, left):
             elif code == SNOW and not large_snow[r, c]:
                 code = STRAY_SNOW
             if large[r, c]:
-                own = groups[r, c]
                 for s, t in ((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)):
-                    if 0 <= s < groups.shape[0] and 0 <= t < groups.shape[1] and large[s, t] and groups[s, t] != own:
+                    if not (0 <= s < height and 0 <= t < width and large[s, t]):
+                        continue
+                    if groups[s, t] != groups[r, c] and index[s, t] == index[r, c]:
                         code += EDGE
                         break
             out[i, j] = code
@@ -129,10 +137,26 @@ class Counts:
 
     @classmethod
     def of(cls, codes: np.ndarray, index: np.ndarray, elevation: np.ndarray, albedo: np.ndarray | None) -> "Counts":
-        """Counts of one block."""
+        """Counts of one block.
+
+        Raises
+        ------
+        InputError
+            If a glacier has an elevation that no glacier has.
+        """
         bright = np.empty((0, 0), "float32") if albedo is None else albedo
+        names = None
+        if index.max(initial=0) > MANY:
+            names, index = np.unique(np.maximum(index, 0), return_inverse=True)
+            names, index = (names, index) if names[0] == 0 else (np.insert(names, 0, 0), index + 1)
         place = np.full(int(index.max(initial=0)) + 1, -1, "int32")
         numbers, low, high = _spans(index, elevation, place)
+        numbers = numbers if names is None else names[numbers].astype("int64")
+        for k in np.flatnonzero((high != NO_HEIGHT) & ((low < LOWEST) | (high > HIGHEST))):
+            raise InputError(
+                f"elevation: glacier number {numbers[k]} has {low[k]} to {high[k]} m, which cannot be (glaciers lie "
+                f"between {LOWEST} and {HIGHEST} m); heights in another unit, or missing ones that are not NaN?"
+            )
         first = np.concatenate([[0], np.cumsum(np.maximum(high - low, -1) + 2)])
         table = np.zeros((first[-1] * EDGE, 4), "int64")
         _fill(index, elevation, codes, bright, place, low, first, table)
@@ -142,6 +166,11 @@ class Counts:
         offset = row - first[own]
         height = np.where(offset == 0, NO_HEIGHT, low[own] + offset - 1)
         return cls(numbers[own], height, code, *table[slot].T)
+
+    def of_glaciers(self, numbers: np.ndarray) -> "Counts":
+        """Only the rows of some glaciers."""
+        kept = np.isin(self.glacier, numbers)
+        return Counts(*(getattr(self, f.name)[kept] for f in fields(self)))
 
     @classmethod
     def added(cls, parts: "list[Counts]") -> "Counts":
@@ -178,7 +207,7 @@ def _spans(index, elevation, place):
                 numbers[k], low[k], high[k] = index[r, c], 2**14, NO_HEIGHT
                 n += 1
             if np.isfinite(elevation[r, c]):
-                height = np.int64(np.floor(elevation[r, c]))
+                height = np.int64(max(min(np.floor(elevation[r, c]), 1e5), -1e5))
                 low[k] = min(low[k], height)
                 high[k] = max(high[k], height)
     return numbers[:n], low[:n], high[:n]

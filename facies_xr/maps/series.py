@@ -7,13 +7,16 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from .statistics import MIN_BAND_COVERAGE, filled, passage, ratio
+from .statistics import BAND, MIN_BAND_COVERAGE, filled, passage, ratio
 
 WINDOW = 20
 """Days from the season's centre. [day]"""
 
 FRESH_SNOW = 0.1
 """Rise of the accumulation area ratio since an earlier scene of the season that means fresh snow."""
+
+LEAD = 60
+"""Days before the season's centre from which on scenes tell whether snow is fresh. [day]"""
 
 RULES = ("envelope", "least snow", "latest", "most bare ice")
 
@@ -40,7 +43,7 @@ def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int = WI
         before the first fresh snow. "most bare ice": the scene with the largest share of ice.
     window : int
         Scenes further from the season's centre, and those with fresh snow (a ratio that rose by more than 0.1 since
-        an earlier scene of the season), are taken only where there is no other, and flagged. [day]
+        an earlier scene, from 60 days before the centre on), are taken only where there is no other, and flagged. [day]
 
     Returns
     -------
@@ -59,7 +62,7 @@ def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int = WI
         raise InputError(f"rule={rule!r}: choose among {', '.join(RULES)}.")
     stats = stats.compute().sortby("time")
     years = np.arange(int(stats.balance_year.min()), int(stats.balance_year.max()) + 1, dtype="int32")
-    earliest = {name: _at(stats[name], 0) for name in _OF_GLACIER}
+    earliest = {name: _earliest(stats, name) for name in _OF_GLACIER}
     names = [name for name in (*_OF_SCENE, *(() if rule == "envelope" else _DRAWN)) if name in stats]
     shape = stats.sizes["glacier"], years.size
     out = {name: np.full(shape, np.nan) for name in names}
@@ -78,25 +81,33 @@ def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int = WI
         if rule == "envelope":
             out["accumulation_area_ratio"][:, j], out["snow_line_altitude"][:, j] = _envelope(season, usable, chosen)
         if "time" in season["glacier_area"].dims:
-            out["accumulation_area_ratio"][:, j] *= season["glacier_area"].values[chosen, g] / earliest["glacier_area"]
+            scale = season["glacier_area"].values[chosen, g] / earliest["glacier_area"]
+            for name in names:
+                if name.startswith("accumulation_area_ratio"):
+                    out[name][:, j] *= scale
         dates[:, j] = season.time.values[chosen]
         out["days_from_season_centre"][:, j] = season.days_from_season_centre.values[chosen]
     return _dataset(stats, years, out, dates, scenes, flags, earliest).assign_attrs(rule=rule, window=window)
 
 
-def _at(values: xr.DataArray, time) -> np.ndarray:
-    """Values of each glacier at a time, if they depend on it."""
-    return values.isel(time=time).values if "time" in values.dims else values.values
+def _earliest(stats: xr.Dataset, name: str) -> np.ndarray:
+    """Values of each glacier by its earliest outline that has an area."""
+    values, area = stats[name].values, stats["glacier_area"].values
+    if values.ndim == 1:
+        return values
+    return values[(area > 0).argmax(0), np.arange(area.shape[1])]
 
 
 def _choose(season: xr.Dataset, rule: str, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scene taken for each glacier, the scenes that could be used (scene, glacier), and flags."""
     found = season["accumulation_area_ratio"].values
     seen = np.isfinite(found)
-    least = np.fmin.accumulate(found, 0)
-    before = np.vstack([np.full((1, found.shape[1]), np.inf), np.where(np.isnan(least), np.inf, least)[:-1]])
-    fresh = seen & (found > before + FRESH_SNOW)
-    outside = np.abs(season.days_from_season_centre.values)[:, None] > window
+    days = season.days_from_season_centre.values[:, None]
+    telling = np.where(days >= -LEAD, found, np.nan)
+    least = np.vstack([np.full((1, found.shape[1]), np.inf), np.fmin.accumulate(telling, 0)])
+    earlier = np.searchsorted(season.time.values, season.time.values)  # number of strictly earlier scenes
+    fresh = seen & (found > np.where(np.isnan(least), np.inf, least)[earlier] + FRESH_SNOW)
+    outside = np.abs(days) > window
     usable = seen & ~fresh & ~outside
     candidates = np.where(usable.any(0), usable, seen)
     area = season["class_area"]
@@ -136,11 +147,17 @@ def _envelope(season: xr.Dataset, usable: np.ndarray, chosen: np.ndarray) -> tup
     if season.attrs.get("hidden") == "leave out":
         weight = weight * np.where(known, coverage, 0).max(0)
     middle = season["elevation_band"].values
-    half = (middle[1] - middle[0]) / 2 if middle.size > 1 else 0.5
-    edges = np.append(middle - half, middle[-1] + half)
+    edges = np.append(middle, middle[-1] + BAND) - BAND / 2
     some = np.isfinite(season["accumulation_area_ratio"].values[chosen, g])
     found = ratio(share, weight)
-    return np.where(some, found, np.nan), np.where(some & (found > 0), passage(share, weight, edges)[0], np.nan)
+    low, high = (_of_chosen(season[f"{end}_elevation"], chosen) for end in ("min", "max"))
+    line = np.clip(passage(share, weight, edges)[0], low, high)
+    return np.where(some, found, np.nan), np.where(some & (found > 0), line, np.nan)
+
+
+def _of_chosen(values: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
+    """Values of each glacier in the scene taken."""
+    return values.values[chosen, np.arange(chosen.size)] if values.ndim > 1 else values.values
 
 
 def _dataset(stats, years, out, dates, scenes, flags, earliest) -> xr.Dataset:

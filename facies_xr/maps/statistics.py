@@ -15,7 +15,7 @@ from .. import grids, lazy
 from ..classes import NAMES, VALUES
 from ..errors import InputError, MissingVariableError
 from ..seasons import Season
-from .counting import HIDDEN, NO_HEIGHT, STEP, STRAY_SNOW, SURFACE, UNSEEN, Coder, Counts
+from .counting import EDGE, HIDDEN, NO_HEIGHT, STEP, STRAY_SNOW, SURFACE, UNSEEN, Coder, Counts
 from .uncertainty import COVERED, Drawer, Draws, prior_weights, seen_surface
 
 BAND = 20
@@ -61,7 +61,8 @@ def statistics(
     classes : tuple of str
         Classes that count as accumulation area.
     season : (str, int), optional
-        Season from whose centre days are counted; by default that of the latitude.
+        Season that names the balance years and from whose centre days are counted; by default that with which the
+        cube was loaded, or that of the latitude.
     hidden : {"fill", "leave out"}
         What becomes of pixels without class, in shadow or under cloud: they take the share of their elevation band,
         or of the nearest band that is seen; or only the seen area counts.
@@ -96,14 +97,15 @@ def statistics(
     Notes
     -----
     ``snow_line_altitude`` is the elevation at which the share of snow in the bands passes one half; where it passes
-    more than once, the passage that leaves least snow below and least bare surface above. ``snow_line_boundary`` is
+    more than once, the passage that leaves least snow below and least bare surface above; where it
+    never does, the highest or lowest elevation. ``snow_line_boundary`` is
     the median elevation of the pixels on either side of the edge between accumulation area and bare surface, patches
     below 1 ha left out. ``lowest_snow`` is the 5th percentile of the elevations of snow in patches of at least 1 ha
     (Maslov et al. 2026, Eq. 2), of ``snow`` whatever ``classes`` says. All are NaN without accumulation area.
     """
     _check(maps, classes, hidden, min_coverage, draws, correction)
     box = grids.geobox(maps)
-    season = Season.parse(season) if season is not None else Season.at(grids.centre_lonlat(box)[1])
+    given, season = season is not None, _season(maps, box, season)
     accumulating = tuple(VALUES[name] for name in classes)
     moves = "time" in maps["glacier_index"].dims
     uncertain = draws > 0 and "probability" in maps and "calibrated" in maps["confidence"].attrs
@@ -136,7 +138,7 @@ def statistics(
     middle = lowest + (np.arange(n_bands) + 0.5) * BAND
     coords["elevation_band"] = ("elevation_band", middle, {"units": "m", "long_name": "middle of the band"})
     result = xr.Dataset(data, coords=coords, attrs=dict(maps.attrs))
-    if "balance_year" not in result.coords:
+    if given or "balance_year" not in result.coords:
         result = result.assign_coords(balance_year=("time", season.balance_year(times)))
     return result.assign_attrs(
         accumulation_classes=" ".join(classes), hidden=hidden, min_coverage=min_coverage, season=str(season)
@@ -157,6 +159,8 @@ def _check(maps: xr.Dataset, classes, hidden, min_coverage, draws, correction) -
         )
     if hidden not in RULES:
         raise InputError(f"hidden={hidden!r}: choose {' or '.join(map(repr, RULES))}.")
+    if maps.sizes["time"] == 0:
+        raise InputError("the maps have no date; nothing to count.")
     if not 0 <= min_coverage <= 1:
         raise InputError(f"min_coverage={min_coverage!r} is not a share between 0 and 1.")
     if draws < 0:
@@ -165,13 +169,22 @@ def _check(maps: xr.Dataset, classes, hidden, min_coverage, draws, correction) -
         raise InputError(f"correction={correction!r}: choose {', '.join(map(repr, CORRECTIONS))}.")
 
 
-def _bands_of(maps: xr.Dataset) -> tuple[float, int]:
+def _season(maps: xr.Dataset, box, season: Any) -> Season:
+    if season is not None:
+        return Season.parse(season)
+    told = maps["balance_year"].attrs if "balance_year" in maps.coords else {}
+    if "season_centre" in told:
+        return Season.parse((told["season_centre"], told["season_half_width"]))
+    return Season.at(grids.centre_lonlat(box)[1])
+
+
+def _bands_of(maps: xr.Dataset) -> tuple[int, int]:
     """Lower edge of the lowest band, and the number of bands, from the glaciers' own bounds."""
     low, high = (maps[f"glacier_elevation_{end}"].values for end in ("min", "max"))
     if not np.isfinite(low).any():
-        return 0.0, 1
-    first = np.floor(np.nanmin(low) / BAND)
-    return float(first * BAND), int(np.floor(np.nanmax(high) / BAND) - first + 1)
+        return 0, 1
+    first = int(np.floor(np.nanmin(low) / BAND))
+    return first * BAND, int(np.floor(np.nanmax(high) / BAND)) - first + 1
 
 
 def _cut_by_edge(maps: xr.Dataset):
@@ -181,24 +194,24 @@ def _cut_by_edge(maps: xr.Dataset):
 
 
 def _tabulated(maps: xr.Dataset, box, gather: "_Gather", draws: int, correction: str) -> dict:
-    smallest = max(1, round(SIEVE / box.affine.a**2))
-    labels = lazy.as_dask(maps["facies_map"])
+    smallest = max(1, round(SIEVE / abs(box.affine.a * box.affine.e)))
+    planes = [lazy.as_dask(maps[name]) for name in ("facies_map", "glacier_index")]
     codes = lazy.map_tiles(
-        Coder(gather.accumulating, smallest), [labels], channels=1, dtype="uint8", tile=lazy.CHUNK, reach=smallest
+        Coder(gather.accumulating, smallest), planes, channels=1, dtype="uint8", tile=lazy.CHUNK, reach=smallest
     )[0]
     names = ["glacier_index", "elevation"] + ["albedo"] * ("albedo" in maps)
     names += ["confidence", "probability"] * (draws > 0)
     drawer = Drawer(gather.accumulating, draws, gather.lowest, BAND) if draws else None
     arrays = {name: lazy.as_dask(maps[name]) for name in names}
-    count = _Count(tuple(names), drawer, box.affine.f, box.affine.c, box.affine.a)
+    count = _Count(tuple(names), drawer, box.affine)
     scenes = maps["time"].values.astype("datetime64[s]").astype("int64").tolist()
-    weights = _weights(maps, codes, arrays, correction) if draws else [None] * len(scenes)
+    weights = _class_weights(maps, codes, arrays, correction) if draws else [None] * len(scenes)
     return lazy.tabulate(
         count, gather, [codes, *arrays.values()], list(zip(scenes, weights, strict=True)), gather.outputs
     )
 
 
-def _weights(maps: xr.Dataset, codes, arrays: dict, correction: str) -> list:
+def _class_weights(maps: xr.Dataset, codes, arrays: dict, correction: str) -> list:
     """Class weights to draw from, for each date."""
     dates = maps.sizes["time"]
     known = json.loads(maps["confidence"].attrs.get("scene_weights", "[]"))
@@ -220,7 +233,7 @@ def _weights(maps: xr.Dataset, codes, arrays: dict, correction: str) -> list:
 def _sampled(codes, index, elevation, confidence, probability, place) -> tuple[np.ndarray, np.ndarray]:
     """Places and class probabilities of some pixels of a block."""
     _, rows, columns = place
-    r, c, p = seen_surface(codes % 16, index, elevation, confidence, probability)
+    r, c, p = seen_surface(codes % EDGE, index, elevation, confidence, probability)
     r, c = r + rows.start, c + columns.start
     some = (r * 73_856_093 ^ c * 19_349_663) % SAMPLED == 0
     return np.stack([r, c], 1)[some], p[some]
@@ -246,9 +259,8 @@ class _Count:
 
     names: tuple[str, ...]
     drawer: Drawer | None
-    top: float
-    left: float
-    resolution: float
+    affine: Any
+    """Of the grid."""
 
     def __call__(self, codes: np.ndarray, *rest) -> tuple[Counts, Draws | None]:
         *blocks, ((scene, weights), rows, columns) = rest
@@ -256,10 +268,10 @@ class _Count:
         counts = Counts.of(codes, of["glacier_index"], of["elevation"], of.get("albedo"))
         if self.drawer is None:
             return counts, None
-        y = self.top - (np.arange(rows.start, rows.stop) + 0.5) * self.resolution
-        x = self.left + (np.arange(columns.start, columns.stop) + 0.5) * self.resolution
-        index, elevation, confidence, probability = (of[name] for name in self.names if name != "albedo")
-        return counts, self.drawer(codes % 16, index, elevation, confidence, probability, y, x, scene, weights)
+        y = self.affine.f + (np.arange(rows.start, rows.stop) + 0.5) * self.affine.e
+        x = self.affine.c + (np.arange(columns.start, columns.stop) + 0.5) * self.affine.a
+        index, elevation, confidence = of["glacier_index"], of["elevation"], of["confidence"]
+        return counts, self.drawer(codes % EDGE, index, elevation, confidence, of["probability"], y, x, scene, weights)
 
 
 # -- all glaciers on one date -----------------------------------------------------------------------------------
@@ -304,7 +316,7 @@ class _Gather:
     """Statistics of all glaciers from the counts of one date."""
 
     numbers: tuple[int, ...]
-    lowest: float
+    lowest: int
     bands: int
     accumulating: tuple[int, ...]
     hidden: str
@@ -327,10 +339,10 @@ class _Gather:
         }
 
     def __call__(self, parts: list[tuple[Counts, Draws | None]]) -> dict[str, np.ndarray]:
-        counts = Counts.added([counted for counted, _ in parts])
+        counts = Counts.added([counted for counted, _ in parts]).of_glaciers(np.array(self.numbers))
         out: dict[str, np.ndarray] = {name: np.full(shape, np.nan) for name, (shape, _) in self.outputs.items()}
         place = {number: k for k, number in enumerate(self.numbers)}
-        owner = np.array([place.get(g, -1) for g in np.unique(counts.glacier)], int)
+        owner = np.array([place[g] for g in np.unique(counts.glacier)], int)
         row = owner[np.unique(counts.glacier, return_inverse=True)[1]] if owner.size else np.zeros(0, int)
         n = len(self.numbers)
 
@@ -361,7 +373,13 @@ class _Gather:
 
     def _snow(self, out, counts: Counts, row, known, is_seen, drawn: list[Draws], place) -> None:
         """Accumulation area and snow lines."""
-        band = np.clip((counts.height - self.lowest) // BAND, 0, self.bands - 1).astype(int)
+        band = (counts.height - self.lowest) // BAND
+        if (known & ((band < -1) | (band > self.bands))).any():
+            raise InputError(
+                "the elevation of glacier pixels lies outside glacier_elevation_min and glacier_elevation_max; these "
+                "are of another elevation model."
+            )
+        band = np.clip(band, 0, self.bands - 1).astype(int)
         shape = len(self.numbers), self.bands
 
         def by_band(where: np.ndarray) -> np.ndarray:
@@ -378,7 +396,10 @@ class _Gather:
         weight = pixels if self.hidden == "fill" else seen
         share = filled(out["band_accumulation"])
         enough = out["coverage"] >= self.min_coverage
-        line, around = passage(share, weight, self.edges)
+        line, around = passage(share, weight, self.edges)[0], passage(share, pixels, self.edges)[1]
+        line = np.clip(line, out["min_elevation"], out["max_elevation"])
+        area = np.rint(out["glacier_area"] / self.pixel)
+        enough &= _divided(seen.sum(1), area) >= self.min_coverage
         enough &= _divided((seen * around).sum(1), (pixels * around).sum(1)) >= MIN_BAND_COVERAGE
         enough &= (wanted.sum(1) > 0) | (seen.sum(1) > 0)
         out["accumulation_area_ratio"] = np.where(enough, ratio(share, weight), np.nan)
@@ -410,7 +431,8 @@ class _Gather:
         for draw in drawn.pixels[known].T:
             share = filled(spread(draw))
             ratios.append(ratio(share, weight))
-            lines.append(np.where(ratios[-1] > 0, passage(share, weight, self.edges)[0], np.nan))
+            line = np.clip(passage(share, weight, self.edges)[0], out["min_elevation"], out["max_elevation"])
+            lines.append(np.where(ratios[-1] > 0, line, np.nan))
         for name, values in (("accumulation_area_ratio", ratios), ("snow_line_altitude", lines)):
             snowy = np.isfinite(values).mean(0) > 0.5
             ends = np.full((2, len(self.numbers)), np.nan)

@@ -18,7 +18,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from ..classes import VALUES
+from ..classes import NAMES, VALUES
+from ..errors import InputError
 from .counting import HIDDEN, STEP, STRAY_SNOW, SURFACE, UNSEEN
 
 CORRELATION = 300.0
@@ -26,6 +27,9 @@ CORRELATION = 300.0
 
 COVERED = 0.95
 """Probability of an interval."""
+
+MOST = 20.0
+"""Largest weight of a class."""
 
 _SPACING = CORRELATION / 2
 """Of the nodes of the field, and the standard deviation of its kernel. [m]"""
@@ -42,7 +46,7 @@ def surface_probability(label: np.ndarray, confidence: np.ndarray, probability: 
     label : ndarray (pixel)
         Class shown, one of the surface.
     confidence : ndarray (pixel)
-        Probability that it is right; the other classes share the rest as their scores do.
+        Probability that it is right; the other classes share the rest as their scores do, or evenly if these are 0.
     probability : ndarray (facies_class, pixel)
         Scores of the classes.
 
@@ -52,9 +56,11 @@ def surface_probability(label: np.ndarray, confidence: np.ndarray, probability: 
         Sums to 1. float64
     """
     pixel = np.arange(label.size)
-    own = probability[label, pixel].astype("float64")
-    rest = np.divide(1 - confidence, 1 - own, out=np.zeros(label.size), where=own < 1)
-    found = probability * rest
+    found = probability.astype("float64")
+    found[label, pixel] = 0
+    others = found.sum(0)
+    found = np.divide(found, others, out=np.full(found.shape, 1 / (len(NAMES) - 1)), where=others > 0)
+    found *= 1 - confidence
     found[label, pixel] = confidence
     found = np.ascontiguousarray(found[list(SURFACE)].T)
     total = found.sum(1, keepdims=True)
@@ -62,7 +68,7 @@ def surface_probability(label: np.ndarray, confidence: np.ndarray, probability: 
     return np.divide(found, total, out=shown, where=total > 0)
 
 
-def weights_for(probability: np.ndarray, areas: np.ndarray, most: float = 20.0) -> np.ndarray:
+def weights_for(probability: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """Weights of the classes with which probabilities give certain areas.
 
     Parameters
@@ -70,19 +76,18 @@ def weights_for(probability: np.ndarray, areas: np.ndarray, most: float = 20.0) 
     probability : ndarray (pixel, class)
     areas : ndarray (class)
         Share of each class.
-    most : float
-        No weight is larger, nor smaller than its inverse.
 
     Returns
     -------
     ndarray (class)
+        None above ``MOST``, nor below its inverse.
     """
     weights = np.ones(areas.size)
     for _ in range(300):
         weighted = probability * weights
         mean = (weighted / weighted.sum(1, keepdims=True)).mean(0)
         step = np.divide(np.maximum(areas, 1e-9), mean, out=np.ones(areas.size), where=mean > 1e-12)
-        before, weights = weights, np.clip(weights * step, 1 / most, most)
+        before, weights = weights, np.clip(weights * step, 1 / MOST, MOST)
         if np.abs(np.log(weights / before)).max() < 1e-4:
             break
     return weights
@@ -110,7 +115,7 @@ def prior_weights(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
         before, areas = areas, (weighted / weighted.sum(1, keepdims=True)).mean(0)
         if np.abs(areas - before).max() < 1e-6:
             break
-    return areas / prior
+    return np.clip(areas / prior, 1 / MOST, MOST)
 
 
 @dataclass(frozen=True)
@@ -144,14 +149,14 @@ class Drawer:
     accumulating : tuple of int
         Classes of the accumulation area.
     draws : int
-    lowest, height : float
+    lowest, height : int
         Of the elevation bands. [m]
     """
 
     accumulating: tuple[int, ...]
     draws: int
-    lowest: float
-    height: float
+    lowest: int
+    height: int
 
     def __call__(self, codes, index, elevation, confidence, probability, y, x, scene: int, weights) -> Draws:
         """Draws.
@@ -168,7 +173,7 @@ class Drawer:
             Weights of the classes in the scenes to draw from.
         """
         r, c, p = seen_surface(codes, index, elevation, confidence, probability)
-        band = np.maximum(np.floor((elevation[r, c] - self.lowest) / self.height), 0).astype("int64")
+        band = np.maximum((np.floor(elevation[r, c]).astype("int64") - self.lowest) // self.height, 0)
         slot, keys = pd.factorize(index[r, c].astype("int64") << 16 | band)
         expected, pixels = np.zeros(keys.size, "int64"), np.zeros((keys.size, self.draws), "int64")
         if r.size:
@@ -188,6 +193,8 @@ def seen_surface(codes, index, elevation, confidence, probability) -> tuple[np.n
     hidden = [UNSEEN, *(VALUES[name] for name in HIDDEN)]
     seen = (index > 0) & np.isfinite(elevation) & ~np.isin(codes, hidden)
     r, c = np.nonzero(seen)
+    if np.isnan(confidence[seen]).any() or np.isnan(probability[:, seen]).any():
+        raise InputError("confidence or probability is NaN on pixels that have a class; classify again.")
     label = np.where(codes[seen] == STRAY_SNOW, VALUES["snow"], codes[seen])
     return r, c, surface_probability(label, confidence[seen], probability[:, seen])
 

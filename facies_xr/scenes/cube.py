@@ -192,7 +192,8 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
         "calibration": np.array([s.bands["blue"].why for s in leading]),
     }
     coords: dict[str, Any] = {name: ("time", values, dict(_TIMED[name])) for name, values in timed.items()}
-    coords["balance_year"][2]["comment"] = f"season {season}"
+    centre = f"{season.month:02d}-{season.day:02d}"
+    coords["balance_year"][2].update(season_centre=centre, season_half_width=season.half_width)
     level = leading[0].level
     attrs = {"level": level}
     if narrow := {s.instrument.numbers["nir"] for s in leading if s.sensor == "sentinel-2"}:

@@ -11,6 +11,7 @@ from ..errors import AccessError, InputError
 class Source:
     """Files at a lasting address."""
 
+    name: str
     url: str
     """Of the folder that holds them, ending in a slash."""
     registry: Path
@@ -20,13 +21,14 @@ class Source:
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Names and hashes."""
-        for line in self.registry.read_text().splitlines():
+        for line in filter(str.strip, self.registry.read_text().splitlines()):
             name, digest = line.split()
             yield name, digest
 
 
 SOURCES = {
     "wgms": Source(
+        "wgms",
         "https://raw.githubusercontent.com/OGGM/oggm-sample-data/99651428d84b68735c87001da70983fa369abd59/wgms/mbdata/",
         Path(__file__).with_name("wgms.sha256"),
         "open with citation",
@@ -66,7 +68,7 @@ def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:
     if isinstance(source, str) and source not in SOURCES:
         raise InputError(f"source {source!r}: there is {', '.join(SOURCES)}.")
     found = SOURCES[source] if isinstance(source, str) else source
-    kept = pooch.create(Path(folder) if folder else pooch.os_cache("facies_xr") / str(source), found.url,
+    kept = pooch.create(Path(folder) if folder else pooch.os_cache("facies_xr") / found.name, found.url,
                         registry=dict(found.files()), retry_if_failed=2)  # fmt: skip
     missing = [name for name in kept.registry if not (kept.abspath / name).exists()]
     console = Console(stderr=True)

@@ -7,6 +7,7 @@ import xarray as xr
 from .. import folds, metrics
 from .fitted import MIN_RECORDS, Fit
 from .models import COVERED, METHODS
+from .regression import FLAGS, UNFIT
 
 FEWEST_CLUSTERS = 8
 """Glaciers, and years, below which a score has no interval."""
@@ -15,7 +16,7 @@ DRAWS = 1000
 
 
 def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFrame:
-    """Scores of a model and of the yardsticks beside it.
+    """Scores of a model and of the yardsticks beside it, over the records that a fit may rest on.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
     """
     observed, found = smb["observed"].values, smb[model].values
     known = np.isfinite(observed) & np.isfinite(found)
+    if "flags" in smb:  # as no fit rests on them
+        known &= (smb["flags"].values & sum(FLAGS[name] for name in UNFIT)) == 0
     o = np.where(known, observed, np.nan)
     p = np.where(known, found, np.nan)
     by_year = smb.attrs.get("leave_out") == "year"
@@ -46,7 +49,7 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
         "other glaciers, same year": (o, np.where(known, _others_same_year(o), np.nan)),
         "anomalies within glaciers": (_anomaly(o), _anomaly(p)),
     }
-    ceiling = _ceiling(smb, known, by_year)
+    ceiling = _ceiling(smb, known)
     if ceiling is not None:
         pairs["ceiling: recorded accumulation area"] = (o, ceiling)
     rows = {name: metrics.regression(*pair) | _intervals(*pair) for name, pair in pairs.items()}
@@ -85,7 +88,7 @@ def _anomaly(v: np.ndarray) -> np.ndarray:
     return np.where(several, v - mean, np.nan)
 
 
-def _ceiling(smb: xr.Dataset, known: np.ndarray, by_year: bool) -> np.ndarray | None:
+def _ceiling(smb: xr.Dataset, known: np.ndarray) -> np.ndarray | None:
     """The same regression in the same folds on recorded accumulation area ratios."""
     name = "recorded_accumulation_area_ratio"
     if name not in smb or "fold" not in smb:

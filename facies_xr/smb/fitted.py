@@ -18,7 +18,7 @@ DEFAULT = "pooled"
 
 MIN_RECORDS = 8
 MIN_WITH_ALBEDO = 20
-"""Records with albedo that a fit with this third predictor needs."""
+"""Records with albedo that a fit with this third predictor needs, of three glaciers at least."""
 
 _KEPT = ("glacier", "balance_year", "observed", *PREDICTORS)
 _FORMAT = "facies_xr balance fit 1"
@@ -64,7 +64,8 @@ class Fit:
         """
         model, rows = METHODS[method], rows[list(_KEPT)]
         bright = rows.dropna(subset=["albedo"])
-        full = model.fit(bright, PREDICTORS) if len(bright) >= MIN_WITH_ALBEDO else None
+        enough = len(bright) >= MIN_WITH_ALBEDO and bright.glacier.nunique() >= 3
+        full = model.fit(bright, PREDICTORS) if enough else None
         return cls(method, full, model.fit(rows, PREDICTORS[:2]))
 
     @property
@@ -154,8 +155,8 @@ class Fit:
             if "fit" not in source.attrs:
                 raise InputError("the Dataset carries no fit; give what smb() returned.")
             return cls.from_json(source.attrs["fit"])
-        if not Path(source).is_file():
-            raise InputError(f"model {str(source)!r}: no such file; give a file that Fit.save wrote.")
+        if not isinstance(source, str | Path) or len(str(source)) > 4000 or not Path(source).is_file():
+            raise InputError(f"model {str(source)[:200]!r}: no such file; give a file that Fit.save wrote.")
         return cls.from_json(Path(source).read_text())
 
 

@@ -30,6 +30,9 @@ of the World Glacier Monitoring Service since 1980 have (``examples/wgms.py``)."
 PRIOR_SPREAD = 1.0
 """Standard deviation of the logarithms of these ratios."""
 
+CONSTANT = 1e-9
+"""Predictors that vary less do not vary."""
+
 _TAILS = ((1 - COVERED) / 2, (1 + COVERED) / 2)
 
 
@@ -73,8 +76,8 @@ class Standard:
     def of(cls, rows: pd.DataFrame, names: tuple[str, ...]) -> "Standard":
         """Centre and spread of some columns."""
         x = rows[list(names)].to_numpy(float)
-        spread = x.std(0)
-        return cls(names, x.mean(0), np.where(spread > 0, spread, 1.0))
+        centre, spread = x.mean(0), x.std(0)
+        return cls(names, centre, np.where(spread > CONSTANT * np.maximum(1, np.abs(centre)), spread, 1.0))
 
     def __call__(self, rows: pd.DataFrame) -> np.ndarray:
         """Standardised (row, predictor)."""
@@ -154,7 +157,7 @@ class Ridge(Model):
         drawn = rng.multinomial(len(glaciers), np.full(len(glaciers), 1 / len(glaciers)), DRAWS)
         weights = self._solved(drawn[:, owner].astype(float))
         design = np.column_stack([np.ones(len(rows)), self.standard(rows)])
-        draws = weights @ design.T + rng.choice(self._held_out, (DRAWS, len(rows)))
+        draws = weights @ design.T + rng.choice(self._held_out, (DRAWS, 1))
         return np.quantile(draws, _TAILS, axis=0)
 
     @cached_property
@@ -200,7 +203,7 @@ class PerGlacier(Model):
         for glacier, own in self.rows.groupby("glacier"):
             x, y = own.snow_fraction.to_numpy(float), own.observed.to_numpy(float)
             squares = ((x - x.mean()) ** 2).sum()
-            if len(own) < MIN_YEARS or squares == 0:
+            if len(own) < MIN_YEARS or np.ptp(x) <= CONSTANT:
                 continue
             slope = ((x - x.mean()) * (y - y.mean())).sum() / squares
             residual = y - y.mean() - slope * (x - x.mean())
@@ -267,6 +270,8 @@ class Pooled(Model):
     def restored(cls, rows: pd.DataFrame, names: tuple[str, ...], hyperparameters: dict) -> "Pooled":
         """The fit that had these hyperparameters."""
         b, u, v, w = (float(ratio) for ratio in hyperparameters["ratios"])
+        if min(b, u, v, w) <= 0:
+            raise ValueError("a ratio of variances is not positive")
         return cls(rows, Standard.of(rows, names), (b, u, v, w))
 
     @cached_property
@@ -296,7 +301,7 @@ class Pooled(Model):
         gram, right, square = self._products
         prior = self._prior(ratios)
         factor = cho_factor(gram + np.diag(1 / prior), lower=True)
-        rest = square - right @ cho_solve(factor, right)
+        rest = max(square - right @ cho_solve(factor, right), 1e-12)
         degrees = len(self.rows) - 1
         return degrees * np.log(rest / degrees) + 2 * np.log(np.diag(factor[0])).sum() + np.log(prior[1:]).sum()
 

@@ -29,6 +29,9 @@ FLAGS = {**series.FLAGS, "no_snow": 32, "no_albedo": 64, "censored": 128, "no_re
 UNFIT = ("outside_season", "fresh_snow", "cut_by_edge")
 """Flags of rows that no fit rests on."""
 
+FLAT = 1.0
+"""Relief of a glacier whose pixels all lie within one metre. [m]"""
+
 LEFT_OUT = ("glacier", "year")
 AREAS = ("map", "expected")
 
@@ -42,7 +45,7 @@ def smb(
     leave_out: str | None = None,
     rule: str = "envelope",
     areas: str = "map",
-    classes: tuple[str, ...] = ("snow",),
+    classes: tuple[str, ...] | None = None,
     season: Any = None,
 ) -> xr.Dataset:
     """Annual surface mass balance of the glaciers of some maps, by regression on records.
@@ -67,8 +70,8 @@ def smb(
     areas : {"map", "expected"}
         Snow fraction of the map, or the expected one, for maps with ``probability`` and calibrated confidence; on the
         synthetic worlds it tells much more (``docs/balance.md``).
-    classes : tuple of str
-        Classes of the accumulation area.
+    classes : tuple of str, optional
+        Classes of the accumulation area; by default snow.
     season : (str, int), optional
         Season of the scenes; by default +-20 days from that of the latitude.
 
@@ -89,12 +92,14 @@ def smb(
         raise InputError(f"leave_out={leave_out!r}: choose {' or '.join(LEFT_OUT)}.")
     if observations is None and model is None:
         raise InputError("smb() needs observations to fit a model, or a fitted model=.")
+    if model is not None and leave_out is not None:
+        raise InputError("a model= that comes fitted leaves nothing out; give leave_out= or model=, not both.")
     window = Season.parse(season).half_width if season is not None else series.WINDOW
     stats = _statistics(maps, areas, classes, season)
     rows = predictors(stats, rule=rule, window=window)
     found = rows.assign(observed=np.nan, recorded_accumulation_area_ratio=np.nan)
     if observations is not None:
-        found = _with_records(rows, observations, maps, needed=model is None)
+        found = _with_records(rows, observations, stats, needed=model is None)
     if model is not None:
         fit = Fit.load(model)
         judged = found.assign(balance_out_of_fold=np.nan, fold=-1)
@@ -112,14 +117,25 @@ def smb(
     )  # fmt: skip
 
 
-def _statistics(maps: xr.Dataset, areas: str, classes: tuple[str, ...], season: Any) -> xr.Dataset:
+def _statistics(maps: xr.Dataset, areas: str, classes: tuple[str, ...] | None, season: Any) -> xr.Dataset:
     if areas not in AREAS:
         raise InputError(f"areas={areas!r}: choose {' or '.join(map(repr, AREAS))}.")
     expected = areas == "expected"
-    draws = DRAWS if expected else 0
-    stats = maps
-    if "accumulation_area_ratio" not in maps:
-        stats = statistics(maps, classes=classes, season=season, draws=draws)
+    if "accumulation_area_ratio" in maps:
+        stats = maps
+        asked = {
+            "accumulation_classes": None if classes is None else " ".join(classes),
+            "season": None if season is None else str(Season.parse(season)),
+        }
+        for name, wanted in asked.items():
+            if wanted is not None and wanted != stats.attrs.get(name):
+                raise InputError(
+                    f"these statistics were made with {name} {stats.attrs.get(name)!r}, not {wanted!r}; give the maps, "
+                    "or statistics made so."
+                )
+    else:
+        stats = statistics(maps, classes=classes or ("snow",), season=season, draws=DRAWS if expected else 0)
+    stats = stats.assign_coords(glacier=stats["glacier"].astype(str))
     if not expected:
         return stats
     names = ("accumulation_area_ratio", "band_accumulation")
@@ -151,13 +167,13 @@ def predictors(stats: xr.Dataset, *, rule: str = "envelope", window: int = serie
     snow, relief = table.accumulation_area_ratio, table.max_elevation - table.min_elevation
     snow_free = snow.notna() & ((snow == 0) | table.lowest_snow.isna())
     lowest = table.lowest_snow.where(~snow_free, table.max_elevation)
-    known = snow.notna() & (relief > 0)
+    known = snow.notna() & (relief > FLAT)
     flags = table["flags"].to_numpy()
     for name, is_set in (
         ("no_snow", snow_free),
         ("no_albedo", table.albedo.isna()),
         ("censored", snow <= CENSORED),
-        ("no_relief", ~(relief > 0)),
+        ("no_relief", ~(relief > FLAT)),
     ):
         flags = flags | np.where(is_set, FLAGS[name], 0)
     return pd.DataFrame(
@@ -165,16 +181,16 @@ def predictors(stats: xr.Dataset, *, rule: str = "envelope", window: int = serie
             "glacier": table.glacier,
             "balance_year": table.balance_year.astype(int),
             "snow_fraction": snow.where(known),
-            "snow_line_relative": ((lowest - table.mean_elevation) / relief.where(relief > 0)).where(known),
+            "snow_line_relative": ((lowest - table.mean_elevation) / relief.where(relief > FLAT)).where(known),
             **{name: table[name] for name in ("albedo", "coverage", "scene_date", "scenes")},
             "flags": flags,
         }
     )
 
 
-def _with_records(rows: pd.DataFrame, observations: Any, maps: xr.Dataset, *, needed: bool) -> pd.DataFrame:
+def _with_records(rows: pd.DataFrame, observations: Any, stats: xr.Dataset, *, needed: bool) -> pd.DataFrame:
     records = _observations.read(observations)
-    matched, report = _observations.match(records, maps)
+    matched, report = _observations.match(records, stats)
     renamed = {"balance": "observed", "accumulation_area_ratio": "recorded_accumulation_area_ratio"}
     kept = matched[["glacier", "balance_year", *renamed]].rename(columns=renamed)
     merged = rows.merge(kept, "left", ["glacier", "balance_year"])

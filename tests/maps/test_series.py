@@ -150,3 +150,26 @@ def test_the_order_of_the_scenes_does_not_matter():
 def test_an_unknown_rule_is_named():
     with pytest.raises(InputError, match="rule='last': choose among envelope, least snow, latest, most bare ice"):
         end_of_season(season_of([0.5]), rule="last")
+
+
+def test_an_april_that_was_wrong_spoils_no_august():
+    stats = season_of([0.2, 0.5, 0.45], dates=["2015-04-12", "2015-08-10", "2015-08-25"])
+    found = end_of_season(stats, rule="least snow").isel(glacier=0, balance_year=0)
+    assert float(found.accumulation_area_ratio) == 0.45
+    assert flags(found) == set()
+    assert int(found.scenes) == 2
+
+
+def test_two_scenes_of_one_moment_are_not_one_after_the_other():
+    for ratios in ([0.3, 0.6], [0.6, 0.3]):
+        found = end_of_season(season_of(ratios, dates=["2015-08-10"] * 2), rule="least snow")
+        assert int(found.scenes[0, 0]) == 2
+        assert float(found.accumulation_area_ratio[0, 0]) == 0.3
+
+
+def test_an_outline_that_comes_later():
+    stats = season_of([np.nan, 0.5], dates=["2012-08-20", "2015-08-20"])
+    stats["glacier_area"] = (("time", "glacier"), [[0.0], [0.8]])
+    found = end_of_season(stats, rule="least snow").isel(glacier=0, balance_year=-1)
+    assert float(found.accumulation_area_ratio) == 0.5
+    assert float(found.glacier_area) == 0.8

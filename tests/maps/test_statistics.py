@@ -328,3 +328,103 @@ def test_nothing_is_read_before_it_is_asked_for(no_compute):
 def test_what_is_not_possible_is_named(options, match):
     with pytest.raises(InputError, match=match):
         statistics(maps_of(snow_above(2400)), **options)
+
+
+# -- what a review found ----------------------------------------------------------------------------------------
+
+
+def test_some_of_the_glaciers_of_a_map():
+    maps = many_glaciers()
+    whole, part = (statistics(m, min_coverage=0.0).compute() for m in (maps, maps.isel(glacier=[3, 7])))
+    xr.testing.assert_equal(part.drop_dims("elevation_band"), whole.drop_dims("elevation_band").isel(glacier=[3, 7]))
+
+
+@pytest.mark.parametrize("height", [-9999.0, -32768.0, -3.4e38, 3.4e38, 9500.0])
+def test_heights_that_cannot_be_are_refused(height):
+    maps = maps_of(snow_above(2400))
+    maps.elevation[50, 50] = height
+    with pytest.raises(InputError, match=r"elevation: glacier number 4 has .* which cannot be"):
+        statistics(maps).compute()
+
+
+def test_bounds_of_another_elevation_model_are_refused():
+    maps = maps_of(snow_above(2400))
+    maps["glacier_elevation_max"] = ("glacier", np.array([2300.0], "float32"))
+    with pytest.raises(InputError, match="of another elevation model"):
+        statistics(maps).compute()
+
+
+def test_a_ratio_needs_elevations():
+    z = np.repeat(2000 + 5.0 * np.arange(SHAPE[0])[::-1, None], SHAPE[1], 1)
+    maps = maps_of(snow_above(2400))
+    maps["elevation"] = (("y", "x"), np.where(z < 2500, np.nan, z).astype("float32"))
+    found = statistics(maps).isel(time=0, glacier=0)
+    assert float(found.coverage) == 1
+    assert np.isnan(found.accumulation_area_ratio)
+
+
+def test_a_neighbour_changes_nothing():
+    """Stray snow and an edge at a divide belong to a glacier alone."""
+    index = np.zeros(SHAPE, "int32")
+    index[10:150, 10:70] = 4
+    alone = maps_of(snow_above(2400), index=index)
+    labels = snow_above(2400)
+    labels[0, 120:129, 60:70] = VALUES["snow"]  # 90 px on the glacier, and as many on its neighbour
+    labels[0, 120:129, 70:80] = VALUES["snow"]
+    both = np.where((np.arange(SHAPE[1]) >= 70) & (np.arange(SHAPE[1]) < 130) & (index.any(1))[:, None], 5, index)
+    first = statistics(maps_of(np.where(index > 0, labels, NODATA), index=index)).compute()
+    beside = maps_of(labels, index=both.astype("int32"))
+    second = statistics(beside).compute()
+    for name in ("lowest_snow", "snow_line_boundary", "accumulation_area_ratio"):
+        assert float(second[name][0, 0]) == float(first[name][0, 0]), name
+    assert float(first.lowest_snow[0, 0]) == float(statistics(alone).lowest_snow[0, 0])
+
+
+def test_wholly_hidden_bands_at_the_line_are_refused_by_either_rule():
+    labels = snow_above(2400)
+    z = 2000 + 5.0 * np.arange(SHAPE[0])[::-1]
+    labels[0, (z >= 2380) & (z < 2420)] = VALUES["cloud"]
+    for rule in ("fill", "leave out"):
+        assert np.isnan(statistics(maps_of(labels), hidden=rule).accumulation_area_ratio).all()
+
+
+def test_the_snow_line_stays_on_the_glacier():
+    labels = np.where(np.arange(SHAPE[1]) % 10 < 3, VALUES["snow"], VALUES["ice"])
+    found = statistics(maps_of(np.broadcast_to(labels, (1, *SHAPE)))).isel(time=0, glacier=0).compute()
+    assert float(found.snow_line_altitude) == float(found.max_elevation)
+
+
+def test_a_season_that_is_given_names_the_years_too():
+    maps = maps_of(np.concatenate([snow_above(2400)] * 2))
+    maps = maps.assign_coords(
+        time=np.array(["2015-03-30", "2015-10-30"], "datetime64[ns]"), balance_year=("time", [2015, 2016])
+    )
+    found = statistics(maps, season=("02-20", 20))
+    assert found.balance_year.values.tolist() == [2015, 2016]
+    assert found.days_from_season_centre.values.tolist() == [38, -113]
+    loaded = maps.copy()
+    loaded.balance_year.attrs.update(season_centre="10-10", season_half_width=20)
+    assert statistics(loaded).days_from_season_centre.values[1] == 20
+
+
+def test_large_numbers_of_glaciers():
+    maps = maps_of(snow_above(2400))
+    far = maps.assign(glacier_index=maps.glacier_index * 500_000_000 // 4 * 4)
+    far = far.assign_coords(glacier_number=("glacier", np.array([2_000_000_000], "int32")))
+    xr.testing.assert_equal(
+        statistics(far).drop_vars("glacier_number").compute(), statistics(maps).drop_vars("glacier_number").compute()
+    )
+
+
+def test_pixels_that_are_not_square():
+    from affine import Affine
+    from odc.geo.geobox import GeoBox
+
+    from facies_xr import grids
+
+    labels = snow_above(2700)
+    labels[0, 140:149, 20:28] = VALUES["snow"]  # 72 px of 200 m2, a seventeenth of the snow
+    maps = maps_of(labels)
+    box = GeoBox(SHAPE, Affine(10, 0, 600000, 0, -20, 5200000), "EPSG:32632")
+    found = statistics(maps.assign_coords(grids.coords(box)))
+    assert float(found.lowest_snow[0, 0]) < 2100

@@ -186,3 +186,27 @@ def test_the_other_classes_share_what_the_label_leaves():
     # 0.2 for the others, of which snow has 3/5, firn 1/5, shadow 1/5; shadow is no surface.
     expected = np.array([0.8, 0.12, 0, 0.04, 0, 0]) / 0.96
     np.testing.assert_allclose(found[0], expected)
+
+
+def test_a_saturated_score_leaves_the_confidence_its_word():
+    scores = np.zeros((len(NAMES), 1))
+    scores[VALUES["snow"]] = 1
+    found = uncertainty.surface_probability(np.array([VALUES["snow"]]), np.array([0.7]), scores)
+    assert found[0, 1] == pytest.approx(0.7 / (0.7 + 0.3 * 5 / 7))
+
+
+def test_a_score_that_is_no_number_is_refused():
+    maps = probable_maps(0.6)
+    maps.confidence[0, 40, 40] = np.nan
+    with pytest.raises(InputError, match="NaN on pixels that have a class"):
+        statistics(maps).compute()
+
+
+def test_a_class_that_no_sampled_pixel_has():
+    p = np.full(SHAPE, 0.6, "float32")
+    maps = probable_maps(p, shares=[0.4, 0.4, 0.2, 0, 0, 0, 0, 0])
+    maps.facies_map[0, 60, 60:63], maps.confidence[0, 60, 60:63] = VALUES["debris"], 1.0
+    maps.probability[0, :, 60, 60:63] = 0
+    maps.probability[0, VALUES["debris"], 60, 60:63] = 1
+    found = statistics(maps, draws=3, correction="prior").compute()
+    assert np.isfinite(found.accumulation_area_ratio_expected).all()

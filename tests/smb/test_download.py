@@ -24,7 +24,7 @@ def source(url, folder, tmp_path):
     registry = tmp_path / "registry"
     lines = [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in sorted(folder.glob("*.csv"))]
     registry.write_text("\n".join(lines))
-    return download.Source(f"{url}/", registry, "open", "nobody")
+    return download.Source("some", f"{url}/", registry, "open", "nobody")
 
 
 def test_records_are_fetched_once_and_said(files, tmp_path, capsys):

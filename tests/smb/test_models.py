@@ -223,3 +223,53 @@ def test_what_is_not_a_fit_is_refused(tmp_path, text, match):
         Fit.load(tmp_path / "fit.json")
     with pytest.raises(InputError, match="no such file"):
         Fit.load(tmp_path / "nothing.json")
+
+
+# -- what a review found ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["eq2", "pooled"])
+def test_a_predictor_that_never_varies(method):
+    """Its spread is rounding noise; nothing may be divided by it."""
+    rows = rows_of(4, 7).assign(snow_line_relative=0.1 + 0.2, snow_fraction=0.1)
+    found = models.METHODS[method].fit(rows, SHORT).predict(rows.assign(snow_fraction=0.11))
+    assert np.abs(found).max() < 5
+
+
+def test_a_line_needs_snow_that_varies():
+    rows = rows_of(2, 6).assign(snow_fraction=0.1 + 0.2)
+    assert np.isnan(models.PerGlacier.fit(rows).predict(rows)).all()
+
+
+def test_an_interval_depends_on_its_own_row_only():
+    fit, new = models.Ridge.fit(rows_of()), rows_of(5, 6, seed=4)
+    whole = fit.interval(new)
+    np.testing.assert_allclose(fit.interval(new.iloc[[7]])[:, 0], whole[:, 7], atol=1e-12)
+
+
+def test_albedo_of_one_glacier_is_not_enough():
+    rows = rows_of(3, 25)
+    rows.loc[rows.glacier != "g0-1", "albedo"] = np.nan
+    fit = Fit.of(rows, "eq2")
+    assert fit.full is None
+    assert np.isfinite(fit.interval(rows)).all()
+
+
+def test_balances_that_never_vary():
+    rows = rows_of().assign(observed=-0.5)
+    np.testing.assert_allclose(models.Pooled.fit(rows).predict(rows), -0.5, atol=1e-6)
+
+
+def test_ratios_that_cannot_be_are_refused(tmp_path):
+    text = Fit.of(rows_of(), "pooled").to_json()
+    import json
+
+    broken = json.loads(text)
+    broken["short"]["ratios"][0] = -1
+    (tmp_path / "fit.json").write_text(json.dumps(broken))
+    with pytest.raises(InputError, match="not positive"):
+        Fit.load(tmp_path / "fit.json")
+    with pytest.raises(InputError, match="no such file"):
+        Fit.load(text)
+    with pytest.raises(InputError, match="no such file"):
+        Fit.load(5)

@@ -40,7 +40,7 @@ def test_an_unseen_year_has_no_predictors():
 
 
 def test_a_glacier_of_one_pixel_has_no_relief():
-    stats = season_of([0.5]).assign(min_elevation=("glacier", [2700.0]), max_elevation=("glacier", [2700.0]))
+    stats = season_of([0.5]).assign(min_elevation=("glacier", [2700.0]), max_elevation=("glacier", [2701.0]))
     row = regression.predictors(stats).iloc[0]
     assert np.isnan(row.snow_line_relative)
     assert "no_relief" in flags_of(row)
@@ -174,6 +174,37 @@ def test_what_is_not_possible_is_named(many, options, match):
     stats, records = many
     with pytest.raises(InputError, match=match):
         regression.smb(stats, **{"observations": records, **options})
+
+
+def test_rows_that_no_fit_may_rest_on_are_not_scored(many):
+    stats, records = many
+    early = stats.copy(deep=True)
+    days = early.days_from_season_centre.values.copy()
+    days[0] = -50
+    early["days_from_season_centre"] = ("time", days)
+    wrong = records.assign(balance=records.balance + 2.0 * (records.balance_year == 2010))
+    found = scores(regression.smb(early, wrong)).loc["model, glacier left out"]
+    assert found.n == 84
+    assert found.rmse < 0.35
+
+
+def test_statistics_know_what_they_were_made_with(many):
+    stats, records = many
+    made = stats.assign_attrs(accumulation_classes="snow", season="08-20 +-20 d")
+    with pytest.raises(InputError, match="made with accumulation_classes 'snow', not 'snow firn'"):
+        regression.smb(made, records, classes=("snow", "firn"))
+    with pytest.raises(InputError, match="made with season '08-20"):
+        regression.smb(made, records, season=("09-10", 20))
+    with pytest.raises(InputError, match="not both"):
+        regression.smb(made, records, model=regression.smb(made, records), leave_out="year")
+
+
+def test_ids_that_are_numbers(many):
+    stats, records = many
+    numbered = stats.assign_coords(glacier=np.arange(12))
+    names = {f"g{k:02d}": str(k) for k in range(12)}
+    found = regression.smb(numbered, records.assign(glacier=records.glacier.map(names)))
+    assert np.isfinite(found.balance).all()
 
 
 def test_too_few_records_are_told(many):

@@ -4,10 +4,9 @@
     python benchmarks/zonal.py compare             # needs: pip install rasterstats
 
 "compare" times class areas, elevations and lowest snow of 1600 glaciers on 6000 x 6000 px: rasterstats, a glacier at a
-time;
-xrspatial.zonal (stats of the elevation, crosstab of the classes); and statistics(), which gives snow lines, albedo,
-coverage and bands besides. Interleaved, medians of three rounds, everything in memory, one
-thread where it does not say two.
+time; xrspatial.zonal (stats of the elevation, crosstab of the classes); and statistics(), which gives snow lines,
+albedo, coverage and bands besides. Interleaved, medians of three rounds, everything in memory, one thread where it does
+not say two.
 """
 
 import resource

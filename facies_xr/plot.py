@@ -83,10 +83,10 @@ def balance(smb: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     """Balances of glaciers that were left out of the fit, against their records."""
     ax = ax or plt.gca()
     observed, found = smb["observed"].values, smb["balance_out_of_fold"].values
-    half = [found - smb["balance_lower"].values, smb["balance_upper"].values - found]
+    half = [found - smb["balance_out_of_fold_lower"].values, smb["balance_out_of_fold_upper"].values - found]
     known = np.isfinite(observed) & np.isfinite(found)
     years = np.broadcast_to(smb["balance_year"].values, observed.shape)
-    bars = np.maximum([h[known] for h in half], 0)
+    bars = [h[known] for h in half]
     ax.errorbar(observed[known], found[known], bars, fmt="none", ecolor="0.75", lw=1, zorder=1)
     points = ax.scatter(observed[known], found[known], c=years[known], cmap="plasma", s=26, zorder=2)
     plt.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d", ticks=np.unique(years[known]))

@@ -72,7 +72,8 @@ DRAWN = {
 SMB = {
     **{
         n: (GB, "float64", "m w.e.")
-        for n in ("balance", "balance_out_of_fold", "balance_lower", "balance_upper", "observed")
+        for end in ("", "_lower", "_upper")
+        for n in (f"balance{end}", f"balance_out_of_fold{end}", "observed")
     },
     "snow_fraction": (GB, "float64", "1"),
     "snow_line_relative": (GB, "float64", "1"),

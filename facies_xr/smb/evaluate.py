@@ -31,8 +31,8 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
         Rows: the model; the mean of the records of other glaciers (or years, if those were left out); the mean of the
         other glaciers in the same year; the model's anomalies within each glacier; and, if the records hold
         accumulation area ratios, the ceiling: the same regression on these instead of the maps. Columns: n, r, rmse,
-        mae, bias [m w.e.], r2, and 95 % intervals of rmse and r, which draw whole glaciers and whole years and are
-        NaN with fewer than 8 of either.
+        mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw whole glaciers and whole years and are NaN
+        with fewer than 8 of either, and, of the model, the share of the records within its prediction interval.
     """
     observed, found = smb["observed"].values, smb[model].values
     known = np.isfinite(observed) & np.isfinite(found)
@@ -53,7 +53,11 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
     if ceiling is not None:
         pairs["ceiling: recorded accumulation area"] = (o, ceiling)
     rows = {name: metrics.regression(*pair) | _intervals(*pair) for name, pair in pairs.items()}
-    return pd.DataFrame(rows).T.astype({"n": int})
+    table = pd.DataFrame(rows).T.astype({"n": int})
+    if f"{model}_lower" in smb:
+        inside = (observed >= smb[f"{model}_lower"].values) & (observed <= smb[f"{model}_upper"].values)
+        table["within_interval"] = [inside[known].mean() if known.any() else np.nan] + [np.nan] * (len(table) - 1)
+    return table
 
 
 def scores_by_glacier(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFrame:

@@ -33,6 +33,7 @@ FLAT = 1.0
 """Relief of a glacier whose pixels all lie within one metre. [m]"""
 
 LEFT_OUT = ("glacier", "year")
+_OUT_OF_FOLD = ("balance_out_of_fold", "balance_out_of_fold_lower", "balance_out_of_fold_upper")
 AREAS = ("map", "expected")
 
 
@@ -78,8 +79,8 @@ def smb(
     Returns
     -------
     Dataset (glacier, balance_year)
-        ``balance`` (fit on all records), ``balance_out_of_fold`` (fit without the row's fold), a 95 % prediction
-        interval ``balance_lower``, ``balance_upper``, ``observed`` [m w.e.], the predictors, and what they rest on.
+        ``balance`` (fit on all records), ``balance_out_of_fold`` (fit without the row's fold), the 95 % prediction
+        interval of each, ``..._lower`` and ``..._upper``, ``observed`` [m w.e.], the predictors, and what they rest on.
         The attribute ``fit`` holds the fit, which ``model=`` takes.
 
     Raises
@@ -102,7 +103,7 @@ def smb(
         found = _with_records(rows, observations, stats, needed=model is None)
     if model is not None:
         fit = Fit.load(model)
-        judged = found.assign(balance_out_of_fold=np.nan, fold=-1)
+        judged = found.assign(**dict.fromkeys(_OUT_OF_FOLD, np.nan), fold=-1)
     else:
         usable = _usable(found)
         fit = Fit.of(usable, method)
@@ -219,7 +220,7 @@ def _usable(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def held_out(rows: pd.DataFrame, usable: pd.DataFrame, method: str, leave_out: str) -> pd.DataFrame:
-    """Rows with ``balance_out_of_fold`` and ``fold``.
+    """Rows with ``balance_out_of_fold``, its interval, and ``fold``.
 
     A row is predicted by the fit that saw no record of its glacier, or none of its year; rows of glaciers, or years,
     without records have no fold.
@@ -228,10 +229,11 @@ def held_out(rows: pd.DataFrame, usable: pd.DataFrame, method: str, leave_out: s
     if usable[column].nunique() < 2:
         raise InputError(f"all records are of one {leave_out}; with leave_out={leave_out!r} nothing is left to fit.")
     fold = folds.by_group(usable[column].to_numpy(), most)
-    out = rows.assign(balance_out_of_fold=np.nan, fold=-1)
+    out = rows.assign(**dict.fromkeys(_OUT_OF_FOLD, np.nan), fold=-1)
     for k in np.unique(fold):
         here = out[column].isin(usable[column][fold == k]).to_numpy()
-        out.loc[here, "balance_out_of_fold"] = Fit.of(usable[fold != k], method).predict(out[here])
+        fit = Fit.of(usable[fold != k], method)
+        out.loc[here, list(_OUT_OF_FOLD)] = np.column_stack([fit.predict(out[here]), *fit.interval(out[here])])
         out.loc[here, "fold"] = k
     return out
 
@@ -244,6 +246,8 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
         "units": "m w.e.",
         "long_name": "annual surface mass balance, fitted without the row's fold",
     },
+    "balance_out_of_fold_lower": {"units": "m w.e.", "long_name": "lower end of its 95 % prediction interval"},
+    "balance_out_of_fold_upper": {"units": "m w.e.", "long_name": "upper end of its 95 % prediction interval"},
     "balance_lower": {"units": "m w.e.", "long_name": "lower end of the 95 % prediction interval"},
     "balance_upper": {"units": "m w.e.", "long_name": "upper end of the 95 % prediction interval"},
     "observed": {"units": "m w.e.", "long_name": "recorded annual surface mass balance"},

@@ -77,6 +77,7 @@ def test_balances_of_statistics(many):
     assert table.loc["ceiling: recorded accumulation area", "rmse"] == pytest.approx(0.2, abs=0.05)
     inside = (found.observed >= found.balance_lower) & (found.observed <= found.balance_upper)
     assert 0.9 < float(inside.mean()) <= 1
+    assert 0.9 < model.within_interval <= 1
     by_glacier = scores_by_glacier(found)
     assert len(by_glacier) == 12
     assert (by_glacier.n == 8).all()

@@ -35,6 +35,11 @@ MANY = 2**22
 """Numbers of glaciers above this are looked up in a sorted list."""
 
 
+def seen(codes: np.ndarray) -> np.ndarray:
+    """Where the codes, without ``EDGE``, tell of a surface."""
+    return np.isin(codes, (*SURFACE, STRAY_SNOW))
+
+
 @dataclass(frozen=True)
 class Coder:
     """Codes of a tile: the class, or stray snow, and whether it lies at the edge of the accumulation area."""
@@ -167,9 +172,8 @@ class Counts:
         height = np.where(offset == 0, NO_HEIGHT, low[own] + offset - 1)
         return cls(numbers[own], height, code, *table[slot].T)
 
-    def of_glaciers(self, numbers: np.ndarray) -> "Counts":
-        """Only the rows of some glaciers."""
-        kept = np.isin(self.glacier, numbers)
+    def where(self, kept: np.ndarray) -> "Counts":
+        """Only some of the rows."""
         return Counts(*(getattr(self, f.name)[kept] for f in fields(self)))
 
     @classmethod
@@ -187,6 +191,22 @@ class Counts:
             for f in fields(cls)[3:]
         ]
         return cls(unique >> 24, (unique >> 8 & 0xFFFF) + NO_HEIGHT, unique & 0xFF, *sums)
+
+
+def percentile(counts: Counts, row: np.ndarray, weight: np.ndarray, percent: float, n: int) -> np.ndarray:
+    """Percentile of the weighted elevations of each glacier, to the middle of the metre; NaN without weight. [m]"""
+    out = np.full(n, np.nan)
+    if not weight.any():
+        return out
+    here = np.flatnonzero(weight)
+    order = here[np.lexsort((counts.height[here], row[here]))]
+    passed, owner = np.cumsum(weight[order]), row[order]
+    start = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    before = np.r_[0, passed][start]
+    total = np.add.reduceat(weight[order], start)
+    at = np.searchsorted(passed, before + percent / 100 * total)
+    out[owner[start]] = counts.height[order][at] + 0.5
+    return out
 
 
 @numba.njit(nogil=True, cache=True)

@@ -7,7 +7,9 @@ import numpy as np
 import xarray as xr
 
 from ..errors import InputError
-from .statistics import BAND, MIN_BAND_COVERAGE, filled, passage, ratio
+from . import bands
+from .bands import filled, passage, ratio
+from .counting import HIDDEN
 
 WINDOW = 20
 """Days from the season's centre. [day]"""
@@ -111,7 +113,7 @@ def _choose(season: xr.Dataset, rule: str, window: int) -> tuple[np.ndarray, np.
     usable = seen & ~fresh & ~outside
     candidates = np.where(usable.any(0), usable, seen)
     area = season["class_area"]
-    surface = area.sel(facies_class=[c for c in area.facies_class.values if c not in ("shadow", "cloud")])
+    surface = area.sel(facies_class=[c for c in area.facies_class.values if c not in HIDDEN])
     with np.errstate(invalid="ignore"):
         worth = {
             "latest": np.where(np.logical_or.accumulate(fresh, 0), -1.0, np.arange(len(found))[:, None]),
@@ -139,19 +141,17 @@ def _envelope(season: xr.Dataset, usable: np.ndarray, chosen: np.ndarray) -> tup
     taken[chosen, g] = True
     coverage = season["band_coverage"].values
     share = season["band_accumulation"].values
-    known = taken[:, :, None] & (coverage >= MIN_BAND_COVERAGE) & np.isfinite(share)
+    known = taken[:, :, None] & (coverage >= bands.MIN_COVERAGE) & np.isfinite(share)
     share = np.where(known, share, np.inf).min(0)
     share = filled(np.where(np.isfinite(share), share, np.nan))
     area = season["band_area"].values
     weight = area[chosen, g] if area.ndim == 3 else area
     if season.attrs.get("hidden") == "leave out":
         weight = weight * np.where(known, coverage, 0).max(0)
-    middle = season["elevation_band"].values
-    edges = np.append(middle, middle[-1] + BAND) - BAND / 2
     some = np.isfinite(season["accumulation_area_ratio"].values[chosen, g])
     found = ratio(share, weight)
     low, high = (_of_chosen(season[f"{end}_elevation"], chosen) for end in ("min", "max"))
-    line = np.clip(passage(share, weight, edges)[0], low, high)
+    line = np.clip(passage(share, weight, bands.edges(season["elevation_band"].values))[0], low, high)
     return np.where(some, found, np.nan), np.where(some & (found > 0), line, np.nan)
 
 

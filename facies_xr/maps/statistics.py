@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from .. import grids, lazy
 from ..classes import NAMES, VALUES
 from ..errors import InputError, MissingVariableError
 from ..seasons import Season
-from .counting import EDGE, HIDDEN, NO_HEIGHT, STEP, STRAY_SNOW, SURFACE, UNSEEN, Coder, Counts
-from .uncertainty import COVERED, Drawer, Draws, prior_weights, seen_surface
-
-BAND = 20
-"""Height of an elevation band. [m]"""
+from . import bands
+from .bands import divided, filled, passage, ratio
+from .counting import EDGE, HIDDEN, NO_HEIGHT, SNOW, STEP, STRAY_SNOW, UNSEEN, Coder, Counts, percentile, seen
+from .uncertainty import COVERED, Drawer, Draws, PriorWeights, sampled
 
 MIN_COVERAGE = 0.8
 """Share of a glacier that must be seen."""
-
-MIN_BAND_COVERAGE = 0.5
-"""Share that must be seen of the bands around the snow line."""
 
 MIN_ALBEDO_COVERAGE = 0.8
 """Share of the seen area whose albedo must be known."""
@@ -34,9 +31,6 @@ SIEVE = 10_000.0
 """Smallest patch that counts for the lowest snow and for the edge of the accumulation area. [m2]"""
 
 DRAWS = 100
-SAMPLED = 32
-"""One of so many pixels estimates the areas of a scene, with correction="prior"."""
-
 RULES = ("fill", "leave out")
 CORRECTIONS = ("scenes", "prior", "none")
 
@@ -135,8 +129,7 @@ def statistics(
     )  # fmt: skip
     coords = {n: c for n, c in maps.coords.items() if set(c.dims) <= {"time", "glacier"} and n != "spatial_ref"}
     coords["facies_class"] = ("facies_class", np.array(NAMES))
-    middle = lowest + (np.arange(n_bands) + 0.5) * BAND
-    coords["elevation_band"] = ("elevation_band", middle, {"units": "m", "long_name": "middle of the band"})
+    coords["elevation_band"] = ("elevation_band", gather.middle, {"units": "m", "long_name": "middle of the band"})
     result = xr.Dataset(data, coords=coords, attrs=dict(maps.attrs))
     if given or "balance_year" not in result.coords:
         result = result.assign_coords(balance_year=("time", season.balance_year(times)))
@@ -183,8 +176,8 @@ def _bands_of(maps: xr.Dataset) -> tuple[int, int]:
     low, high = (maps[f"glacier_elevation_{end}"].values for end in ("min", "max"))
     if not np.isfinite(low).any():
         return 0, 1
-    first = int(np.floor(np.nanmin(low) / BAND))
-    return first * BAND, int(np.floor(np.nanmax(high) / BAND)) - first + 1
+    first = int(np.floor(np.nanmin(low) / bands.HEIGHT))
+    return first * bands.HEIGHT, int(np.floor(np.nanmax(high) / bands.HEIGHT)) - first + 1
 
 
 def _cut_by_edge(maps: xr.Dataset):
@@ -201,7 +194,7 @@ def _tabulated(maps: xr.Dataset, box, gather: "_Gather", draws: int, correction:
     )[0]
     names = ["glacier_index", "elevation"] + ["albedo"] * ("albedo" in maps)
     names += ["confidence", "probability"] * (draws > 0)
-    drawer = Drawer(gather.accumulating, draws, gather.lowest, BAND) if draws else None
+    drawer = Drawer(gather.accumulating, draws, gather.lowest, bands.HEIGHT) if draws else None
     arrays = {name: lazy.as_dask(maps[name]) for name in names}
     count = _Count(tuple(names), drawer, box.affine)
     scenes = maps["time"].values.astype("datetime64[s]").astype("int64").tolist()
@@ -225,32 +218,9 @@ def _class_weights(maps: xr.Dataset, codes, arrays: dict, correction: str) -> li
                          "needs them.")  # fmt: skip
     needed = [arrays[name] for name in ("glacier_index", "elevation", "confidence", "probability")]
     found = lazy.tabulate(
-        _sampled, _PriorWeights(tuple(shares)), [codes, *needed], [None] * dates, {"weights": ((1, len(NAMES)), float)}
+        sampled, PriorWeights(tuple(shares)), [codes, *needed], [None] * dates, {"weights": ((1, len(NAMES)), float)}
     )["weights"]
     return [found[t] for t in range(dates)]
-
-
-def _sampled(codes, index, elevation, confidence, probability, place) -> tuple[np.ndarray, np.ndarray]:
-    """Places and class probabilities of some pixels of a block."""
-    _, rows, columns = place
-    r, c, p = seen_surface(codes % EDGE, index, elevation, confidence, probability)
-    r, c = r + rows.start, c + columns.start
-    some = (r * 73_856_093 ^ c * 19_349_663) % SAMPLED == 0
-    return np.stack([r, c], 1)[some], p[some]
-
-
-@dataclass(frozen=True)
-class _PriorWeights:
-    shares: tuple[float, ...]
-
-    def __call__(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-        places, p = (np.concatenate(each) for each in zip(*parts, strict=True))
-        weights = np.ones((1, len(NAMES)))
-        if len(p):
-            surface = list(SURFACE)
-            order = np.lexsort(places.T)
-            weights[0, surface] = prior_weights(p[order], np.array(self.shares)[surface])
-        return {"weights": weights}
 
 
 @dataclass(frozen=True)
@@ -339,11 +309,10 @@ class _Gather:
         }
 
     def __call__(self, parts: list[tuple[Counts, Draws | None]]) -> dict[str, np.ndarray]:
-        counts = Counts.added([counted for counted, _ in parts]).of_glaciers(np.array(self.numbers))
+        counts = Counts.added([counted for counted, _ in parts])
+        row = self._rows(counts.glacier)
+        counts, row = counts.where(row >= 0), row[row >= 0]
         out: dict[str, np.ndarray] = {name: np.full(shape, np.nan) for name, (shape, _) in self.outputs.items()}
-        place = {number: k for k, number in enumerate(self.numbers)}
-        owner = np.array([place[g] for g in np.unique(counts.glacier)], int)
-        row = owner[np.unique(counts.glacier, return_inverse=True)[1]] if owner.size else np.zeros(0, int)
         n = len(self.numbers)
 
         def total(weights: np.ndarray, where: np.ndarray | bool = True) -> np.ndarray:
@@ -357,23 +326,27 @@ class _Gather:
             for name in HIDDEN:
                 out[f"{name}_share"] = total(counts.pixels, counts.code == VALUES[name]) / area
             out["nodata_share"] = total(counts.pixels, counts.code == UNSEEN) / area
-            is_seen = ~np.isin(counts.code, [UNSEEN, *(VALUES[name] for name in HIDDEN)])
-            seen = total(counts.pixels, is_seen)
-            out["coverage"] = seen / area
+            is_seen = seen(counts.code)
+            seen_area = total(counts.pixels, is_seen)
+            out["coverage"] = seen_area / area
             bright = total(counts.with_albedo, is_seen)
             albedo = total(counts.albedo, is_seen) * STEP / bright
-            out["albedo"] = np.where((bright > 0) & (bright >= MIN_ALBEDO_COVERAGE * seen), albedo, np.nan)
+            out["albedo"] = np.where((bright > 0) & (bright >= MIN_ALBEDO_COVERAGE * seen_area), albedo, np.nan)
             known = counts.height != NO_HEIGHT
             out["mean_elevation"] = total(counts.pixels * (counts.height + 0.5), known) / total(counts.pixels, known)
         out["glacier_area"] = area * self.pixel
         np.fmin.at(out["min_elevation"], row[known], counts.height[known].astype(float))
         np.fmax.at(out["max_elevation"], row[known], counts.height[known] + 1.0)
-        self._snow(out, counts, row, known, is_seen, [drawn for _, drawn in parts if drawn is not None], place)
+        self._snow(out, counts, row, area, known, is_seen, [drawn for _, drawn in parts if drawn is not None])
         return out
 
-    def _snow(self, out, counts: Counts, row, known, is_seen, drawn: list[Draws], place) -> None:
+    def _rows(self, glacier: np.ndarray) -> np.ndarray:
+        """Positions of glaciers by their numbers, -1 for those that are not asked for."""
+        return pd.Index(self.numbers).get_indexer(glacier)
+
+    def _snow(self, out, counts: Counts, row, area, known, is_seen, drawn: list[Draws]) -> None:
         """Accumulation area and snow lines."""
-        band = (counts.height - self.lowest) // BAND
+        band = (counts.height - self.lowest) // bands.HEIGHT
         if (known & ((band < -1) | (band > self.bands))).any():
             raise InputError(
                 "the elevation of glacier pixels lies outside glacier_elevation_min and glacier_elevation_max; these "
@@ -387,42 +360,40 @@ class _Gather:
             return flat.reshape(shape)
 
         is_wanted = np.isin(counts.code, self.accumulating)
-        if VALUES["snow"] in self.accumulating:
+        if SNOW in self.accumulating:
             is_wanted |= counts.code == STRAY_SNOW
-        pixels, seen, wanted = by_band(known), by_band(known & is_seen), by_band(known & is_wanted)
+        pixels, visible, wanted = by_band(known), by_band(known & is_seen), by_band(known & is_wanted)
         out["band_area"] = pixels * self.pixel
-        out["band_coverage"] = _divided(seen, pixels)
-        out["band_accumulation"] = _divided(wanted, seen)
-        weight = pixels if self.hidden == "fill" else seen
+        out["band_coverage"] = divided(visible, pixels)
+        out["band_accumulation"] = divided(wanted, visible)
+        weight = pixels if self.hidden == "fill" else visible
         share = filled(out["band_accumulation"])
-        enough = out["coverage"] >= self.min_coverage
-        line, around = passage(share, weight, self.edges)[0], passage(share, pixels, self.edges)[1]
-        line = np.clip(line, out["min_elevation"], out["max_elevation"])
-        area = np.rint(out["glacier_area"] / self.pixel)
-        enough &= _divided(seen.sum(1), area) >= self.min_coverage
-        enough &= _divided((seen * around).sum(1), (pixels * around).sum(1)) >= MIN_BAND_COVERAGE
-        enough &= (wanted.sum(1) > 0) | (seen.sum(1) > 0)
+        around = passage(share, pixels, self.edges)[1]
+        enough = (visible.sum(1) > 0) & (divided(visible.sum(1), area) >= self.min_coverage)
+        enough &= divided((visible * around).sum(1), (pixels * around).sum(1)) >= bands.MIN_COVERAGE
         out["accumulation_area_ratio"] = np.where(enough, ratio(share, weight), np.nan)
         snowy = enough & (wanted.sum(1) > 0)
-        out["snow_line_altitude"] = np.where(snowy, line, np.nan)
-        is_snow = known & (counts.code == VALUES["snow"])
+        out["snow_line_altitude"] = np.where(snowy, self._line(share, weight, out), np.nan)
+        is_snow = known & (counts.code == SNOW)
         out["lowest_snow"] = np.where(enough, percentile(counts, row, counts.pixels * is_snow, 5, shape[0]), np.nan)
         boundary = percentile(counts, row, counts.edge * known, 50, shape[0])
         out["snow_line_boundary"] = np.where(snowy, boundary, np.nan)
         if self.uncertain:
-            self._intervals(out, Draws.added(drawn), seen, weight, enough, place)
+            self._intervals(out, Draws.added(drawn), visible, weight, enough)
 
-    def _intervals(self, out, drawn: Draws, seen, weight, enough, place) -> None:
-        known = np.isin(drawn.glacier, self.numbers)
-        at = (
-            np.array([place[g] for g in drawn.glacier[known]], int),
-            np.clip(drawn.band[known], 0, self.bands - 1),
-        )
+    def _line(self, share: np.ndarray, weight: np.ndarray, out: dict) -> np.ndarray:
+        """Snow line, which lies on the glacier. [m]"""
+        return np.clip(passage(share, weight, self.edges)[0], out["min_elevation"], out["max_elevation"])
+
+    def _intervals(self, out, drawn: Draws, visible, weight, enough) -> None:
+        row = self._rows(drawn.glacier)
+        known = row >= 0
+        at = row[known], np.clip(drawn.band[known], 0, self.bands - 1)
 
         def spread(values: np.ndarray) -> np.ndarray:
-            grid = np.zeros(seen.shape)
+            grid = np.zeros(visible.shape)
             np.add.at(grid, at, values)
-            return _divided(grid, seen)
+            return divided(grid, visible)
 
         expected = spread(drawn.expected[known] * (STEP / drawn.pixels.shape[1]))
         out["band_accumulation_expected"] = expected
@@ -431,8 +402,7 @@ class _Gather:
         for draw in drawn.pixels[known].T:
             share = filled(spread(draw))
             ratios.append(ratio(share, weight))
-            line = np.clip(passage(share, weight, self.edges)[0], out["min_elevation"], out["max_elevation"])
-            lines.append(np.where(ratios[-1] > 0, line, np.nan))
+            lines.append(np.where(ratios[-1] > 0, self._line(share, weight, out), np.nan))
         for name, values in (("accumulation_area_ratio", ratios), ("snow_line_altitude", lines)):
             snowy = np.isfinite(values).mean(0) > 0.5
             ends = np.full((2, len(self.numbers)), np.nan)
@@ -443,85 +413,11 @@ class _Gather:
             out[f"{name}_lower"], out[f"{name}_upper"] = ends
 
     @property
+    def middle(self) -> np.ndarray:
+        """Of the bands. [m]"""
+        return self.lowest + (np.arange(self.bands) + 0.5) * bands.HEIGHT
+
+    @property
     def edges(self) -> np.ndarray:
         """Lower edges of the bands, and the upper one of the last. [m]"""
-        return self.lowest + BAND * np.arange(self.bands + 1.0)
-
-
-# -- arithmetic on (glacier, elevation band) --------------------------------------------------------------------
-
-
-def _divided(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.divide(a, b, out=np.full(np.shape(a), np.nan), where=b > 0)
-
-
-def filled(share: np.ndarray) -> np.ndarray:
-    """Shares of bands, those of unseen ones taken from the nearest seen band, of two the lower; 0 if none is seen."""
-    n = share.shape[1]
-    place = np.where(np.isfinite(share), np.arange(n), -(4 * n))
-    below = np.maximum.accumulate(place, 1)
-    place = np.where(np.isfinite(share), np.arange(n), 4 * n)
-    above = np.minimum.accumulate(place[:, ::-1], 1)[:, ::-1]
-    nearest = np.where(np.arange(n) - below <= above - np.arange(n), below, above)
-    return np.nan_to_num(np.take_along_axis(share, np.clip(nearest, 0, n - 1), 1))
-
-
-def ratio(share: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Accumulation area ratio of each glacier."""
-    return _divided((share * weight).sum(1), weight.sum(1))
-
-
-def passage(share: np.ndarray, weight: np.ndarray, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Elevation at which the share passes one half, and the bands on either side of it.
-
-    Parameters
-    ----------
-    share, weight : ndarray (glacier, band)
-    edges : ndarray (band + 1)
-        [m]
-
-    Returns
-    -------
-    line : ndarray (glacier)
-        NaN without area. [m]
-    around : ndarray (glacier, band) of bool
-    """
-    nothing = np.zeros((len(share), 1))
-    below = np.concatenate([nothing, np.cumsum(share * weight, 1)], 1)
-    bare = (1 - share) * weight
-    above = np.concatenate([np.cumsum(bare[:, ::-1], 1)[:, ::-1], nothing], 1)
-    occupied = weight > 0
-    any_area = occupied.any(1)
-    n = share.shape[1]
-    first, last = occupied.argmax(1), n - 1 - occupied[:, ::-1].argmax(1)
-    # Only the lower edges of bands with area, and the upper one of the last, are candidates.
-    candidate = np.concatenate([occupied, np.zeros((len(share), 1), bool)], 1)
-    candidate[np.arange(len(share)), last + 1] = True
-    k = np.where(candidate, below + above, np.inf).argmin(1)
-    bands = np.arange(n)
-    lower = np.where(occupied & (bands < k[:, None]), bands, -1).max(1)
-    upper = np.minimum(k, n - 1)
-    row = np.arange(len(share))
-    middle, size = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
-    low, high = share[row, np.maximum(lower, 0)], share[row, upper]
-    passed = np.clip(np.divide(0.5 - low, high - low, out=np.full(len(share), 0.5), where=high > low), 0, 1)
-    between = middle[np.maximum(lower, 0)] + passed * (middle[upper] - middle[np.maximum(lower, 0)])
-    line = np.select([k <= first, k > last], [edges[first], edges[last] + size], between)
-    around = (bands == lower[:, None]) | ((bands == upper[:, None]) & (k <= last)[:, None])
-    return np.where(any_area, line, np.nan), around
-
-
-def percentile(counts: Counts, row: np.ndarray, weight: np.ndarray, percent: float, n: int) -> np.ndarray:
-    """Percentile of the weighted elevations of each glacier, to the middle of the metre; NaN without weight. [m]"""
-    out = np.full(n, np.nan)
-    if not weight.any():
-        return out
-    here = np.flatnonzero(weight)
-    order = here[np.lexsort((counts.height[here], row[here]))]
-    passed, owner = np.cumsum(weight[order]), row[order]
-    start = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
-    before = np.r_[0, passed][start]
-    total = np.add.reduceat(weight[order], start)
-    at = np.searchsorted(passed, before + percent / 100 * total)
-    out[owner[start]] = counts.height[order][at] + 0.5
-    return out
+        return bands.edges(self.middle)

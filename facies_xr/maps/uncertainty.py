@@ -18,15 +18,18 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
-from ..classes import NAMES, VALUES
+from ..classes import NAMES
 from ..errors import InputError
-from .counting import HIDDEN, STEP, STRAY_SNOW, SURFACE, UNSEEN
+from .counting import EDGE, SNOW, STEP, STRAY_SNOW, SURFACE, seen
 
 CORRELATION = 300.0
 """Distance over which the correlation of the field falls to 1/e. [m]"""
 
 COVERED = 0.95
 """Probability of an interval."""
+
+SAMPLED = 32
+"""One of so many pixels estimates the areas of a scene for its prior."""
 
 MOST = 20.0
 """Largest weight of a class."""
@@ -190,13 +193,39 @@ class Drawer:
 
 def seen_surface(codes, index, elevation, confidence, probability) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows, columns and class probabilities of the glacier pixels of a block whose surface is seen."""
-    hidden = [UNSEEN, *(VALUES[name] for name in HIDDEN)]
-    seen = (index > 0) & np.isfinite(elevation) & ~np.isin(codes, hidden)
-    r, c = np.nonzero(seen)
-    if np.isnan(confidence[seen]).any() or np.isnan(probability[:, seen]).any():
+    here = (index > 0) & np.isfinite(elevation) & seen(codes)
+    r, c = np.nonzero(here)
+    if np.isnan(confidence[here]).any() or np.isnan(probability[:, here]).any():
         raise InputError("confidence or probability is NaN on pixels that have a class; classify again.")
-    label = np.where(codes[seen] == STRAY_SNOW, VALUES["snow"], codes[seen])
-    return r, c, surface_probability(label, confidence[seen], probability[:, seen])
+    label = np.where(codes[here] == STRAY_SNOW, SNOW, codes[here])
+    return r, c, surface_probability(label, confidence[here], probability[:, here])
+
+
+def sampled(codes, index, elevation, confidence, probability, place) -> tuple[np.ndarray, np.ndarray]:
+    """Places and class probabilities of some pixels of a block."""
+    _, rows, columns = place
+    r, c, p = seen_surface(codes % EDGE, index, elevation, confidence, probability)
+    r, c = r + rows.start, c + columns.start
+    some = (r * 73_856_093 ^ c * 19_349_663) % SAMPLED == 0
+    return np.stack([r, c], 1)[some], p[some]
+
+
+@dataclass(frozen=True)
+class PriorWeights:
+    """Class weights of :func:`prior_weights` from the samples of a date's blocks."""
+
+    shares: tuple[float, ...]
+    """Of the classes among the labelled samples."""
+
+    def __call__(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Weights of all classes. (1, facies_class)"""
+        places, p = (np.concatenate(each) for each in zip(*parts, strict=True))
+        weights = np.ones((1, len(NAMES)))
+        if len(p):
+            surface = list(SURFACE)
+            order = np.lexsort(places.T)
+            weights[0, surface] = prior_weights(p[order], np.array(self.shares)[surface])
+        return {"weights": weights}
 
 
 # -- the field --------------------------------------------------------------------------------------------------

@@ -258,7 +258,7 @@ def test_many_glaciers_at_once_are_each_alone():
 @given(st.integers(0, 10**6))
 @settings(max_examples=50, deadline=None)
 def test_the_passage_is_the_best_of_all_edges(seed):
-    from facies_xr.maps.statistics import passage
+    from facies_xr.maps.bands import passage
 
     rng = np.random.default_rng(seed)
     share, weight = rng.random((3, 12)), rng.integers(0, 50, (3, 12)).astype(float)

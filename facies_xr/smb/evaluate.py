@@ -34,12 +34,8 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
         mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw whole glaciers and whole years and are NaN
         with fewer than 8 of either, and, of the model, the share of the records within its prediction interval.
     """
-    observed, found = smb["observed"].values, smb[model].values
-    known = np.isfinite(observed) & np.isfinite(found)
-    if "flags" in smb:  # as no fit rests on them
-        known &= (smb["flags"].values & sum(FLAGS[name] for name in UNFIT)) == 0
-    o = np.where(known, observed, np.nan)
-    p = np.where(known, found, np.nan)
+    o, p = _judged(smb, model)
+    known = np.isfinite(o)
     by_year = smb.attrs.get("leave_out") == "year"
     left_out = "year" if by_year else "glacier"
     others = _others(o.T).T if by_year else _others(o)
@@ -55,7 +51,7 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
     rows = {name: metrics.regression(*pair) | _intervals(*pair) for name, pair in pairs.items()}
     table = pd.DataFrame(rows).T.astype({"n": int})
     if f"{model}_lower" in smb:
-        inside = (observed >= smb[f"{model}_lower"].values) & (observed <= smb[f"{model}_upper"].values)
+        inside = (o >= smb[f"{model}_lower"].values) & (o <= smb[f"{model}_upper"].values)
         table["within_interval"] = [inside[known].mean() if known.any() else np.nan] + [np.nan] * (len(table) - 1)
     return table
 
@@ -64,12 +60,19 @@ def scores_by_glacier(smb: xr.Dataset, *, model: str = "balance_out_of_fold") ->
     """Scores of each glacier that has records; columns n, r, rmse, mae, bias [m w.e.], r2 against its own mean."""
     rows = {
         str(glacier): metrics.regression(observed, found)
-        for glacier, observed, found in zip(
-            smb["glacier"].values, smb["observed"].values, smb[model].values, strict=True
-        )
+        for glacier, observed, found in zip(smb["glacier"].values, *_judged(smb, model), strict=True)
     }
     table = pd.DataFrame(rows).T.astype({"n": int})
     return table[table.n > 0]
+
+
+def _judged(smb: xr.Dataset, model: str) -> tuple[np.ndarray, np.ndarray]:
+    """Recorded and modelled balances of the rows that have both and that a fit may rest on; NaN elsewhere."""
+    observed, found = smb["observed"].values, smb[model].values
+    known = np.isfinite(observed) & np.isfinite(found)
+    if "flags" in smb:
+        known &= (smb["flags"].values & sum(FLAGS[name] for name in UNFIT)) == 0
+    return np.where(known, observed, np.nan), np.where(known, found, np.nan)
 
 
 def _others(o: np.ndarray) -> np.ndarray:

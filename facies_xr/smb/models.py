@@ -104,7 +104,7 @@ class Ridge(Model):
     @classmethod
     def fit(cls, rows: pd.DataFrame, names: tuple[str, ...] = PREDICTORS) -> "Ridge":
         """Fit to records; columns ``glacier``, ``observed`` and those of ``names``."""
-        standard, strength = Standard.of(rows, names), STRENGTHS[STRENGTHS.size // 2]
+        strength = STRENGTHS[STRENGTHS.size // 2]
         if rows.glacier.nunique() > 2:
             parts = list(folds.splits(folds.by_group(rows.glacier.to_numpy(), 5)))
             errors = [
@@ -116,7 +116,7 @@ class Ridge(Model):
                 for s in STRENGTHS
             ]  # fmt: skip
             strength = STRENGTHS[int(np.argmin(errors))]
-        return cls(rows, standard, float(strength))
+        return cls.with_strength(rows, names, strength)
 
     @classmethod
     def with_strength(cls, rows: pd.DataFrame, names: tuple[str, ...], strength: float) -> "Ridge":

@@ -111,7 +111,7 @@ def smb(
         judged = held_out(found, usable, method, leave_out)
     lower, upper = fit.interval(judged)
     judged = judged.assign(balance=fit.predict(judged), balance_lower=lower, balance_upper=upper)
-    result = _dataset(judged, rows, stats)
+    result = _dataset(judged, stats)
     return result.assign_attrs(
         method=METHODS[fit.method].title, leave_out=leave_out or "nothing, the model came fitted", rule=rule,
         areas=areas, fit=fit.to_json(),
@@ -267,9 +267,9 @@ _ATTRIBUTES: dict[str, dict[str, Any]] = {
 }
 
 
-def _dataset(table: pd.DataFrame, rows: pd.DataFrame, stats: xr.Dataset) -> xr.Dataset:
-    glaciers = [str(g) for g in stats.glacier.values]
-    years = sorted(rows.balance_year.unique())
+def _dataset(table: pd.DataFrame, stats: xr.Dataset) -> xr.Dataset:
+    glaciers = stats.glacier.values
+    years = sorted(table.balance_year.unique())
     grid = table.set_index(["glacier", "balance_year"]).reindex(pd.MultiIndex.from_product([glaciers, years]))
     shape = len(glaciers), len(years)
     data = {}

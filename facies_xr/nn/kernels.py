@@ -19,20 +19,31 @@ context, and each slot.
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
-import scipy.linalg.cython_blas  # noqa: F401  numba multiplies by it; loaded here, its threads can be limited
 
 from .contexts import COARSE, FINE, LAST
 from .network import WIDTH, Folded
 from .patches import RADIUS
+from .products import multiply
 from .slots import matrices, slots
+from .vectors import (
+    BLOCK,
+    activate,
+    add,
+    add_both,
+    compiled,
+    largest_of_three,
+    mix2,
+    mix3,
+    mix4,
+    mix5,
+    raise_to,
+    scale,
+    sum_of_three,
+)
 
-ROWS = 2
-"""Rows of patches that go through the edges together: matrix products of more pixels run faster."""
-
-BLOCK = 16
-"""Pixels that are activated at a time, few enough to stay in the fastest cache."""
+TOGETHER = 256
+"""Pixels that go through the edges together, in whole rows of patches: each matrix is read once for all of them."""
 
 
 class Layer(NamedTuple):
@@ -117,27 +128,27 @@ def features(prepared: tuple, image: np.ndarray) -> np.ndarray:
         The middle of the fine stage, the middle and the maximum of the coarse stage.
     """
     framed = np.pad(image.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)))  # read by values that nobody reads
-    w, layers = image.shape[2] - LAST, prepared[2]
-    line = {n: (2 * n + 1) * w + LAST for n in range(1, 5)}
-    products = [2 * len(layer.maps) * w + 3 * (w + LAST) for layer in layers]
-    spans = [2 * (RADIUS - layer.off - layer.d * layer.n) + ROWS for layer in layers]
-    slots, n = layers[-1].cells.shape[1], layers[-1].n
+    (one, bias, layers), w, width = prepared, image.shape[2] - LAST, image.shape[2]
+    together = min(max(1, TOGETHER // w), image.shape[1] - LAST)
+    line = {n: 2 * n * w + width for n in range(1, 5)}
+    products = [2 * len(layer.maps) * w + 3 * width for layer in layers]
+    spans = [2 * (RADIUS - layer.off - layer.d * layer.n) + together for layer in layers]
+    cells, slots = layers[-1].cells.shape
     rings = _space([(rows, 3, count, WIDTH) for rows, count in zip(spans, products, strict=True)])
-    into = _space([(layer.n, ROWS * line[layer.n], WIDTH) for layer in layers])
-    after = _space([(count, ROWS * line[edges], WIDTH) for count, edges in ((3, 3), (3, 1), (3, 1), (4, 4))])
-    work = _space(
+    into = _space([(layer.n, together * line[layer.n], WIDTH) for layer in layers])
+    after = _space([(count, together * line[edges], WIDTH) for count, edges in ((3, 3), (3, 1), (3, 1), (4, 4))])
+    rows = _space([(13 + together, w, WIDTH), (3 + together, w, WIDTH), (6 + together, w, WIDTH)])
+    space = _space(
         [
-            (n + 1, ROWS * products[-1], WIDTH),
-            (slots, ROWS * max(n * w, w + LAST), WIDTH),
-            (1, slots * ROWS * (w + LAST), WIDTH),
-            (1, ROWS * (w + LAST), WIDTH),
+            (cells, together * products[-1], WIDTH),
+            (slots, together * max((cells - 1) * w, width), WIDTH),
+            (slots * together * width, WIDTH),
+            (together * width, WIDTH),
+            (together * w, WIDTH),
         ]
     )
-    rows = _space([(13 + ROWS, w, WIDTH), (3 + ROWS, w, WIDTH), (6 + ROWS, w, WIDTH)])
-    taps = np.empty((w + LAST, 9 * image.shape[0]), "float32")
-    space = Work(taps, work[0], work[1], work[2][0], work[3][0])
-    one, bias, layers = prepared
-    return _sweep(np.ascontiguousarray(framed, "float32"), one, bias, layers, rings, into, after, rows, space)
+    work = Work(np.empty((width, 9 * image.shape[0]), "float32"), *space)
+    return _sweep(np.ascontiguousarray(framed, "float32"), one, bias, layers, rings, into, after, rows, together, work)
 
 
 def _space(shapes: list[tuple[int, ...]]) -> tuple[np.ndarray, ...]:
@@ -147,18 +158,11 @@ def _space(shapes: list[tuple[int, ...]]) -> tuple[np.ndarray, ...]:
     return tuple(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True))
 
 
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-"""No assumption that values are finite: what is read past the image's edge may be anything, and is never used."""
-
-LOG2E, LN2, ONE, ZERO = np.float32(1 / np.log(2)), np.float32(np.log(2)), np.float32(1), np.float32(0)
-C2, C3, C4, C5, C6 = (np.float32(1 / math.factorial(k)) for k in range(2, 7))
-LEAST, WHOLE = np.float32(-126), np.float32(3 * 2**22)
-
 # -- one pass over the rows of patches --------------------------------------------------------------------------
 
 
 @compiled
-def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
+def _sweep(image, one, one_bias, layers, rings, into, after, rows, together, work):
     height, width = image.shape[0] - 2, image.shape[1] - 2
     h, w = height - LAST, width - LAST
     two, three, four, five, six = layers
@@ -168,10 +172,10 @@ def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
     ring2, ring3, ring4, ring5, ring6 = rings
     unpooled, pooled, rows3, cells = after
     fine, coarse, highest = rows
-    best = np.empty((ROWS * w, WIDTH), np.float32)
+    best = work.best
     y2, y3, y4, y5, y6, y7 = 1, 2, 3, 7, 10, 13  # the next middle row to leave each convolution
-    for p in range(0, h, ROWS):
-        count = min(ROWS, h - p)
+    for p in range(0, h, together):
+        count = min(together, h - p)
         end = p + count - 1 + LAST  # the last row of the last patch
         while y2 < end:
             _first(image, y2, 1, 1, one, one_bias, work, to2[0], w)
@@ -187,7 +191,7 @@ def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
             y4 += 1
             if y4 > 5:  # the pooled row in the middle of the last three
                 _pool_rows(rows3, to4[0], 1, w)
-                _activate(_line(to4[0], 1, 1, w), three.bias)
+                activate(_line(to4[0], 1, 1, w), three.bias)
                 _multiply_middle(to4[0], four, ring4[(y4 - 2) % len(ring4)], work, w)
         while y5 < end - 6:
             _pass_on(ring4, y5, four, to5[0], five, ring5, work, w)
@@ -201,7 +205,7 @@ def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
             _pool_cells(cells[0], highest[y7 % len(highest)], 1, w)
             y7 += 1
         for b in range(count):
-            _largest(
+            largest_of_three(
                 best[b * w : (b + 1) * w], highest[(p + b + 13) % len(highest)], highest[(p + b + 16) % len(highest)],
                 highest[(p + b + 19) % len(highest)],
             )  # fmt: skip
@@ -209,30 +213,30 @@ def _sweep(image, one, one_bias, layers, rings, into, after, rows, work):
             _first(image, p + side * LAST, 2 * side, count, one, one_bias, work, to2[0], w)
             _edge(to2, side, p, count, two, ring2, work, to3, w)
             for k in range(2):
-                _activate(_line(to3[k], 2, count, w), two.bias)
+                activate(_line(to3[k], 2, count, w), two.bias)
             _edge(to3, side, p, count, three, ring3, work, unpooled, w)
             for k in range(3):
                 _pool_columns(unpooled[k], pooled[k], count, w)
             _pool_rows(pooled, to4[0], count, w)
-            _activate(_line(to4[0], 1, count, w), three.bias)
+            activate(_line(to4[0], 1, count, w), three.bias)
             _edge(to4, side, p, count, four, ring4, work, to5, w)
             for k in range(2):
-                _activate(_line(to5[k], 2, count, w), four.bias)
+                activate(_line(to5[k], 2, count, w), four.bias)
             _edge(to5, side, p, count, five, ring5, work, to6, w)
             for k in range(3):
-                _activate(_line(to6[k], 3, count, w), five.bias)
+                activate(_line(to6[k], 3, count, w), five.bias)
             _edge(to6, side, p, count, six, ring6, work, cells, w)
             for k in range(4):
                 _pool_cells(cells[k], work.cell[: count * w], count, w)
-                _raise(best[: count * w], work.cell[: count * w])
-        _activate(best[: count * w], six.bias)
+                raise_to(best[: count * w], work.cell[: count * w])
+        activate(best[: count * w], six.bias)
         for b in range(count):
             middle = work.cell[:w]
             middle[:] = fine[(p + b + RADIUS) % len(fine)]
-            _activate(middle, three.bias)
+            activate(middle, three.bias)
             out[p + b, :, :WIDTH] = middle
             middle[:] = coarse[(p + b + RADIUS) % len(coarse)]
-            _activate(middle, six.bias)
+            activate(middle, six.bias)
             out[p + b, :, WIDTH : 2 * WIDTH] = middle
             out[p + b, :, 2 * WIDTH :] = best[b * w : (b + 1) * w]
     return out
@@ -251,6 +255,8 @@ class Work(NamedTuple):
     """Products of one column slot, of all row slots. (pixel, 64)"""
     cell: np.ndarray
     """(pixel, 64)"""
+    best: np.ndarray
+    """Largest value over all cells. (pixel, 64)"""
 
 
 @compiled
@@ -274,10 +280,10 @@ def _first(image, y, context, rows, one, bias, work, line, w):
                     for c in range(channels):
                         work.taps[x, start + c] = image[y + b + u, x + v, c]
         middle, right = rows * w + b * width, rows * (w + width) + b * w
-        np.dot(work.taps[:w], one[context, 0], line[b * w : (b + 1) * w])
-        np.dot(work.taps, one[context, 1], line[middle : middle + width])
-        np.dot(work.taps[LAST:], one[context, 2], line[right : right + w])
-    _activate(_line(line, 1, rows, w), bias)
+        multiply(work.taps[:w], one[context, 0], line[b * w : (b + 1) * w])
+        multiply(work.taps, one[context, 1], line[middle : middle + width])
+        multiply(work.taps[LAST:], one[context, 2], line[right : right + w])
+    activate(_line(line, 1, rows, w), bias)
 
 
 @compiled
@@ -291,7 +297,7 @@ def _multiply_middle(line, layer, out, work, w):
             if part != 1:
                 source = _combined(source, layer.maps[j], w, work.cell)
             for u in range(3):
-                np.dot(source, layer.middle[u, first + j], out[u, to + j * m : to + (j + 1) * m])
+                multiply(source, layer.middle[u, first + j], out[u, to + j * m : to + (j + 1) * m])
 
 
 @compiled
@@ -311,7 +317,7 @@ def _part(part, n, slots, w, width):
 def _pass_on(ring, y, layer, line, following, into, work, w):
     """A middle row out of one convolution, activated, and its products into the next."""
     _middle(ring, y, layer, work, line, w)
-    _activate(_line(line, following.n, 1, w), layer.bias)
+    activate(_line(line, following.n, 1, w), layer.bias)
     _multiply_middle(line, following, into[y % len(into)], work, w)
 
 
@@ -320,7 +326,7 @@ def _middle(ring, y, layer, work, line, w):
     """Line of a middle row, without bias."""
     before, own, after = ring[(y - layer.d) % len(ring), 0], ring[y % len(ring), 1], ring[(y + layer.d) % len(ring), 2]
     products = work.products[0, : own.shape[0]]
-    _sum_of_three(products, before, own, after)
+    sum_of_three(products, before, own, after)
     _columns(products, layer, line, 1, w)
 
 
@@ -341,7 +347,7 @@ def _edge(lines, side, p, rows, layer, ring, work, out, w):
                 source = work.slots[i, :count]
                 if part != 1:
                     source = _combined(source, layer.maps[j], rows * w, work.cell)
-                np.dot(source, layer.edges[side, i, first + j], work.multiplied[i * rows * m : (i + 1) * rows * m])
+                multiply(source, layer.edges[side, i, first + j], work.multiplied[i * rows * m : (i + 1) * rows * m])
             span = slice(to + j * m, to + (j + 1) * m)
             for b in range(rows):
                 near, far = ring[(inner + b) % len(ring)], ring[(inner + b + towards * layer.d) % len(ring)]
@@ -370,12 +376,14 @@ def _cells(out, to, count, slots, start, stride, layer, outer, own, beyond):
         middle and with the tap towards the middle.
     """
     for k in range(layer.n + 1):
-        block = out[k, to : to + count]
-        _mix(block, slots[start:], stride, layer, k)
-        if k == layer.n - 1:
-            _add(block, outer)
-        elif k == layer.n:
-            _add_both(block, own, beyond)
+        for first in range(0, count, BLOCK):
+            here = slice(first, min(first + BLOCK, count))
+            block = out[k, to + here.start : to + here.stop]
+            _mix(block, slots[start + first :], stride, layer, k)
+            if k == layer.n - 1:
+                add(block, outer[here])
+            elif k == layer.n:
+                add_both(block, own[here], beyond[here])
 
 
 @compiled
@@ -401,74 +409,36 @@ def _columns(products, layer, line, rows, w):
         )  # fmt: skip
     start = rows * (n + 1) * w
     inside = line[start + d : start + end - d]
-    _sum_of_three(inside, minus[: end - 2 * d], plain[d : end - d], plus[2 * d :])
-
-
-# -- maxima -----------------------------------------------------------------------------------------------------
-
-
-@compiled
-def _pool_columns(line, out, rows, w):
-    """The largest of three columns: of the cells 0 to 2 of either edge, and around each column of the middle."""
-    edge, width = rows * w, rows * (w + LAST)
-    _largest(out[:edge], line[:edge], line[edge : 2 * edge], line[2 * edge : 3 * edge])
-    middle = line[3 * edge : 3 * edge + width]
-    _largest(out[edge + 1 : edge + width - 1], middle[:-2], middle[1:-1], middle[2:])
-    right = line[3 * edge + width : 6 * edge + width]
-    _largest(out[edge + width : 2 * edge + width], right[:edge], right[edge : 2 * edge], right[2 * edge :])
-
-
-@compiled
-def _pool_rows(lines, out, rows, w):
-    first, second, third = _line(lines[0], 1, rows, w), _line(lines[1], 1, rows, w), _line(lines[2], 1, rows, w)
-    _largest(_line(out, 1, rows, w), first, second, third)
-
-
-@compiled
-def _pool_cells(line, out, rows, w):
-    """The largest of all eleven cells of each patch: four of either edge, three of the middle."""
-    edge, width = rows * w, w + LAST
-    _largest(out, line[:edge], line[edge : 2 * edge], line[2 * edge : 3 * edge])
-    _raise(out, line[3 * edge : 4 * edge])
-    for b in range(rows):
-        for k in range(3):
-            start = 4 * edge + b * width + RADIUS - 3 + 3 * k
-            _raise(out[b * w : (b + 1) * w], line[start : start + w])
-    for k in range(4):
-        start = (4 + k) * edge + rows * width
-        _raise(out, line[start : start + edge])
-
-
-# -- loops that become vector code ------------------------------------------------------------------------------
+    sum_of_three(inside, minus[: end - 2 * d], plain[d : end - d], plus[2 * d :])
 
 
 @compiled
 def _combined(source, weights, m, buffer):
     """Weighted sum of the edge maps of a line, m pixels each; the map itself, where it is but one."""
-    if weights.size == 1 or np.abs(weights).sum() == 1:
+    if np.abs(weights).sum() == 1:
         k = np.argmax(weights)
         return source[k * m : (k + 1) * m]
     out, first, second = buffer[:m], source[:m].reshape(-1), source[m : 2 * m].reshape(-1)
     if weights.size == 2:
-        _mix2(out.reshape(-1), first, second, weights[0], weights[1])
+        mix2(out.reshape(-1), first, second, weights[0], weights[1])
     else:
-        _mix3(out.reshape(-1), first, second, source[2 * m : 3 * m].reshape(-1), weights[0], weights[1], weights[2])
+        mix3(out.reshape(-1), first, second, source[2 * m : 3 * m].reshape(-1), weights[0], weights[1], weights[2])
     return out
 
 
 @compiled
 def _combine_rows(lines, start, count, weights, out):
     """Weighted sum of a part of some lines."""
-    if weights.size == 1:
-        out[:count] = lines[0, start : start + count]
+    if np.abs(weights).sum() == 1:
+        out[:count] = lines[np.argmax(weights), start : start + count]
     elif weights.size == 2:
         first, second = lines[0, start : start + count], lines[1, start : start + count]
-        _mix2(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), weights[0], weights[1])
+        mix2(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), weights[0], weights[1])
     else:
         first, second, third = (
             lines[0, start : start + count], lines[1, start : start + count], lines[2, start : start + count]
         )  # fmt: skip
-        _mix3(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), third.reshape(-1), weights[0],
+        mix3(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), third.reshape(-1), weights[0],
               weights[1], weights[2])  # fmt: skip
 
 
@@ -479,123 +449,49 @@ def _mix(out, slots, stride, layer, cell):
     at, w, terms = layer.which[cell], layer.cells[cell], layer.terms[cell]
     first = p[at[0] * step : at[0] * step + n]
     if terms == 1:
-        _scale(o, first, w[0])
+        scale(o, first, w[0])
         return
     second, third = p[at[1] * step : at[1] * step + n], p[at[2] * step : at[2] * step + n]
     if terms == 3:
-        _mix3(o, first, second, third, w[0], w[1], w[2])
+        mix3(o, first, second, third, w[0], w[1], w[2])
         return
     fourth = p[at[3] * step : at[3] * step + n]
     if terms == 4:
-        _mix4(o, first, second, third, fourth, w[0], w[1], w[2], w[3])
+        mix4(o, first, second, third, fourth, w[0], w[1], w[2], w[3])
     else:
-        _mix5(o, first, second, third, fourth, p[at[4] * step : at[4] * step + n], w[0], w[1], w[2], w[3], w[4])
+        mix5(o, first, second, third, fourth, p[at[4] * step : at[4] * step + n], w[0], w[1], w[2], w[3], w[4])
+
+
+# -- maxima -----------------------------------------------------------------------------------------------------
 
 
 @compiled
-def _scale(o, a, u):
-    for e in range(o.size):
-        o[e] = u * a[e]
+def _pool_columns(line, out, rows, w):
+    """The largest of three columns: of the cells 0 to 2 of either edge, and around each column of the middle."""
+    edge, width = rows * w, rows * (w + LAST)
+    largest_of_three(out[:edge], line[:edge], line[edge : 2 * edge], line[2 * edge : 3 * edge])
+    middle = line[3 * edge : 3 * edge + width]
+    largest_of_three(out[edge + 1 : edge + width - 1], middle[:-2], middle[1:-1], middle[2:])
+    right = line[3 * edge + width : 6 * edge + width]
+    largest_of_three(out[edge + width : 2 * edge + width], right[:edge], right[edge : 2 * edge], right[2 * edge :])
 
 
 @compiled
-def _mix2(o, a, b, u, v):
-    for e in range(o.size):
-        o[e] = u * a[e] + v * b[e]
+def _pool_rows(lines, out, rows, w):
+    first, second, third = _line(lines[0], 1, rows, w), _line(lines[1], 1, rows, w), _line(lines[2], 1, rows, w)
+    largest_of_three(_line(out, 1, rows, w), first, second, third)
 
 
 @compiled
-def _mix3(o, a, b, c, u, v, w):
-    for e in range(o.size):
-        o[e] = u * a[e] + v * b[e] + w * c[e]
-
-
-@compiled
-def _mix4(o, a, b, c, d, u, v, w, x):
-    for e in range(o.size):
-        o[e] = u * a[e] + v * b[e] + w * c[e] + x * d[e]
-
-
-@compiled
-def _mix5(o, a, b, c, d, f, u, v, w, x, y):
-    for e in range(o.size):
-        o[e] = u * a[e] + v * b[e] + w * c[e] + x * d[e] + y * f[e]
-
-
-@compiled
-def _add(out, a):
-    o, a = out.reshape(-1), a.reshape(-1)
-    for e in range(o.size):
-        o[e] += a[e]
-
-
-@compiled
-def _add_both(out, a, b):
-    o, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
-    for e in range(o.size):
-        o[e] += a[e] + b[e]
-
-
-@compiled
-def _sum_of_three(out, a, b, c):
-    o, a, b, c = out.reshape(-1), a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    for e in range(o.size):
-        o[e] = a[e] + b[e] + c[e]
-
-
-@compiled
-def _raise(out, a):
-    o, a = out.reshape(-1), a.reshape(-1)
-    for e in range(o.size):
-        o[e] = a[e] if a[e] > o[e] else o[e]
-
-
-@compiled
-def _largest(out, a, b, c):
-    o, a, b, c = out.reshape(-1), a.reshape(-1), b.reshape(-1), c.reshape(-1)
-    for e in range(o.size):
-        m = a[e] if a[e] > b[e] else b[e]
-        o[e] = m if m > c[e] else c[e]
-
-
-@compiled
-def _activate(x, bias):
-    """Add the bias and apply the ELU: x where it is positive, exp(x) - 1 where not."""
-    t, y = np.empty(bias.size, np.float32), np.empty(bias.size, np.float32)
-    power = np.empty(bias.size, np.int32)
-    o, bits, scale = x.reshape(-1), y.view(np.int32), power.view(np.float32)
-    for start in range(0, o.size, bias.size):
-        block = o[start : start + bias.size]
-        m = block.size
-        _exponents(block, bias[:m], t[:m], y[:m])
-        _powers(bits[:m], power[:m])
-        _elu(block, t[:m], y[:m], scale[:m])
-
-
-# exp(x) = 2^k 2^f with k whole and |f| <= 1/2. Adding WHOLE rounds to k, which is then in the last bits of the sum; the
-# bits of 2^k are made of it, and 2^f is the first terms of its series.
-
-
-@compiled
-def _exponents(x, bias, t, y):
-    for e in range(x.size):
-        x[e] += bias[e]
-        below = min(x[e] * LOG2E, ZERO)
-        t[e] = max(below, LEAST)
-        y[e] = t[e] + WHOLE
-
-
-@compiled
-def _powers(bits, power):
-    for e in range(bits.size):
-        power[e] = (bits[e] << 23) + (127 << 23)
-
-
-@compiled
-def _elu(x, t, y, scale):
-    for e in range(x.size):
-        f = (t[e] - (y[e] - WHOLE)) * LN2
-        g = f * f
-        # in pairs, which the processor can do side by side
-        series = (ONE + f) + g * ((C2 + f * C3) + g * ((C4 + f * C5) + g * C6))
-        x[e] = x[e] if x[e] > ZERO else series * scale[e] - ONE
+def _pool_cells(line, out, rows, w):
+    """The largest of all eleven cells of each patch: four of either edge, three of the middle."""
+    edge, width = rows * w, w + LAST
+    largest_of_three(out, line[:edge], line[edge : 2 * edge], line[2 * edge : 3 * edge])
+    raise_to(out, line[3 * edge : 4 * edge])
+    for b in range(rows):
+        for k in range(3):
+            start = 4 * edge + b * width + RADIUS - 3 + 3 * k
+            raise_to(out[b * w : (b + 1) * w], line[start : start + w])
+    for k in range(4):
+        start = (4 + k) * edge + rows * width
+        raise_to(out, line[start : start + edge])

@@ -28,11 +28,16 @@ def is_lazy(data: Any) -> bool:
     return dask.is_dask_collection(getattr(data, "data", data))
 
 
-def as_dask(data: xr.DataArray) -> da.Array:
-    """Dask array of a DataArray; arrays in memory become one with default chunks."""
+def as_dask(data: xr.DataArray, edge: int = CHUNK) -> da.Array:
+    """Dask array of a DataArray; arrays in memory become one with chunks of an edge. [px]"""
     if is_lazy(data):
         return data.data
-    return da.from_array(data.values, chunks=(1,) * (data.ndim - 2) + (CHUNK, CHUNK))
+    # Not da.from_array, which copies the values and reads all of them for a name.
+    values, name = data.values, f"memory-{uuid4().hex}"
+    chunks = da.core.normalize_chunks((1,) * (data.ndim - 2) + (edge, edge), values.shape)
+    keys = product([name], *(range(len(c)) for c in chunks))
+    blocks = {key: values[part] for key, part in zip(keys, da.core.slices_from_chunks(chunks), strict=True)}
+    return da.Array(blocks, name, chunks, dtype=values.dtype)
 
 
 def spatial_chunks(data: xr.Dataset | xr.DataArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -262,6 +267,63 @@ def _tiles_block(*blocks, made_by, spatial, depth, tile, reach, channels, out_dt
         inside = (slice(r0 - y0, r1 - y0), slice(c0 - x0, c1 - x0))
         out[:, r0 - top : r1 - top, c0 - left : c1 - left] = function([p[near] for p in planes], inside, *lead)
     return out[:, None] if timed == 3 else out
+
+
+def map_surrounded(function: Callable, arrays: Sequence[da.Array], *, dtype: Any, reach: int, edge: int) -> da.Array:
+    """Apply a function to aligned arrays, whose value at a pixel depends on nothing farther away than the reach.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(blocks, inside) -> (y, x)``; ``blocks`` are the 2-D arrays of one block and one time with their
+        surroundings, ``inside`` the block within them.
+    arrays : sequence of dask Array
+        Each (y, x) or (time, y, x), on one grid.
+    dtype : dtype
+        Of the result.
+    reach : int
+        Surroundings that the function needs. [px]
+    edge : int
+        Chunks are joined until they are at least as large as this. [px]
+
+    Returns
+    -------
+    dask Array (y, x) or (time, y, x)
+    """
+    timed = max(arrays, key=lambda a: a.ndim)
+    chunks = tuple(_joined(c, max(edge, reach), reach) for c in timed.chunks[-2:])
+    depth = tuple(reach if len(c) > 1 else 0 for c in chunks)
+    return da.map_blocks(
+        _surrounded_block,
+        *(_with_surroundings(a, chunks, depth) for a in arrays),
+        made_by=_made_by(function, None),
+        spatial=chunks,
+        depth=depth,
+        chunks=(*((1,) * n for n in timed.shape[:-2]), *chunks),
+        dtype=dtype,
+        meta=np.empty((0,) * timed.ndim, dtype),
+    )
+
+
+def _joined(chunks: tuple[int, ...], edge: int, reach: int) -> tuple[int, ...]:
+    """Chunks joined to at least an edge; what is left is a chunk of its own, unless it is smaller than the reach."""
+    sizes = [0]
+    for size in chunks:
+        if sizes[-1] >= edge:
+            sizes.append(0)
+        sizes[-1] += size
+    if len(sizes) > 1 and sizes[-1] < reach:
+        sizes[-2:] = [sizes[-2] + sizes[-1]]
+    return tuple(sizes)
+
+
+def _surrounded_block(*blocks, made_by, spatial, depth, block_id=None):
+    function, _ = made_by
+    starts = [reach if k else 0 for reach, k in zip(depth, block_id[-2:], strict=True)]
+    sizes = [size[k] for size, k in zip(spatial, block_id[-2:], strict=True)]
+    inside = tuple(slice(start, start + size) for start, size in zip(starts, sizes, strict=True))
+    out = function([b[0] if b.ndim == 3 else b for b in blocks], inside)
+    return out[None] if len(block_id) == 3 else out
 
 
 def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -> da.Array:

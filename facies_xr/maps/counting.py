@@ -1,28 +1,12 @@
-"""One pass over maps: what lies where on each glacier, counted in whole numbers, so that no order of sums matters."""
+"""What lies where on each glacier, counted in whole numbers, so that no order of sums matters."""
 
 from dataclasses import dataclass, fields
 
 import numba
 import numpy as np
 
-from ..classes import NAMES, NODATA, VALUES
 from ..errors import InputError
-
-HIDDEN = ("shadow", "cloud")
-"""Classes that hide the surface."""
-
-SURFACE = tuple(k for k, name in enumerate(NAMES) if name not in HIDDEN)
-"""Classes of the surface."""
-
-UNSEEN, STRAY_SNOW = len(NAMES), len(NAMES) + 1
-"""Codes beside the flag values: nodata, and snow in patches below the sieve."""
-
-EDGE = 16
-"""Added to the code of a pixel at the edge between accumulation area and bare surface."""
-
-SNOW = VALUES["snow"]
-NO_GROUP, BARE, WANTED = 0, 1, 2
-"""What a pixel is to the edge of the accumulation area."""
+from .codes import EDGE
 
 STEP = 1e-4
 """Albedo and probabilities are summed in whole numbers of this."""
@@ -33,95 +17,6 @@ LOWEST, HIGHEST = -500, 9000
 
 MANY = 2**22
 """Numbers of glaciers above this are looked up in a sorted list."""
-
-
-def seen(codes: np.ndarray) -> np.ndarray:
-    """Where the codes, without ``EDGE``, tell of a surface."""
-    return np.isin(codes, (*SURFACE, STRAY_SNOW))
-
-
-@dataclass(frozen=True)
-class Coder:
-    """Codes of a tile: the class, or stray snow, and whether it lies at the edge of the accumulation area."""
-
-    accumulating: tuple[int, ...]
-    smallest: int
-    """Pixels of a patch that counts."""
-
-    def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice]) -> np.ndarray:
-        """Of the labels of a tile and its surroundings."""
-        labels, index = blocks
-        if (labels == NODATA).all():
-            return np.full((1, *labels[inside].shape), UNSEEN, "uint8")
-        group = np.full(256, NO_GROUP, "uint8")
-        group[list(SURFACE)], group[list(self.accumulating)] = BARE, WANTED
-        groups = np.take(group, labels)
-        large = large_snow = _large(groups, index, self.smallest)
-        if self.accumulating != (SNOW,):
-            large_snow = _large((labels == SNOW).astype("uint8"), index, self.smallest)
-        return _codes(labels[inside], groups, index, large, large_snow, inside[0].start, inside[1].start)[None]
-
-
-@numba.njit(nogil=True, cache=True)
-def _large(groups, index, smallest):
-    """Pixels in patches of at least so many; pixels of one group and glacier that touch at a side are of one patch.
-
-    Rows are read once, a patch being known by its first pixel (union by path halving), then counted and looked up.
-    """
-    rows, columns = groups.shape
-    parent = np.arange(rows * columns, dtype=np.int32)
-    for r in range(rows):
-        for c in range(columns):
-            if groups[r, c] == NO_GROUP:
-                continue
-            here = r * columns + c
-            if c > 0 and groups[r, c - 1] == groups[r, c] and index[r, c - 1] == index[r, c]:
-                parent[here] = parent[here - 1]
-            if r > 0 and groups[r - 1, c] == groups[r, c] and index[r - 1, c] == index[r, c]:
-                a, b = here, here - columns
-                while parent[a] != a:
-                    parent[a] = parent[parent[a]]
-                    a = parent[a]
-                while parent[b] != b:
-                    parent[b] = parent[parent[b]]
-                    b = parent[b]
-                if a < b:
-                    parent[b] = a
-                else:
-                    parent[a] = b
-    size = np.zeros(rows * columns, np.int32)
-    for k in range(parent.size):
-        parent[k] = parent[parent[k]]
-        size[parent[k]] += 1
-    out = np.empty(groups.shape, np.bool_)
-    for r in range(rows):
-        for c in range(columns):
-            out[r, c] = groups[r, c] != NO_GROUP and size[parent[r * columns + c]] >= smallest
-    return out
-
-
-@numba.njit(nogil=True, cache=True)
-def _codes(labels, groups, index, large, large_snow, top, left):
-    """Codes of a tile that begins at a row and a column of its surroundings."""
-    height, width = groups.shape
-    out = np.empty(labels.shape, np.uint8)
-    for i in range(labels.shape[0]):
-        for j in range(labels.shape[1]):
-            r, c = top + i, left + j
-            code = labels[i, j]
-            if code == NODATA:
-                code = UNSEEN
-            elif code == SNOW and not large_snow[r, c]:
-                code = STRAY_SNOW
-            if large[r, c]:
-                for s, t in ((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)):
-                    if not (0 <= s < height and 0 <= t < width and large[s, t]):
-                        continue
-                    if groups[s, t] != groups[r, c] and index[s, t] == index[r, c]:
-                        code += EDGE
-                        break
-            out[i, j] = code
-    return out
 
 
 @dataclass(frozen=True)
@@ -137,8 +32,9 @@ class Counts:
     edge: np.ndarray
     """Pixels at the edge of the accumulation area."""
     with_albedo: np.ndarray
+    """Pixels whose albedo is known; those of all heights in the row of ``NO_HEIGHT``."""
     albedo: np.ndarray
-    """Sum, in units of ``STEP``."""
+    """Their sum, in units of ``STEP``."""
 
     @classmethod
     def of(cls, codes: np.ndarray, index: np.ndarray, elevation: np.ndarray, albedo: np.ndarray | None) -> "Counts":
@@ -163,14 +59,21 @@ class Counts:
                 f"between {LOWEST} and {HIGHEST} m); heights in another unit, or missing ones that are not NaN?"
             )
         first = np.concatenate([[0], np.cumsum(np.maximum(high - low, -1) + 2)])
-        table = np.zeros((first[-1] * EDGE, 4), "int64")
-        _fill(index, elevation, codes, bright, place, low, first, table)
-        slot = np.flatnonzero(table[:, 0])
+        pixels, edge = np.zeros((2, first[-1] * EDGE), "int32")
+        light = np.zeros((len(numbers), EDGE, 2), "int64")
+        _fill(index, elevation, codes, bright, place, low, first, pixels, edge, light)
+        lit = np.nonzero(light[..., 0])
+        lit_slot = first[lit[0]] * EDGE + lit[1]
+        occurs = pixels > 0
+        occurs[lit_slot] = True
+        slot = np.flatnonzero(occurs)
         row, code = np.divmod(slot, EDGE)
         own = np.searchsorted(first, row, "right") - 1
         offset = row - first[own]
         height = np.where(offset == 0, NO_HEIGHT, low[own] + offset - 1)
-        return cls(numbers[own], height, code, *table[slot].T)
+        albedo = np.zeros((2, slot.size), "int64")
+        albedo[:, np.searchsorted(slot, lit_slot)] = light[lit].T
+        return cls(numbers[own], height, code, pixels[slot].astype("int64"), edge[slot].astype("int64"), *albedo)
 
     def where(self, kept: np.ndarray) -> "Counts":
         """Only some of the rows."""
@@ -234,19 +137,19 @@ def _spans(index, elevation, place):
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill(index, elevation, codes, bright, place, low, first, table):
+def _fill(index, elevation, codes, bright, place, low, first, pixels, edge, light):
     """Counts by metre and code; each glacier has one row more, its first, for unknown elevation."""
     for r in range(index.shape[0]):
         for c in range(index.shape[1]):
             if index[r, c] <= 0:
                 continue
-            k = place[index[r, c]]
+            k, code = place[index[r, c]], codes[r, c] % EDGE
             row = first[k]
             if np.isfinite(elevation[r, c]):
                 row += 1 + np.int64(np.floor(elevation[r, c])) - low[k]
-            at = row * EDGE + codes[r, c] % EDGE
-            table[at, 0] += 1
-            table[at, 1] += codes[r, c] >= EDGE
+            pixels[row * EDGE + code] += 1
+            if codes[r, c] >= EDGE:
+                edge[row * EDGE + code] += 1
             if bright.size and np.isfinite(bright[r, c]):
-                table[at, 2] += 1
-                table[at, 3] += np.int64(np.rint(bright[r, c] / STEP))
+                light[k, code, 0] += 1
+                light[k, code, 1] += np.int64(np.rint(bright[r, c] / STEP))

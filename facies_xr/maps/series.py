@@ -9,7 +9,7 @@ import xarray as xr
 from ..errors import InputError
 from . import bands
 from .bands import filled, passage, ratio
-from .counting import HIDDEN
+from .codes import HIDDEN
 
 WINDOW = 20
 """Days from the season's centre. [day]"""

@@ -18,7 +18,8 @@ from ..errors import InputError, MissingVariableError
 from ..seasons import Season
 from . import bands
 from .bands import divided, filled, passage, ratio
-from .counting import EDGE, HIDDEN, NO_HEIGHT, SNOW, STEP, STRAY_SNOW, UNSEEN, Coder, Counts, percentile, seen
+from .codes import EDGE, HIDDEN, SNOW, STRAY_SNOW, UNSEEN, Coder, seen
+from .counting import NO_HEIGHT, STEP, Counts, percentile
 from .uncertainty import COVERED, Drawer, Draws, PriorWeights, sampled
 
 MIN_COVERAGE = 0.8
@@ -31,6 +32,10 @@ SIEVE = 10_000.0
 """Smallest patch that counts for the lowest snow and for the edge of the accumulation area. [m2]"""
 
 DRAWS = 100
+
+BLOCK = 2048
+"""Edge of what is counted at a time, half of it with draws, which take more memory. [px]"""
+
 RULES = ("fill", "leave out")
 CORRECTIONS = ("scenes", "prior", "none")
 
@@ -188,14 +193,13 @@ def _cut_by_edge(maps: xr.Dataset):
 
 def _tabulated(maps: xr.Dataset, box, gather: "_Gather", draws: int, correction: str) -> dict:
     smallest = max(1, round(SIEVE / abs(box.affine.a * box.affine.e)))
-    planes = [lazy.as_dask(maps[name]) for name in ("facies_map", "glacier_index")]
-    codes = lazy.map_tiles(
-        Coder(gather.accumulating, smallest), planes, channels=1, dtype="uint8", tile=lazy.CHUNK, reach=smallest
-    )[0]
+    edge = BLOCK // 2 if draws else BLOCK
+    planes = [lazy.as_dask(maps[name], edge) for name in ("facies_map", "glacier_index")]
+    codes = lazy.map_surrounded(Coder(gather.accumulating, smallest), planes, dtype="uint8", reach=smallest, edge=edge)
     names = ["glacier_index", "elevation"] + ["albedo"] * ("albedo" in maps)
     names += ["confidence", "probability"] * (draws > 0)
     drawer = Drawer(gather.accumulating, draws, gather.lowest, bands.HEIGHT) if draws else None
-    arrays = {name: lazy.as_dask(maps[name]) for name in names}
+    arrays = {name: lazy.as_dask(maps[name], edge) for name in names}
     count = _Count(tuple(names), drawer, box.affine)
     scenes = maps["time"].values.astype("datetime64[s]").astype("int64").tolist()
     weights = _class_weights(maps, codes, arrays, correction) if draws else [None] * len(scenes)

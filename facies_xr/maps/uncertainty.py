@@ -20,7 +20,8 @@ from scipy.special import ndtri
 
 from ..classes import NAMES
 from ..errors import InputError
-from .counting import EDGE, SNOW, STEP, STRAY_SNOW, SURFACE, seen
+from .codes import EDGE, SNOW, STRAY_SNOW, SURFACE, seen
+from .counting import STEP
 
 CORRELATION = 300.0
 """Distance over which the correlation of the field falls to 1/e. [m]"""

@@ -1,13 +1,19 @@
 """Glacier statistics against counting by hand, closed forms, and the rules for what is hidden."""
 
+from itertools import product
+from unittest import mock
+
 import numpy as np
 import pytest
 import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.errors import InputError, MissingVariableError
+from facies_xr.maps import statistics as module
+from facies_xr.maps.codes import EDGE, SNOW, STRAY_SNOW, UNSEEN, Coder
 from facies_xr.maps.statistics import statistics
 
 from ..conftest import clear_sky
@@ -132,17 +138,42 @@ def test_firn_can_be_counted_too():
         statistics(maps_of(labels), classes=("lava",))
 
 
-@given(st.integers(0, 10**6), st.integers(20, 160))
-@settings(max_examples=10, deadline=None)
-def test_no_chunk_layout_changes_a_number(seed, chunks):
+@given(st.integers(0, 10**6), st.integers(7, 160), st.integers(1, 100))
+@settings(max_examples=20, deadline=None)
+def test_no_chunk_and_no_block_changes_a_number(seed, chunks, block):
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 1, 2, 3, 7, 255], (2, *SHAPE), p=[0.3, 0.5, 0.05, 0.05, 0.05, 0.05])
     index = np.zeros(SHAPE, "int32")
-    index[rng.random(SHAPE) < 0.6] = 4
+    index[rng.random(SHAPE) < 0.9] = 4
     albedo = rng.random((2, *SHAPE))
-    whole = statistics(maps_of(labels, index=index, albedo=albedo))
-    part = statistics(maps_of(labels, index=index, albedo=albedo, chunks=chunks))
-    xr.testing.assert_identical(part.compute().drop_attrs(), whole.compute().drop_attrs())
+    with mock.patch.object(module, "SIEVE", 2000.0):  # patches of 20 px, so that blocks may be as small
+        whole = statistics(maps_of(labels, index=index, albedo=albedo)).compute()
+        with mock.patch.object(module, "BLOCK", block):
+            part = statistics(maps_of(labels, index=index, albedo=albedo, chunks=chunks)).compute()
+    xr.testing.assert_identical(part.drop_attrs(), whole.drop_attrs())
+
+
+@given(st.integers(0, 10**6), st.floats(0.3, 0.7), st.integers(1, 40))
+@settings(max_examples=20, deadline=None)
+def test_codes_against_labelled_patches(seed, share, smallest):
+    rng = np.random.default_rng(seed)
+    labels = np.where(rng.random((40, 37)) < share, SNOW, VALUES["ice"]).astype("uint8")
+    labels[rng.random(labels.shape) < 0.05] = rng.choice([255, VALUES["cloud"], VALUES["firn"]])
+    index = rng.integers(0, 3, (4, 4)).repeat(10, 0).repeat(10, 1)[:40, :37]
+    inside = slice(5, 33), slice(3, 37)
+    found = Coder((SNOW,), smallest)([labels, index], inside)
+    large, kinds = np.zeros(labels.shape, bool), (labels == SNOW, np.isin(labels, (VALUES["ice"], VALUES["firn"])))
+    for kind, glacier in product(kinds, range(3)):
+        patch, n = ndimage.label(kind & (index == glacier))
+        large |= (np.bincount(patch.ravel(), minlength=n + 1) >= smallest)[patch] & (patch > 0)
+    edge = np.zeros(labels.shape, bool)
+    for axis, step in product((0, 1), (1, -1)):
+        there = [np.roll(a, step, axis) for a in (large, index, labels == SNOW)]
+        beside = large & there[0] & (index == there[1]) & ((labels == SNOW) != there[2])
+        beside[(slice(None),) * axis + (0 if step == 1 else -1,)] = False
+        edge |= beside
+    expected = np.where(labels == 255, UNSEEN, np.where(kinds[0] & ~large, STRAY_SNOW, labels)) + EDGE * edge
+    np.testing.assert_array_equal(found, expected[inside])
 
 
 @pytest.mark.parametrize("name", ["facies_map", "glacier_index", "elevation", "glacier_elevation_min"])

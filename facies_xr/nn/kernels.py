@@ -24,21 +24,16 @@ import numpy as np
 from .contexts import COARSE, FINE, LAST
 from .network import WIDTH, Folded
 from .patches import RADIUS
-from .products import multiply
+from .registers import interpolate, multiply
 from .slots import matrices, slots
 from .vectors import (
     BLOCK,
     activate,
-    add,
-    add_both,
     compiled,
     largest_of_three,
     mix2,
     mix3,
-    mix4,
-    mix5,
     raise_to,
-    scale,
     sum_of_three,
 )
 
@@ -61,12 +56,6 @@ class Layer(NamedTuple):
     """Top and bottom. (2, row slot, column slot, in, out)"""
     maps: np.ndarray
     """Weights of the edge maps in each slot. (slot, n)"""
-    cells: np.ndarray
-    """Weights of the slots in each cell, those that are not 0 first. (n + 1, slot)"""
-    which: np.ndarray
-    """The slots of these weights. (n + 1, slot)"""
-    terms: np.ndarray
-    """How many weights are not 0: 1, 3, 4 or 5. (n + 1)"""
     bias: np.ndarray
 
 
@@ -92,7 +81,6 @@ def prepare(network: Folded) -> tuple:
 def _layer(shape, weight: np.ndarray, bias: np.ndarray) -> Layer:
     middle, top, bottom = matrices(weight, shape.edges)
     s = slots(shape.edges)
-    which = np.argsort(s.cells == 0, axis=1, kind="stable")
     return Layer(
         n=shape.edges,
         d=shape.dilation,
@@ -100,9 +88,6 @@ def _layer(shape, weight: np.ndarray, bias: np.ndarray) -> Layer:
         middle=middle,
         edges=np.stack([top, bottom]),
         maps=s.maps.astype("float32"),
-        cells=np.take_along_axis(s.cells, which, 1).astype("float32"),
-        which=which,
-        terms=(s.cells != 0).sum(1),
         bias=_tiled(bias),
     )
 
@@ -133,7 +118,7 @@ def features(prepared: tuple, image: np.ndarray) -> np.ndarray:
     line = {n: 2 * n * w + width for n in range(1, 5)}
     products = [2 * len(layer.maps) * w + 3 * width for layer in layers]
     spans = [2 * (RADIUS - layer.off - layer.d * layer.n) + together for layer in layers]
-    cells, slots = layers[-1].cells.shape
+    slots, cells = len(layers[-1].maps), layers[-1].n + 1
     rings = _space([(rows, 3, count, WIDTH) for rows, count in zip(spans, products, strict=True)])
     into = _space([(layer.n, together * line[layer.n], WIDTH) for layer in layers])
     after = _space([(count, together * line[edges], WIDTH) for count, edges in ((3, 3), (3, 1), (3, 1), (4, 4))])
@@ -351,39 +336,13 @@ def _edge(lines, side, p, rows, layer, ring, work, out, w):
             span = slice(to + j * m, to + (j + 1) * m)
             for b in range(rows):
                 near, far = ring[(inner + b) % len(ring)], ring[(inner + b + towards * layer.d) % len(ring)]
-                _cells(
-                    work.products, at + b * m, m, work.multiplied, b * m, rows * m, layer,
+                interpolate(
+                    n, work.products, at + b * m, m, work.multiplied, b * m, rows * m,
                     near[tap, span], near[1, span], far[tap, span],
                 )  # fmt: skip
     total = rows * (2 * slots * w + 3 * width)
     for k in range(n + 1):
         _columns(work.products[k, :total], layer, out[k], rows, w)
-
-
-@compiled
-def _cells(out, to, count, slots, start, stride, layer, outer, own, beyond):
-    """Cells of an edge from its slots, and from the middle, which the two innermost of them read.
-
-    Parameters
-    ----------
-    out : (cell, pixel, 64)
-        Count pixels are set, from ``to`` on.
-    slots : (pixel, 64)
-        Slot i of the first pixel stands at start + i stride.
-    layer : Layer
-    outer, own, beyond : (pixel, 64)
-        Products of the innermost cell but one with the tap towards the middle; of the innermost with the tap in the
-        middle and with the tap towards the middle.
-    """
-    for k in range(layer.n + 1):
-        for first in range(0, count, BLOCK):
-            here = slice(first, min(first + BLOCK, count))
-            block = out[k, to + here.start : to + here.stop]
-            _mix(block, slots[start + first :], stride, layer, k)
-            if k == layer.n - 1:
-                add(block, outer[here])
-            elif k == layer.n:
-                add_both(block, own[here], beyond[here])
 
 
 @compiled
@@ -399,12 +358,12 @@ def _columns(products, layer, line, rows, w):
     for b in range(rows):
         a = b * width + layer.off + d * n
         c = b * width + LAST - layer.off - d * n
-        _cells(
-            to_left, b * w, w, left, b * w, rows * w, layer, plus[a : a + w], plain[a : a + w],
+        interpolate(
+            n, to_left, b * w, w, left, b * w, rows * w, plus[a : a + w], plain[a : a + w],
             plus[a + d : a + d + w],
         )  # fmt: skip
-        _cells(
-            to_right, b * w, w, right, b * w, rows * w, layer, minus[c : c + w], plain[c : c + w],
+        interpolate(
+            n, to_right, b * w, w, right, b * w, rows * w, minus[c : c + w], plain[c : c + w],
             minus[c - d : c - d + w],
         )  # fmt: skip
     start = rows * (n + 1) * w
@@ -440,26 +399,6 @@ def _combine_rows(lines, start, count, weights, out):
         )  # fmt: skip
         mix3(out[:count].reshape(-1), first.reshape(-1), second.reshape(-1), third.reshape(-1), weights[0],
               weights[1], weights[2])  # fmt: skip
-
-
-@compiled
-def _mix(out, slots, stride, layer, cell):
-    """A cell as the weighted sum of its slots, which begin a stride apart."""
-    o, p, n, step = out.reshape(-1), slots.reshape(-1), out.size, stride * WIDTH
-    at, w, terms = layer.which[cell], layer.cells[cell], layer.terms[cell]
-    first = p[at[0] * step : at[0] * step + n]
-    if terms == 1:
-        scale(o, first, w[0])
-        return
-    second, third = p[at[1] * step : at[1] * step + n], p[at[2] * step : at[2] * step + n]
-    if terms == 3:
-        mix3(o, first, second, third, w[0], w[1], w[2])
-        return
-    fourth = p[at[3] * step : at[3] * step + n]
-    if terms == 4:
-        mix4(o, first, second, third, fourth, w[0], w[1], w[2], w[3])
-    else:
-        mix5(o, first, second, third, fourth, p[at[4] * step : at[4] * step + n], w[0], w[1], w[2], w[3], w[4])
 
 
 # -- maxima -----------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""Loops over numbers that the compiler turns into vector code: weighted sums, maxima, the ELU.
+"""Loops over numbers that the compiler turns into vector code: sums, maxima, the ELU.
 
-All take contiguous arrays of float32 of one size; scale and mix take them flat.
+All take contiguous arrays of float32 of one size; mix takes them flat.
 """
 
 import math
@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 BLOCK = 16
-"""Pixels that are worked on at a time, few enough to stay in the fastest cache."""
+"""Pixels that are activated at a time, few enough to stay in the fastest cache."""
 
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
 """No assumption that values are finite: what is read past the image's edge may be anything, and is never used."""
@@ -17,13 +17,6 @@ compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"co
 LOG2E, LN2, ONE, ZERO = np.float32(1 / np.log(2)), np.float32(np.log(2)), np.float32(1), np.float32(0)
 C2, C3, C4, C5, C6 = (np.float32(1 / math.factorial(k)) for k in range(2, 7))
 LEAST, WHOLE = np.float32(-126), np.float32(3 * 2**22)
-
-
-@compiled
-def scale(o, a, u):
-    """Set o = u a."""
-    for e in range(o.size):
-        o[e] = u * a[e]
 
 
 @compiled
@@ -38,36 +31,6 @@ def mix3(o, a, b, c, u, v, w):
     """Set o = u a + v b + w c."""
     for e in range(o.size):
         o[e] = u * a[e] + v * b[e] + w * c[e]
-
-
-@compiled
-def mix4(o, a, b, c, d, u, v, w, x):
-    """Set o = u a + v b + w c + x d."""
-    for e in range(o.size):
-        o[e] = u * a[e] + v * b[e] + w * c[e] + x * d[e]
-
-
-@compiled
-def mix5(o, a, b, c, d, f, u, v, w, x, y):
-    """Set o = u a + v b + w c + x d + y f."""
-    for e in range(o.size):
-        o[e] = u * a[e] + v * b[e] + w * c[e] + x * d[e] + y * f[e]
-
-
-@compiled
-def add(out, a):
-    """Add a to out."""
-    o, a = out.reshape(-1), a.reshape(-1)
-    for e in range(o.size):
-        o[e] += a[e]
-
-
-@compiled
-def add_both(out, a, b):
-    """Add a and b to out."""
-    o, a, b = out.reshape(-1), a.reshape(-1), b.reshape(-1)
-    for e in range(o.size):
-        o[e] += a[e] + b[e]
 
 
 @compiled

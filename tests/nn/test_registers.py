@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facies_xr.nn.network import WIDTH
-from facies_xr.nn.products import multiply
+from facies_xr.nn.registers import multiply
 
 
 @given(st.integers(0, 40), st.integers(1, 130), st.integers(0, 2**32 - 1))

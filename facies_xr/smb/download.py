@@ -35,8 +35,20 @@ SOURCES = {
         "WGMS (2022): Fluctuations of Glaciers Database. World Glacier Monitoring Service, Zurich. "
         "doi:10.5904/wgms-fog-2022-09",
     ),
+    "nve": Source(
+        "nve",
+        "https://raw.githubusercontent.com/khsjursen/ML_MB_Norway/c3c2220a7a23211f149c53d1fc1ba2f071bf123f/src/Data/NVE_gw_mb/",
+        Path(__file__).with_name("nve.sha256"),
+        "open with citation (NVE; repository MIT)",
+        "NVE, Norwegian Water Resources and Energy Directorate: glacier-wide mass balances, as kept by Sjursen, K. H. "
+        "(ML_MB_Norway).",
+    ),
 }
-"""What can be fetched by name: "wgms", annual balances of glaciers with an RGI id, to 2020, as OGGM keeps them."""
+"""What can be fetched by name.
+
+"wgms": annual balances of glaciers with an RGI id, to 2020, as OGGM keeps them. "nve": winter, summer and annual
+balances of Norwegian glaciers, to 2022.
+"""
 
 
 def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:

@@ -64,10 +64,13 @@ def test_a_missing_file_is_named(files, tmp_path):
 
 
 def test_an_unknown_source_is_named():
-    with pytest.raises(InputError, match="source 'nve': there is wgms"):
-        download.fetch("nve")
+    with pytest.raises(InputError, match="source 'glims': there is wgms, nve"):
+        download.fetch("glims")
 
 
-def test_the_pinned_files_are_those_that_the_tests_hold(shared):
-    for name, digest in download.SOURCES["wgms"].files():
-        assert hashlib.sha256((shared / "smb_wgms" / "mbdata" / name).read_bytes()).hexdigest() == digest, name
+@pytest.mark.parametrize(("source", "folder"), [("wgms", "smb_wgms/mbdata"), ("nve", "smb_norway_nve")])
+def test_the_pinned_files_are_those_that_the_tests_hold(source, folder, shared):
+    files = list(download.SOURCES[source].files())
+    assert files
+    for name, digest in files:
+        assert hashlib.sha256((shared / folder / name).read_bytes()).hexdigest() == digest, name

@@ -5,7 +5,7 @@
 
 A cube of SIZE x SIZE px (10 980 by default) of six bands with glaciers on 3 % of it is written; then a process of its
 own classifies it with synthetic-v1-bands and writes the maps. "cluster" compares one and two processes of a
-LocalCluster with one thread each, on 4 x 512 x 512 px that are all classified.
+LocalCluster with one thread each, on 64 x 128 x 128 px that are all classified.
 """
 
 import resource
@@ -76,7 +76,7 @@ def cluster() -> None:
     from distributed import Client, LocalCluster
 
     warnings.simplefilter("ignore")
-    maps = fx.classify(cube(512, 4), "synthetic-v1-bands")[["facies_map", "confidence"]]
+    maps = fx.classify(cube(128, 64), "synthetic-v1-bands")[["facies_map", "confidence"]]
     for processes in (2, 1):
         with (
             LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as here,

@@ -29,7 +29,7 @@ def is_lazy(data: Any) -> bool:
 
 
 def as_dask(data: xr.DataArray, edge: int = CHUNK) -> da.Array:
-    """Dask array of a DataArray; arrays in memory become one with chunks of an edge. [px]"""
+    """Dask array of a DataArray; arrays in memory become one with chunks of an edge, views of its values. [px]"""
     if is_lazy(data):
         return data.data
     # Not da.from_array, which copies the values and reads all of them for a name.
@@ -284,14 +284,14 @@ def map_surrounded(function: Callable, arrays: Sequence[da.Array], *, dtype: Any
     reach : int
         Surroundings that the function needs. [px]
     edge : int
-        Chunks are joined until they are at least as large as this. [px]
+        Chunks are joined up to this. [px]
 
     Returns
     -------
     dask Array (y, x) or (time, y, x)
     """
     timed = max(arrays, key=lambda a: a.ndim)
-    chunks = tuple(_joined(c, max(edge, reach), reach) for c in timed.chunks[-2:])
+    chunks = tuple(_joined(c, edge, reach) for c in timed.chunks[-2:])
     depth = tuple(reach if len(c) > 1 else 0 for c in chunks)
     return da.map_blocks(
         _surrounded_block,
@@ -306,10 +306,10 @@ def map_surrounded(function: Callable, arrays: Sequence[da.Array], *, dtype: Any
 
 
 def _joined(chunks: tuple[int, ...], edge: int, reach: int) -> tuple[int, ...]:
-    """Chunks joined to at least an edge; what is left is a chunk of its own, unless it is smaller than the reach."""
+    """Chunks joined up to an edge, or beyond it where one would be smaller than the reach."""
     sizes = [0]
     for size in chunks:
-        if sizes[-1] >= edge:
+        if sizes[-1] >= reach and sizes[-1] + size > edge:
             sizes.append(0)
         sizes[-1] += size
     if len(sizes) > 1 and sizes[-1] < reach:

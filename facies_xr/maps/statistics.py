@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from .. import grids, lazy
-from ..classes import NAMES, VALUES
+from ..classes import NAMES, NODATA, VALUES
 from ..errors import InputError, MissingVariableError
 from ..seasons import Season
 from . import bands
@@ -147,6 +147,8 @@ def _check(maps: xr.Dataset, classes, hidden, min_coverage, draws, correction) -
     for name in ("facies_map", "glacier_index", "elevation", "glacier_elevation_min", "glacier_elevation_max"):
         if name not in maps:
             raise MissingVariableError(f"statistics need {name!r}; classify a cube that went through fx.add_terrain.")
+    if (dtype := maps["facies_map"].dtype) != np.uint8:
+        raise InputError(f"facies_map is of {dtype}, not uint8: classes are 0..{len(NAMES) - 1}, nodata is {NODATA}.")
     if "time" not in maps.dims:
         raise MissingVariableError("statistics need a time; give the maps one with maps.expand_dims(time=[...]).")
     if (unknown := set(classes) - set(NAMES)) or not classes:
@@ -199,7 +201,7 @@ def _tabulated(maps: xr.Dataset, box, gather: "_Gather", draws: int, correction:
     names = ["glacier_index", "elevation"] + ["albedo"] * ("albedo" in maps)
     names += ["confidence", "probability"] * (draws > 0)
     drawer = Drawer(gather.accumulating, draws, gather.lowest, bands.HEIGHT) if draws else None
-    arrays = {name: lazy.as_dask(maps[name], edge) for name in names}
+    arrays = {name: planes[1] if name == "glacier_index" else lazy.as_dask(maps[name], edge) for name in names}
     count = _Count(tuple(names), drawer, box.affine)
     scenes = maps["time"].values.astype("datetime64[s]").astype("int64").tolist()
     weights = _class_weights(maps, codes, arrays, correction) if draws else [None] * len(scenes)

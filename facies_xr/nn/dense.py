@@ -168,7 +168,6 @@ def _halves(part: Part, rim: tuple[float, float]) -> tuple[Part, Part]:
 
 _lock = threading.Lock()
 _inside = 0
-_threads = 0
 _limit = ExitStack()
 
 
@@ -179,14 +178,17 @@ def _blas() -> ThreadpoolController:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within it torch and BLAS use one thread, since Dask owns the cores; the last to leave restores the settings."""
-    global _inside, _threads, _limit
+    """Within it torch and BLAS use one thread, since Dask owns the cores; the last to leave restores BLAS's settings.
+
+    Torch has a number for each thread that calls it, so each sets its own.
+    """
+    global _inside, _limit
     with _lock:
+        own = torch.get_num_threads()
         if _inside == 0:
-            _threads = torch.get_num_threads()
             _limit.enter_context(_blas().limit(limits=1, user_api="blas"))
-            torch.set_num_threads(1)
         _inside += 1
+        torch.set_num_threads(1)
     try:
         yield
     finally:
@@ -194,4 +196,4 @@ def one_thread() -> Iterator[None]:
             _inside -= 1
             if _inside == 0:
                 _limit.close()  # sets OpenMP's threads too, as they were when it was entered
-                torch.set_num_threads(_threads)
+            torch.set_num_threads(own)

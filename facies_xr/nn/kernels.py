@@ -38,7 +38,7 @@ from .vectors import (
 )
 
 TOGETHER = 256
-"""Pixels that go through the edges together, in whole rows of patches: each matrix is read once for all of them."""
+"""Pixels that go through the edges together, in whole rows of patches, so that each matrix is read once for them."""
 
 
 class Layer(NamedTuple):
@@ -114,7 +114,7 @@ def features(prepared: tuple, image: np.ndarray) -> np.ndarray:
     """
     framed = np.pad(image.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)))  # read by values that nobody reads
     (one, bias, layers), w, width = prepared, image.shape[2] - LAST, image.shape[2]
-    together = min(max(1, TOGETHER // w), image.shape[1] - LAST)
+    together = max(1, min(TOGETHER // max(w, 1), image.shape[1] - LAST))
     line = {n: 2 * n * w + width for n in range(1, 5)}
     products = [2 * len(layer.maps) * w + 3 * width for layer in layers]
     spans = [2 * (RADIUS - layer.off - layer.d * layer.n) + together for layer in layers]

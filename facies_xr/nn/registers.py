@@ -4,20 +4,24 @@
 ones; those of :mod:`facies_xr.nn.kernels` fit into the fastest cache as they are, and without the copies the products
 are a quarter faster. *Interpolation* of all cells of an edge from its slots, each of which is read but once.
 
-Both are written for LLVM, since no loop in Python's terms keeps that many numbers in registers (docs/dense.md).
+Both are written for LLVM, since no loop in Python's terms keeps that many numbers in registers (docs/dense.md). They
+take contiguous arrays of float32 and trust their shapes. Numba keeps compiled code by the file of the function that is
+called: after a change here, or in ``vectors`` or ``slots``, delete ``nn/__pycache__``, or the kernel stays as it was.
 """
 
 import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from .network import WIDTH
 from .slots import slots
 
 LANES, ROWS = (16, 12) if llvmlite.binding.get_host_cpu_features().get("avx512f") else (8, 6)
-"""Numbers in a register, and rows of a block of sums: with two registers a row, all but a few are in use."""
+"""Numbers in a register, and rows of a block of sums, which has two registers a row: with what is multiplied 15 of 16
+registers, or 27 of 32, are in use."""
 
 INDEX, REAL = ir.IntType(64), ir.FloatType()
 VECTOR = ir.VectorType(REAL, LANES)
@@ -26,9 +30,21 @@ ZERO = ir.Constant(VECTOR, [0.0] * LANES)
 # -- what the loops are made of ---------------------------------------------------------------------------------
 
 
+def _checked(out, *arrays) -> None:
+    for array in (out, *arrays):
+        if array.layout != "C" or array.dtype != types.float32:
+            raise TypingError(f"{array}: only contiguous arrays of float32 can be worked on in registers.")
+    if not out.mutable:
+        raise TypingError(f"{out}: the result cannot be written.")
+
+
 def _arrays(context, builder, signature, arguments):
-    """Structures of those arguments that are arrays, and the other arguments."""
-    builder.function.attributes.add("noinline")  # or all of the kernel is one function, long to compile
+    """Structures of those arguments that are arrays, and the other arguments.
+
+    The function that is made here, ``multiply`` or ``interpolate``, is kept as one: with all of the kernel in one
+    function, it would take long to compile.
+    """
+    builder.function.attributes.add("noinline")
     pairs = list(zip(signature.args, arguments, strict=True))
     arrays = [context.make_array(kind)(context, builder, v) for kind, v in pairs if isinstance(kind, types.Array)]
     return arrays, [v for kind, v in pairs if not isinstance(kind, types.Array)]
@@ -52,6 +68,7 @@ def _everywhere(builder, number):
 
 
 def _add_product(builder, total, a, b):
+    """Sum of a register and a product, rounded once where the processor can."""
     return builder.fadd(builder.fmul(a, b, flags=("contract",)), total, flags=("contract",))
 
 
@@ -59,11 +76,13 @@ def _add_product(builder, total, a, b):
 
 
 def _block(rows: int, columns: int):
-    """Function that sets a block of ``out = a b``, (pixel, in) by (in, 64), from a row and a column on."""
+    """Function that sets so many rows and columns of ``out = a b``, (pixel, in) by (in, 64), from a place on."""
     registers = columns // LANES
 
     @intrinsic
     def block(typing, a, b, out, row, column):
+        _checked(out, a, b)
+
         def generate(context, builder, signature, arguments):
             (a, b, out), (row, column) = _arrays(context, builder, signature, arguments)
             inner = cgutils.unpack_tuple(builder, a.shape)[1]
@@ -79,7 +98,7 @@ def _block(rows: int, columns: int):
         return types.void(a, b, out, types.int64, types.int64), generate
 
     def _sums(builder, lines, right, inner):
-        """Registers (row, register) with the sums over the inner axis."""
+        """Registers (row, register) with the sums over the inner axis; LLVM takes what is set aside for registers."""
         sums = [[cgutils.alloca_once_value(builder, ZERO) for _ in range(registers)] for _ in lines]
         with cgutils.for_range(builder, inner, intp=INDEX) as loop:
             place = _pixel(builder, right, loop.index)
@@ -116,6 +135,8 @@ def _cells(n: int):
 
     @intrinsic
     def cells(typing, out, to, count, slots, start, stride, outer, own, beyond):
+        _checked(out, slots, outer, own, beyond)
+
         def generate(context, builder, signature, arguments):
             (out, slots, outer, own, beyond), (to, count, start, stride) = _arrays(
                 context, builder, signature, arguments
@@ -126,13 +147,13 @@ def _cells(n: int):
                 _pixel(builder, slots.data, builder.add(start, builder.mul(INDEX(i), stride)))
                 for i in range(len(weights[0]))
             ]
-            also = {n - 1: (outer.data,), n: (own.data, beyond.data)}
+            of_middle = {n - 1: (outer.data,), n: (own.data, beyond.data)}
             with cgutils.for_range(builder, builder.mul(count, INDEX(WIDTH // LANES)), intp=INDEX) as loop:
                 here = builder.mul(loop.index, INDEX(LANES))
                 values = [builder.load(_register(builder, source, here), align=4) for source in sources]
                 for k, target in enumerate(targets):
                     total = ZERO
-                    for place in also.get(k, ()):
+                    for place in of_middle.get(k, ()):
                         total = builder.fadd(total, builder.load(_register(builder, place, here), align=4))
                     for weight, value in zip(weights[k], values, strict=True):
                         if weight:
@@ -156,7 +177,7 @@ def interpolate(n, out, to, count, slots, start, stride, outer, own, beyond):
     Parameters
     ----------
     n : int
-        Edge maps.
+        Edge maps: 1, 2 or 3.
     out : (cell, pixel, 64)
         Count pixels are set, from ``to`` on.
     slots : (pixel, 64)

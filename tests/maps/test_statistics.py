@@ -176,6 +176,12 @@ def test_codes_against_labelled_patches(seed, share, smallest):
     np.testing.assert_array_equal(found, expected[inside])
 
 
+def test_maps_of_another_dtype_are_refused():
+    maps = maps_of(snow_above(2400))
+    with pytest.raises(InputError, match="facies_map is of int64, not uint8"):
+        statistics(maps.assign(facies_map=maps.facies_map.astype("int64")))
+
+
 @pytest.mark.parametrize("name", ["facies_map", "glacier_index", "elevation", "glacier_elevation_min"])
 def test_what_is_missing_is_named(name):
     with pytest.raises(MissingVariableError, match=name):

@@ -1,8 +1,10 @@
 """The compiled loops are the sums that they should be, at every size, and write nowhere else."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 from facies_xr.nn.network import WIDTH
 from facies_xr.nn.registers import interpolate, multiply
@@ -36,3 +38,9 @@ def test_cells_of_an_edge(n, count, to, start, seed):
     expected[n] += own + beyond
     np.testing.assert_allclose(out[:, to : to + count], expected, atol=1e-5)
     assert (np.delete(out, slice(to, to + count), 1) == 7).all()
+
+
+@pytest.mark.parametrize("a", [np.zeros((8, 4), "float32")[::2], np.zeros((4, 4))], ids=["strided", "float64"])
+def test_what_cannot_be_worked_on_is_refused(a):
+    with pytest.raises(TypingError, match="only contiguous arrays of float32"):
+        multiply(a, np.zeros((4, WIDTH), "float32"), np.zeros((4, WIDTH), "float32"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
@@ -14,6 +14,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @given(st.integers(0, 40), st.integers(1, 130), seeds)
+@settings(deadline=None)
 def test_products(rows, inner, seed):
     rng = np.random.default_rng(seed)
     a, b = (rng.standard_normal(shape).astype("float32") for shape in ((rows, inner), (inner, WIDTH)))
@@ -25,6 +26,7 @@ def test_products(rows, inner, seed):
 
 
 @given(st.integers(1, 3), st.integers(1, 9), st.integers(0, 3), st.integers(0, 3), seeds)
+@settings(deadline=None)
 def test_cells_of_an_edge(n, count, to, start, seed):
     rng, s = np.random.default_rng(seed), slots(n)
     stride, length = count + 2, to + count + 1

@@ -30,7 +30,8 @@ from rasterio.transform import from_origin
 
 import facies_xr as fx
 from facies_xr.scenes import readers
-from facies_xr.scenes.sensors import BANDS, MSI
+from facies_xr.scenes.sensors import MSI
+from facies_xr.stations import BANDS
 
 LEFT, TOP, EPSG = 600_000, 5_200_000, 32632
 ROUNDS, CHUNK = 5, 1024

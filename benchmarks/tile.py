@@ -24,7 +24,7 @@ from odc.geo.geobox import GeoBox
 
 import facies_xr as fx
 from facies_xr import grids
-from facies_xr.scenes.sensors import BANDS
+from facies_xr.stations import BANDS
 
 
 def cube(size: int, dates: int) -> xr.Dataset:

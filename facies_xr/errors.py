@@ -4,6 +4,9 @@ Each message names the thing, says what is wrong with it and what to do. ``exit_
 line returns: 2 where the user can mend it, 1 where we have to.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 
 class FaciesError(Exception):
     """Base of all errors raised on purpose by facies_xr."""
@@ -13,6 +16,18 @@ class FaciesError(Exception):
 
 class InputError(FaciesError, ValueError):
     """An argument or a dataset that cannot be used as it is."""
+
+
+def one_of(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Refuse a value of an argument that is not one of its choices.
+
+    Raises
+    ------
+    InputError
+    """
+    known = list(choices)
+    if value not in known:
+        raise InputError(f"{name}={value!r}: choose {' or '.join(map(repr, known))}.")
 
 
 class MissingVariableError(InputError, KeyError):

@@ -5,9 +5,10 @@ north of the equator and on 20 February south of it; a season given by the user 
 2026, section 3; the tropics have no single end of ablation, so there it must be given).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,6 +54,17 @@ class Season:
                 'give season=("MM-DD", days).'
             )
         return cls(8, 20, 20) if latitude > 0 else cls(2, 20, 20)
+
+    def to_attrs(self) -> dict[str, Any]:
+        """As attributes of the coordinate ``balance_year``, with which a season travels through the line."""
+        return {"season_centre": f"{self.month:02d}-{self.day:02d}", "season_half_width": self.half_width}
+
+    @classmethod
+    def from_attrs(cls, attrs: Mapping[Any, Any]) -> "Season | None":
+        """Season that attributes tell of, None if they tell of none."""
+        if "season_centre" not in attrs:
+            return None
+        return cls.parse((attrs["season_centre"], attrs["season_half_width"]))
 
     def centre(self, year: int) -> date:
         """Centre of the season in a calendar year, which names the balance year."""

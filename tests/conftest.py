@@ -111,7 +111,7 @@ def clear_sky(shape=(40, 50), *, time=True, resolution=10.0, value=0.4):
     from odc.geo.geobox import GeoBox
 
     from facies_xr import grids
-    from facies_xr.scenes.sensors import BANDS
+    from facies_xr.stations import BANDS
 
     height, width = shape
     box = GeoBox.from_bbox(

@@ -12,6 +12,7 @@ import facies_xr as fx
 from facies_xr import access
 from facies_xr.errors import AccessError, SceneReadError
 from facies_xr.scenes import sensors
+from facies_xr.stations import BANDS
 
 from .scenes.test_cube import noise_scene
 from .servers import Files, object_store
@@ -55,7 +56,7 @@ def test_faults_that_pass_are_read_over(item, quick, kind):
         found = loaded(moved(scene, base)).compute()
     assert len(files.requests) > every  # faults did happen
     expected = loaded(scene).compute()
-    for band in sensors.BANDS:
+    for band in BANDS:
         np.testing.assert_array_equal(found[band].values, expected[band].values)
 
 
@@ -139,7 +140,7 @@ def test_credentials_reach_the_store_and_nothing_else(item, no_keys, bucket, tmp
         cube = loaded(moved(scene, f"s3://{bucket}/deep"))
         store = fx.write(cube, tmp_path / "cube.zarr", progress=False)
         assert access.read_text(f"s3://{bucket}/deep/a_MTL.txt").startswith("GROUP")
-    for band in sensors.BANDS:
+    for band in BANDS:
         np.testing.assert_array_equal(store[band].values, loaded(scene)[band].values)
     reads = [entry for entry in log if entry[0].endswith(".tif")]
     assert reads

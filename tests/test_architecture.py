@@ -24,6 +24,7 @@ GROUND = (
     "store",
     "folds",
     "metrics",
+    "stations",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
 FRONT = ("accessor", "cli", "plot", "demo", "__init__")

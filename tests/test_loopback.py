@@ -4,7 +4,7 @@ import numpy as np
 import pystac
 
 import facies_xr as fx
-from facies_xr.scenes import sensors
+from facies_xr.stations import BANDS
 
 from .servers import Files, stac_api
 
@@ -27,6 +27,6 @@ def test_a_region_behind_an_api_gives_the_same_cube(region, world, tmp_path):
             assert sorted(i.id for i in found) == sorted(i.id for i in local)
             cube = fx.write(fx.load(found, region.outlines), tmp_path / "cube.zarr", progress=False)
     expected = fx.load(local, region.outlines).compute()
-    for band in (*sensors.BANDS, "saturated"):
+    for band in (*BANDS, "saturated"):
         np.testing.assert_array_equal(cube[band].values, expected[band].values)
     assert (cube.calibration == expected.calibration).all()

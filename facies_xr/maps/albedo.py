@@ -3,7 +3,11 @@
 import numpy as np
 import xarray as xr
 
-from ..scenes.sensors import BANDS, LIANG, LIANG_OFFSET
+from ..stations import BANDS
+
+LIANG = {"blue": 0.356, "red": 0.130, "nir": 0.373, "swir1": 0.085, "swir2": 0.072}
+"""Weights of the narrow-to-broadband shortwave albedo, used for every sensor; constant ``LIANG_OFFSET``."""
+LIANG_OFFSET = -0.0018
 
 
 def liang(cube: xr.Dataset) -> xr.DataArray:

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import GridError, MissingVariableError
-from ..scenes.sensors import BANDS
+from ..stations import BANDS
 
 FEATURES = (*BANDS, "elevation", "slope", "shadow_mask", "hillshade", "proximity")
 """All features, in the order of the network's channels."""

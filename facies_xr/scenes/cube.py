@@ -12,8 +12,9 @@ from odc.geo.geobox import GeoBox
 from .. import access, degrees, grids, lazy, outlines
 from ..errors import AccessError, CatalogError, FaciesError, GridError, InputError, MetadataError
 from ..seasons import Season
+from ..stations import BANDS
 from . import readers, sensors
-from .sensors import BANDS, LOW_SUN, Scene
+from .sensors import LOW_SUN, Scene
 
 LANDSAT_ORIGIN = 15.0
 """Edges of Landsat's 30 m pixels, modulo 30. [m]"""

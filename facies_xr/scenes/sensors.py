@@ -17,10 +17,8 @@ import shapely
 
 from .. import access, degrees
 from ..errors import InputError, MetadataError
+from ..stations import BANDS
 from . import calibration, metadata, sun
-
-BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
-"""The six bands, in the order of the features and of the bits of ``saturated``."""
 
 LOW_SUN = 15.0
 """Below this elevation reflectances are poor. [degree]"""
@@ -100,11 +98,6 @@ QA_PIXEL = {"fill": 1 << 0, "cloud": 1 << 1 | 1 << 2 | 1 << 3, "shadow": 1 << 4}
 """Bits of Landsat Collection 2 QA_PIXEL; cloud includes dilated cloud and cirrus."""
 SCL = {"fill": (0,), "cloud": (8, 9, 10), "shadow": (3,)}
 """Classes of Sentinel-2's scene classification."""
-
-LIANG = {"blue": 0.356, "red": 0.130, "nir": 0.373, "swir1": 0.085, "swir2": 0.072}
-"""Weights of the narrow-to-broadband shortwave albedo (Liang 2001), used for every sensor; constant LIANG_OFFSET."""
-LIANG_OFFSET = -0.0018
-
 
 @dataclass(frozen=True)
 class Band:

@@ -23,8 +23,9 @@ from rasterio.windows import Window
 from scipy.ndimage import map_coordinates
 
 from .. import grids
-from ..scenes.sensors import BANDS, SENSORS
+from ..scenes.sensors import SENSORS
 from ..scenes.sun import position
+from ..stations import BANDS
 
 OPERATION = {
     "landsat-5": (1984, 2011),

@@ -21,7 +21,7 @@ import facies_xr as fx
 from facies_xr import grids, store
 from facies_xr.errors import CatalogError, GridError, MetadataError, SceneReadError
 from facies_xr.scenes import catalog, sensors
-from facies_xr.scenes.sensors import BANDS
+from facies_xr.stations import BANDS
 
 AREA = (-114.10, 47.62, -114.00, 47.70)
 MONTANA = (("lt5", "123457"), ("le7", "123457"), ("lc8", "234567"))

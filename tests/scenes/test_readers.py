@@ -9,7 +9,7 @@ import facies_xr as fx
 from facies_xr import access
 from facies_xr.errors import InputError
 from facies_xr.scenes import catalog
-from facies_xr.scenes.sensors import BANDS
+from facies_xr.stations import BANDS
 
 from .test_cube import AREA, noise_scene
 

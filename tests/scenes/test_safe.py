@@ -10,7 +10,7 @@ import pytest
 import facies_xr as fx
 from facies_xr.errors import MetadataError
 from facies_xr.scenes import catalog, sensors
-from facies_xr.scenes.sensors import BANDS
+from facies_xr.stations import BANDS
 from facies_xr.synthetic.safe import write_safe
 
 

@@ -10,7 +10,7 @@ import shapely
 
 from facies_xr.errors import MetadataError
 from facies_xr.scenes import calibration, metadata, sensors
-from facies_xr.scenes.sensors import BANDS
+from facies_xr.stations import BANDS
 
 
 def flat_mtl(path):

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.scenes import sensors
-from facies_xr.scenes.sensors import BANDS
 from facies_xr.scenes.sun import position
 from facies_xr.smb import observations
+from facies_xr.stations import BANDS
 from facies_xr.synthetic import World, balance, climate, noise, surface, terrain
 
 

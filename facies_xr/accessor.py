@@ -37,8 +37,8 @@ class FaciesAccessor:
         return end_of_season(self._data, **options)
 
     def smb(self, observations: Any = None, **options) -> xr.Dataset:
-        """Surface mass balance by regression on records; see :func:`facies_xr.smb.regression.smb`."""
-        from .smb.regression import smb
+        """Surface mass balance by regression on records; see :func:`facies_xr.smb.balance.smb`."""
+        from .smb.balance import smb
 
         return smb(self._data, observations, **options)
 

@@ -87,7 +87,7 @@ class Fit:
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict()).replace("NaN", "null"))
+        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False))
         return Path(path)
 
     @classmethod

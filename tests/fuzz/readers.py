@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from facies_xr.smb.models import METHODS, PREDICTORS
 
 import facies_xr as fx
 from facies_xr import outlines
@@ -16,7 +17,6 @@ from facies_xr.nn.classifier import Classifier
 from facies_xr.scenes.sensors import read_mtl, read_safe, resolve
 from facies_xr.smb import observations
 from facies_xr.smb.fitted import Fit
-from facies_xr.smb.models import METHODS, PREDICTORS
 from facies_xr.synthetic.safe import write_safe
 
 from . import damage, plausible

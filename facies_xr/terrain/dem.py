@@ -167,13 +167,13 @@ def open_dem(dem: Any, box: GeoBox) -> Dem:
         if not access.is_remote(str(dem)) and Path(dem).is_dir():
             dem = sorted(p for p in Path(dem).rglob("*") if p.suffix.lower() in (".tif", ".tiff"))
         else:
-            return Dem(_file(str(dem)), box, _name(dem))
+            return Dem(_file(str(dem)), box, shown_name(dem))
     if isinstance(dem, Sequence) and dem and all(isinstance(part, str | Path) for part in dem):
-        return _tiles([str(part) for part in dem], box, f"{_name(dem[0])} and {len(dem) - 1} more")
+        return _tiles([str(part) for part in dem], box, f"{shown_name(dem[0])} and {len(dem) - 1} more")
     raise InputError(f"the DEM must be a path, a list of paths, a DataArray or a catalogue's name, not {dem!r}.")
 
 
-def _name(dem: str | Path) -> str:
+def shown_name(dem: str | Path) -> str:
     """Name of a file as it may be shown: without its folder, credentials and signature."""
     return Path(access.shown(str(dem))).name
 

@@ -17,6 +17,7 @@ import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import dask
 import numpy as np
@@ -87,14 +88,14 @@ def ways(items: list[pystac.Item], size: int) -> dict:
     bounds = (LEFT, TOP - 10 * size, LEFT + 10 * size, TOP)
     plain = [item.to_dict() for item in items]
 
-    def cube(reader: str):
+    def cube(reader: Literal["stackstac", "odc"]):
         return fx.load(items, like=box, chunks=CHUNK, reader=reader)[list(BANDS)]
 
     def unflagged():
         told = readers.reflectances
-        readers.reflectances = lambda s: {
+        readers.reflectances = lambda scene: {
             name: replace(source, raster=replace(source.raster, saturated_from=None))
-            for name, source in told(s).items()
+            for name, source in told(scene).items()
         }
         try:
             return cube("stackstac")
@@ -146,7 +147,8 @@ def timed(size: int, scenes: int, folder: Path) -> None:
 def graph() -> None:
     """Size and time of the graph of 60 full scenes."""
     items = [scene(None, 10_980, day) for day in range(60)]
-    for reader in ("stackstac", "odc"):
+    names: tuple[Literal["stackstac", "odc"], ...] = ("stackstac", "odc")
+    for reader in names:
         start = time.perf_counter()
         cube = fx.load(items, like=grid(10_980), chunks=CHUNK, reader=reader)
         seconds = time.perf_counter() - start

@@ -26,7 +26,7 @@ import xarray as xr
 import facies_xr as fx
 from facies_xr import metrics
 from facies_xr.classes import NAMES, NODATA
-from facies_xr.maps import counting, uncertainty
+from facies_xr.maps import codes, uncertainty
 from facies_xr.maps.statistics import CORRECTIONS
 from facies_xr.nn import registry, train
 from facies_xr.nn.calibration import Calibrator
@@ -131,14 +131,14 @@ def with_areas(folder: Path, classifier: Classifier) -> Classifier:
         for t, surface in enumerate(truth):
             here = maps.isel(time=t)
             r, c, p = uncertainty.seen_surface(
-                np.where(here.facies_map == NODATA, counting.UNSEEN, here.facies_map),
+                np.where(here.facies_map == NODATA, codes.UNSEEN, here.facies_map),
                 np.where(surface == NODATA, 0, here.glacier_index),
                 *(here[name].values for name in ("elevation", "confidence", "probability")),
             )
             if r.size >= FEWEST:
                 areas = np.bincount(surface[r, c], minlength=len(NAMES)) / r.size
                 weights = np.ones(len(NAMES))
-                weights[list(counting.SURFACE)] = uncertainty.weights_for(p, areas[list(counting.SURFACE)])
+                weights[list(codes.SURFACE)] = uncertainty.weights_for(p, areas[list(codes.SURFACE)])
                 found.append(tuple(weights.round(3).tolist()))
     return replace(classifier, calibrator=replace(classifier.calibrator, scenes=tuple(found)))
 

@@ -105,7 +105,7 @@ def hold(data: xr.Dataset, table: dict):
 
 @pytest.fixture(scope="module")
 def maps(cube, classifier):
-    return cube.facies.classify(classifier, probability=True)
+    return cube.facies.classify(classifier, class_score=True)
 
 
 @pytest.fixture(scope="module")

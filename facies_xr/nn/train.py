@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from rich.progress import Progress
 
+from .. import metrics
 from ..classes import NAMES
+from . import prepare
 from .classifier import Classifier
 from .features import FEATURE_SETS
 from .labels import Samples
@@ -67,8 +69,9 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     network = network.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     weight = torch.from_numpy(balancing_weights(train.label, train.scene))
-    inputs = scaled(train.patches, low, high, mean)
-    checked = scaled(validation.patches, low, high, mean)
+    inputs, checked = (
+        prepare.without_gaps(prepare.scaled(samples.patches, low, high), mean) for samples in (train, validation)
+    )
     steps = settings.epochs * math.ceil(len(train) / settings.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best: tuple[float, int, dict] = (-1.0, 0, {})
@@ -89,7 +92,8 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
                 optimiser.step()
                 schedule.step()
                 bar.advance(row)
-            history.append(mean_iou(validation.label, predict(network, checked).argmax(1)))
+            counts = metrics.confusion(validation.label, predict(network, checked).argmax(1), len(NAMES))
+            history.append(float(np.nanmean(metrics.iou(counts))))
             bar.update(row, description=f"{name} IoU {history[-1]:.3f}")
             if history[-1] > best[0]:
                 best = (history[-1], epoch, {n: t.detach().clone() for n, t in network.state_dict().items()})
@@ -103,13 +107,6 @@ def statistics(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     low, high = (f(patches, axis=(0, 2, 3)) for f in (np.nanmin, np.nanmax))
     high = np.where(high > low, high, low + 1)
     return low, high, (np.nanmean(patches, axis=(0, 2, 3), dtype="float64") - low) / (high - low)
-
-
-def scaled(patches: np.ndarray, low, high, mean) -> np.ndarray:
-    """Patches scaled to bounds, gaps as the mean. float32"""
-    low, high, mean = (np.asarray(v, "float32")[None, :, None, None] for v in (low, high, mean))
-    out = (patches - low) / (high - low)
-    return np.where(np.isnan(out), mean, out).astype("float32")
 
 
 def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
@@ -140,13 +137,3 @@ def predict(network: Network, inputs: np.ndarray, batch: int = 256) -> np.ndarra
         for k in range(0, len(inputs), batch)
     ]
     return np.concatenate(parts)
-
-
-def mean_iou(label: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean over classes of intersection over union; classes that neither has are left out."""
-    scores = []
-    for value in range(len(NAMES)):
-        both, either = (label == value) & (predicted == value), (label == value) | (predicted == value)
-        if either.any():
-            scores.append(both.sum() / either.sum())
-    return float(np.mean(scores))

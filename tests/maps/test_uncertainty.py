@@ -122,7 +122,7 @@ def test_intervals_cover_the_truth_of_worlds_that_the_model_never_saw(tmp_path):
         region = world.build(tmp_path / str(seed))
         cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
         cube = fx.add_terrain(cube, region.dem, region.outlines)
-        maps = cube.facies.classify("synthetic-v1-dense", probability=True).facies.calibrate().compute()
+        maps = cube.facies.classify("synthetic-v1-dense", class_score=True).facies.calibrate().compute()
         surface = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
         true_maps = maps.assign(
             facies_map=maps.facies_map.copy(data=surface.sel(time=maps.time, method="nearest").values)

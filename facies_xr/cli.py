@@ -118,7 +118,7 @@ def show(model: Annotated[str, typer.Argument(help="Name or file of a model.")])
     """What a model was trained on, its scores, and what it is not for."""
     from .nn import registry
 
-    found = registry.get(model)
+    found = registry.load_model(model)
     table = Table(title=found.name, show_header=False)
     for name, value in {
         "features": ", ".join(found.features),

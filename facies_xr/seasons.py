@@ -8,12 +8,15 @@ north of the equator and on 20 February south of it; a season given by the user 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 TROPIC = 23.5  # degree
 
@@ -64,7 +67,13 @@ class Season:
         """Season that attributes tell of, None if they tell of none."""
         if "season_centre" not in attrs:
             return None
-        return cls.parse((attrs["season_centre"], attrs["season_half_width"]))
+        half_width: Any = attrs.get("season_half_width")
+        return cls.parse((attrs["season_centre"], half_width))
+
+    @classmethod
+    def of(cls, data: "xr.Dataset") -> "Season | None":
+        """Season that travels with a Dataset, on its coordinate ``balance_year``; None if there is none."""
+        return cls.from_attrs(data["balance_year"].attrs) if "balance_year" in data.coords else None
 
     def centre(self, year: int) -> date:
         """Centre of the season in a calendar year, which names the balance year."""

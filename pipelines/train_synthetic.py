@@ -189,12 +189,12 @@ def main() -> None:
             list(pool.map(build, [folder] * 48, range(48)))
         return
     if command == "areas":
-        classifier = with_areas(folder, registry.get(sys.argv[3]))
+        classifier = with_areas(folder, registry.load_model(sys.argv[3]))
         print(classifier.save(MODELS / f"{sys.argv[3]}.safetensors"))
         return
     if command == "check":
         warnings.simplefilter("ignore")
-        print(check_areas(folder, registry.get(sys.argv[3])).to_string())
+        print(check_areas(folder, registry.load_model(sys.argv[3])).to_string())
         return
     feature_set, architecture = int(sys.argv[3]), (sys.argv[4:] or ["patch"])[0]
     name = NAME[feature_set] + ("" if architecture == "patch" else f"-{architecture}")

@@ -1,6 +1,8 @@
 """The direction of the imports, and what `import facies_xr` must not load."""
 
 import ast
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,8 +71,38 @@ def test_imports_flow_one_way(path):
     assert imported_rooms(path) <= allowed(room)
 
 
+def module_of(path: Path) -> str:
+    """Dotted name below the package; a folder's __init__ is the folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def relative_imports(path: Path) -> list[tuple[str, str]]:
+    """(module, name) of each name that a module imports from the package, at once or later, but not for types alone."""
+    package = path.relative_to(ROOT).parts[:-1]
+    tree = ast.parse(path.read_text())
+    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+    for_types = {id(n) for block in blocks for n in ast.walk(block)}
+    return [
+        (".".join([*package[: len(package) - node.level + 1], *(node.module or "").split(".")]).strip("."), alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level and id(node) not in for_types
+        for alias in node.names
+    ]
+
+
+def test_private_names_stay_in_their_module():
+    private = [
+        f"{module_of(path)} imports {name} of {base}"
+        for path in ROOT.rglob("*.py")
+        for base, name in relative_imports(path)
+        if re.match("_[^_]", name)
+    ]
+    assert private == []
+
+
 def test_only_lazy_knows_dask_array():
-    users = [p.name for p in ROOT.rglob("*.py") if "dask.array" in p.read_text() and p.name != "lazy.py"]
+    users = [p.name for p in ROOT.rglob("*.py") if "dask.array" in p.read_text() and room_of(p) != "lazy"]
     assert users == []
 
 
@@ -81,9 +113,27 @@ def test_import_is_light():
 
 
 def test_public_names_exist():
-    for name in facies_xr.__all__:
-        assert callable(getattr(facies_xr, name))
-        assert getattr(facies_xr, name).__doc__
+    for name in set(facies_xr.__all__) - {"synthetic"}:
+        assert callable(getattr(facies_xr, name)), name
+        assert getattr(facies_xr, name).__doc__, name
+
+
+@pytest.mark.parametrize("first", ["smb.evaluate", "synthetic"])
+def test_the_balance_function_is_callable_whatever_was_imported_before(first):
+    code = f"import importlib, facies_xr as fx; importlib.import_module('facies_xr.{first}'); print(callable(fx.smb))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "True"
+
+
+def test_accessor_methods_are_the_public_functions():
+    import xarray as xr
+
+    accessor = xr.Dataset().facies
+    for name in ("classify", "calibrate", "statistics", "end_of_season", "scores"):
+        function, method = getattr(facies_xr, name), getattr(accessor, name)
+        first, *others = inspect.signature(function).parameters.values()
+        assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        assert list(inspect.signature(method).parameters.values()) == others
+        assert method.__doc__ == function.__doc__
 
 
 def test_nothing_loads_a_pickle():

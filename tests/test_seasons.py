@@ -62,3 +62,15 @@ def test_years():
     for bad in ([], ["soon"], None):
         with pytest.raises(InputError, match="years"):
             check_years(bad)
+
+
+@given(st.integers(1, 12), st.integers(1, 28), st.integers(0, 182))
+def test_a_season_travels_as_attributes(month, day, half_width):
+    season = Season(month, day, half_width)
+    assert Season.from_attrs({"units": "1", **season.to_attrs()}) == season
+    assert Season.from_attrs({"units": "1"}) is None
+
+
+def test_half_a_season_is_named():
+    with pytest.raises(InputError, match="season"):
+        Season.from_attrs({"season_centre": "08-20"})

@@ -20,7 +20,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
 
 
-def get(model: Any) -> Classifier:
+def load_model(model: Any) -> Classifier:
     """Classifier from a name, a path or a Classifier.
 
     Raises
@@ -57,7 +57,7 @@ class Handle:
     @classmethod
     def of(cls, model: Any) -> "Handle":
         """Handle of a name, path or Classifier."""
-        found = get(model)
+        found = load_model(model)
         if isinstance(model, Classifier):
             return cls(found.digest, None, found)
         path = _SHIPPED / f"{model}.safetensors" if str(model) in names() else Path(model).resolve()

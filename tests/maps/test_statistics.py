@@ -14,7 +14,11 @@ from facies_xr.classes import NODATA, VALUES
 from facies_xr.errors import InputError, MissingVariableError
 from facies_xr.maps import statistics as module
 from facies_xr.maps.codes import EDGE, SNOW, STRAY_SNOW, UNSEEN, Coder
+from facies_xr.maps.hypsometry import snow_line
+from facies_xr.maps.series import end_of_season
 from facies_xr.maps.statistics import statistics
+from facies_xr.seasons import Season
+from facies_xr.stations import STATISTICS
 
 from ..conftest import clear_sky
 
@@ -294,14 +298,12 @@ def test_many_glaciers_at_once_are_each_alone():
 
 @given(st.integers(0, 10**6))
 @settings(max_examples=50, deadline=None)
-def test_the_passage_is_the_best_of_all_edges(seed):
-    from facies_xr.maps.bands import passage
-
+def test_the_snow_line_is_the_best_of_all_edges(seed):
     rng = np.random.default_rng(seed)
     share, weight = rng.random((3, 12)), rng.integers(0, 50, (3, 12)).astype(float)
     weight[rng.random((3, 12)) < 0.3] = 0
     edges = 1000 + 20.0 * np.arange(13)
-    line, around = passage(share, weight, edges)
+    line, around = snow_line(share, weight, edges)
     for k in range(3):
         full = np.flatnonzero(weight[k])
         if not full.size:
@@ -357,7 +359,7 @@ def test_nothing_is_read_before_it_is_asked_for(no_compute):
         ({"hidden": "guess"}, "hidden='guess': choose 'fill' or 'leave out'"),
         ({"min_coverage": 80}, "min_coverage=80"),
         ({"draws": -1}, "draws=-1"),
-        ({"correction": "all"}, "correction='all': choose 'scenes', 'prior', 'none'"),
+        ({"correction": "all"}, "correction='all': choose 'scenes' or 'prior' or 'none'"),
         ({"classes": ("cloud",)}, "hide the surface"),
         ({"classes": ()}, "unknown classes"),
     ],
@@ -442,6 +444,40 @@ def test_a_season_that_is_given_names_the_years_too():
     loaded = maps.copy()
     loaded.balance_year.attrs.update(season_centre="10-10", season_half_width=20)
     assert statistics(loaded).days_from_season_centre.values[1] == 20
+
+
+def test_a_season_stays_with_the_statistics():
+    maps = maps_of(snow_above(2400))
+    assert Season.of(maps) is None
+    assert Season.of(statistics(maps)) == Season(8, 20, 20)  # of the latitude
+    assert Season.of(statistics(maps, season=("08-20", 40))) == Season(8, 20, 40)
+    loaded = maps.assign_coords(balance_year=("time", [2015], Season(8, 10, 30).to_attrs()))
+    assert Season.of(statistics(loaded)) == Season(8, 10, 30)
+    assert Season.of(statistics(loaded, season=("09-01", 10))) == Season(9, 1, 10)
+    assert Season.of(loaded) == Season(8, 10, 30)
+
+
+def test_days_21_to_40_of_a_wide_season_count():
+    """From a cube searched with ("08-20", 40) to the end of its season."""
+    maps = maps_of(np.concatenate([snow_above(2400), snow_above(2600)]))
+    times = np.array(["2015-08-10", "2015-09-20"], "datetime64[ns]")  # days -10 and 31
+    maps = maps.assign_coords(time=times, balance_year=("time", [2015, 2015], Season(8, 20, 40).to_attrs()))
+    found = end_of_season(statistics(maps), rule="least snow").isel(glacier=0, balance_year=0)
+    assert found.scene_date.values == times[1]
+    assert int(found.scenes) == 2
+    assert int(found.flags) == 0
+
+
+def test_what_is_given_is_dressed_as_the_contract_says():
+    maps = maps_of(snow_above(2400))
+    found = statistics(maps)
+    for name, variable in STATISTICS.items():
+        if variable.optional:
+            assert name not in found.variables
+            continue
+        assert found[name].dims == variable.dims, name
+        assert found[name].dtype.name.startswith(variable.dtype), name
+        assert variable.attributes.items() <= found[name].attrs.items(), name
 
 
 def test_large_numbers_of_glaciers():

@@ -95,11 +95,11 @@ def test_contradictions_are_refused(classifier, change, message):
 
 def test_registry_names_what_there_is(tmp_path):
     with pytest.raises(ModelError, match="there is no model 'nothing'"):
-        registry.get("nothing")
+        registry.load_model("nothing")
     with pytest.raises(ModelError, match="does not exist"):
-        registry.get(tmp_path / "no.safetensors")
+        registry.load_model(tmp_path / "no.safetensors")
     with pytest.raises(ModelError, match="name, a path or a Classifier"):
-        registry.get(5)
+        registry.load_model(5)
 
 
 def test_a_handle_refuses_another_file_of_the_same_name(classifier, tmp_path):

@@ -1,0 +1,19 @@
+from . import synthetic as synthetic
+from .grids import grid as grid
+from .maps.inference import calibrate as calibrate
+from .maps.inference import classify as classify
+from .maps.series import end_of_season as end_of_season
+from .maps.statistics import statistics as statistics
+from .nn.classifier import Classifier as Classifier
+from .nn.registry import load_model as load_model
+from .scenes.catalog import search as search
+from .scenes.cube import load as load
+from .scenes.selection import best as best
+from .smb.download import fetch as fetch
+from .smb.evaluate import scores as scores
+from .smb.regression import smb as smb
+from .store import open_store as open_store
+from .store import write as write
+from .terrain.layers import add_terrain as add_terrain
+
+__version__: str

@@ -185,8 +185,8 @@ def _relative_elevation(elevation: np.ndarray, index: np.ndarray, scale: Glacier
     """Elevation of each pixel between the ends of its glacier, 1/2 where it is not known."""
     out = np.full(elevation.shape, np.nan, "float32")
     for number in np.unique(index[index > 0]):
-        own = index == number
-        out[own] = relative_elevation(elevation[own], *scale.of_glacier(int(number), ELEVATION_RANGE))
+        here = index == number
+        out[here] = relative_elevation(elevation[here], *scale.of_glacier(int(number), ELEVATION_RANGE))
     return np.nan_to_num(out, nan=0.5)
 
 

@@ -96,15 +96,15 @@ class Calibrator:
         """As variables of maps: ``calibrator_correct``, and ``class_share`` and ``scene_weight`` if they are known."""
         correct = np.array([self.correct[name] for name in NAMES], "float32")
         about = {"method": self.method, "population": self.population}
-        found = xr.Dataset(
+        variables = xr.Dataset(
             {"calibrator_correct": (("facies_class", "score"), correct, about)},
             coords={"facies_class": np.array(NAMES), "score": np.array(self.score)},
         )
         if self.shares:
-            found["class_share"] = ("facies_class", np.array(self.shares, "float32"))
+            variables["class_share"] = ("facies_class", np.array(self.shares, "float32"))
         if self.scenes:
-            found["scene_weight"] = (("scene", "facies_class"), np.array(self.scenes, "float32"))
-        return found
+            variables["scene_weight"] = (("scene", "facies_class"), np.array(self.scenes, "float32"))
+        return variables
 
     @classmethod
     def from_variables(cls, data: xr.Dataset) -> "Calibrator":
@@ -182,5 +182,5 @@ def class_probability(label: np.ndarray, confidence: np.ndarray, class_score: np
     others = np.where(shown, 0, class_score.astype("float64"))
     total = others.sum(-1, keepdims=True)
     share = np.divide(others, total, out=np.full(others.shape, 1 / (len(NAMES) - 1)), where=total > 0)
-    found = np.where(shown, confidence[..., None], share * (1 - confidence[..., None]))
-    return np.where(known[..., None], found, np.nan).astype("float32")
+    probability = np.where(shown, confidence[..., None], share * (1 - confidence[..., None]))
+    return np.where(known[..., None], probability, np.nan).astype("float32")

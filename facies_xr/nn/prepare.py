@@ -74,8 +74,8 @@ class Window:
             return
         index = self.index[self.inside]
         for number in np.unique(index[self.wanted]):
-            own = relative_to(self.features, self.names, self.index, scale, int(number))
-            yield own, self.wanted & (index == number)
+            relative = relative_to(self.features, self.names, self.index, scale, int(number))
+            yield relative, self.wanted & (index == number)
 
     def framed(self, features: np.ndarray, fallback: np.ndarray) -> np.ndarray:
         """Features of this window, gaps filled, as (feature, y + 32, x + 32) around ``inside``.

@@ -19,8 +19,8 @@ from ..stations import CALIBRATOR
 KNOTS = 64
 """Knots of a stored map."""
 
-DECIMALS = 6
-"""Of what is stored, so that variables of float32 give the same numbers again."""
+DECIMALS = {"calibrator_correct": 6, "class_share": 6, "scene_weight": 4}
+"""Of what is stored, few enough for variables of float32 to give the same numbers again."""
 
 PRIOR = 200.0
 """Samples of all classes that a class's own map is blended with."""
@@ -75,13 +75,13 @@ class Calibrator:
             mine = label == value
             own = monotone(mine) if mine.sum() > 1 else pooled
             share = mine.sum() / (mine.sum() + PRIOR)
-            maps[name] = tuple(np.round(share * own + (1 - share) * pooled, DECIMALS).tolist())
+            maps[name] = tuple(np.round(share * own + (1 - share) * pooled, DECIMALS["calibrator_correct"]).tolist())
         shares = np.bincount(truth, minlength=len(NAMES)) / truth.size
         return cls(
-            tuple(np.round(knots, DECIMALS).tolist()),
+            tuple(np.round(knots, DECIMALS["calibrator_correct"]).tolist()),
             maps,
             population,
-            shares=tuple(np.round(shares, DECIMALS).tolist()),
+            shares=tuple(np.round(shares, DECIMALS["class_share"]).tolist()),
         )
 
     def __call__(self, label: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -122,7 +122,7 @@ class Calibrator:
             raise ModelError("the calibrator's classes are not those of this version; classify again.")
 
         def rounded(name: str) -> np.ndarray:
-            return np.round(data[name].transpose(*CALIBRATOR[name].dims).values.astype("float64"), DECIMALS)
+            return np.round(data[name].transpose(*CALIBRATOR[name].dims).values.astype("float64"), DECIMALS[name])
 
         return cls(
             tuple(data["score"].values.tolist()),

@@ -11,7 +11,7 @@ import xarray as xr
 from .. import grids, lazy, stations
 from ..classes import NAMES, NODATA
 from ..errors import ModelError
-from ..nn import calibration, dense, features, patches, prepare, registry
+from ..nn import calibration, evaluate, features, patches, prepare, registry
 from . import albedo, smoothing
 from .planes import Planes
 
@@ -267,7 +267,8 @@ class _Tile:
             classifiers[0].check(relative[(slice(None), *inside)][:, wanted])
             mask = np.pad(wanted, patches.RADIUS)
             each = [
-                dense.evaluate(c.network, window.framed(c.scale(relative), c.mean), mask)[:, mask] for c in classifiers
+                evaluate.evaluate(c.network, window.framed(c.scale(relative), c.mean), mask)[:, mask]
+                for c in classifiers
             ]
             self._fill(out, wanted, each)
         return out

@@ -164,7 +164,8 @@ class Smoother:
         inputs, outputs = self.inputs, self.outputs
         heights = None
         if scale is not None:
-            heights = _relative_elevation(*(blocks[inputs.only(name)] for name in self.positional), scale)
+            z, index = (blocks[inputs.only(name)] for name in self.positional)
+            heights = _relative_elevation(z, index, scale)
         window = Window(blocks[inputs.only("label")].astype("uint8"), np.stack(blocks[inputs["class_score"]]), heights)
         for name in self.names:
             window = STEPS[name].apply(window)

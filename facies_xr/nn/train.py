@@ -132,7 +132,7 @@ def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Patches flipped, turned, with another contrast (+-5 %) and brightness (+-.01), each by chance for itself."""
     n = x.shape[0]
     flips, turns = rng.random((2, n)) < 0.5, rng.integers(0, 4, n)
-    turned = torch.stack([orient(x[k], *flips[:, k], turns[k]) for k in range(n)])
+    turned = torch.stack([orient(x[k], flips[0, k], flips[1, k], turns[k]) for k in range(n)])
     contrast, brightness = (
         torch.from_numpy(rng.uniform(middle - half, middle + half, n).astype("float32"))
         for middle, half in ((1, 0.05), (0, 0.01))

@@ -23,9 +23,11 @@ from rasterio.windows import Window
 from scipy.ndimage import map_coordinates
 
 from .. import grids
-from ..scenes.sensors import SENSORS
+from ..scenes.missions import instruments
 from ..scenes.sun import position
 from ..stations import BANDS
+
+SENSORS = instruments()
 
 OPERATION = {
     "landsat-5": (1984, 2011),

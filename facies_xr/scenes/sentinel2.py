@@ -37,7 +37,7 @@ MSI_B8A = replace(
 """With the narrow near infrared, whose spectrum is nearer to Landsat 8's."""
 
 INSTRUMENTS: Mapping[str, Instrument] = {"sentinel-2": MSI}
-NIR = ("B08", "B8A")
+NIR: tuple[str, ...] = ("B08", "B8A")
 ORIGIN: Mapping[float, float] = {}
 
 QUANTIFICATION = 10000.0

@@ -175,7 +175,7 @@ def _build_ledger(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
             dtype="uint32",
             fill_value=PENDING,
             compressors=None,
-            dimension_names=(*("time" for _ in lead), "tile_y", "tile_x", "entry"),
+            dimension_names=(*("time" for _ in lead), "tile_y", "tile_x", f"entry_{kind}"),
             attributes={"entry": ["code", *names, "checksum of this entry"]},
         )
 

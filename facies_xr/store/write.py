@@ -183,11 +183,11 @@ def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock,
                 _drop(data, ledger, slots, error)
                 continue
             break
-        said = f"{ledger.path}: {first} tiles computed, {sum(total.values()) - first} already there"
-        said += f", {damaged} of them damaged and computed again" if damaged else ""
-        log.info(said)
-        if progress:
-            bar.console.print(said)
+    said = f"{ledger.path}: {first} tiles computed, {sum(total.values()) - first} already there"
+    said += f"; {damaged} were damaged" if damaged else ""
+    log.info(said)
+    if progress:
+        bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray):

@@ -11,6 +11,8 @@ from facies_xr import grids
 from facies_xr.errors import SceneReadError
 
 BOX = GeoBox.from_bbox((600000, 5100000, 606000, 5107000), crs="EPSG:32632", resolution=10)
+SMALL = GeoBox.from_bbox((600000, 5100000, 605200, 5105300), crs="EPSG:32632", resolution=10)
+"""Two tiles by two, of which three are slivers."""
 
 
 def random_maps(days, *, chunks=300, box=BOX, broken=None, **attrs):

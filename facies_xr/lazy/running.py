@@ -101,7 +101,8 @@ def _run_here(selected: list[da.Array], advance: Callable[[], None]) -> None:
         return status
 
     ticking = [
-        block.map_blocks(tick, dtype=block.dtype, meta=block._meta, name=f"tick-{uuid4().hex}") for block in selected
+        da.map_blocks(tick, block, dtype=block.dtype, meta=block._meta, name=f"tick-{uuid4().hex}")
+        for block in selected
     ]
     if dask.base.get_scheduler(collections=ticking[:1]) is not dask.threaded.get:
         dask.compute(*ticking)

@@ -10,7 +10,7 @@ from .layout import DONE, DROPPED, PENDING, TILE
 from .ledger import Ledger, verify
 from .lock import FolderLock
 from .tile import Tile
-from .write import open_store, write
+from .writing import open_store, write
 
 __all__ = [
     "DONE",

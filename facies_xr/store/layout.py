@@ -140,14 +140,14 @@ def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
         whole = lazy.blank(variable.shape, variable.shape, variable.dtype)
         template[name] = (variable.dims, whole, {**variable.attrs, "grid_mapping": "spatial_ref"})
         encoding[name] = {"chunks": chunks, **_fill_encoding(variable)}
-    for name, variable in template.variables.items():
-        if name in encoding:
+    for key, variable in template.variables.items():
+        if key in encoding:
             continue
-        encoding[name] = {"chunks": variable.shape} if variable.ndim else {}
+        encoding[key] = {"chunks": variable.shape} if variable.ndim else {}
         if variable.dtype.kind == "M":
-            encoding[name] |= TIME_ENCODING
+            encoding[key] |= TIME_ENCODING
         elif variable.dtype.kind == "f":
-            encoding[name]["_FillValue"] = None
+            encoding[key]["_FillValue"] = None
     template.attrs |= {"facies_xr_store": FORMAT, "Conventions": "CF-1.11", **_conventions(box)}
     template.to_zarr(
         folder,

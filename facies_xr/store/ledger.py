@@ -206,6 +206,7 @@ class Ledger:
             ``file``, ``problem`` ("missing", "damaged", "not finished"), and of a tile its ``date``, ``tile_y``,
             ``tile_x``; without rows if all is well. :func:`write` with the same data mends it.
         """
+        wrong: list[tuple[str, str, Tile | None]]
         wrong = [(name, "damaged", None) for name in self.record.damaged(self.path)]
         wrong += [(name, problem, None) for name, problem in layout.damaged(self.path, self.record)]
         for kind in self.kinds:

@@ -105,6 +105,7 @@ class FolderLock:
         return None
 
     def _beat(self) -> None:
+        assert self._file is not None
         while not self._stopped.wait(BEAT):
             with suppress(OSError):
                 os.utime(self._file)

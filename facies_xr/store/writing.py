@@ -161,7 +161,7 @@ def _remove_if_empty(folder: Path) -> None:
 def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock, on_error: str, progress: bool) -> None:
     rasters = layout.rasters(data)
     jobs = {kind: _tasks({n: rasters[n] for n in names}, ledger, kind, slots) for kind, names in ledger.kinds.items()}
-    damaged = sum(ledger.repair(kind, slots) for kind in jobs)
+    damaged = sum(ledger.repair(kind, slots.tolist()) for kind in jobs)
     total = {kind: job.size for kind, job in jobs.items()}
     first = None
     with Progress(
@@ -204,7 +204,7 @@ def _blocks(ledger: Ledger, kind: str, slots: np.ndarray) -> list[tuple[int, ...
     if kind == "static":
         return [tile.index for tile in ledger.pending(kind)]
     in_data = {int(slot): k for k, slot in enumerate(slots)}
-    return [(in_data[tile.index[0]], *tile.index[1:]) for tile in ledger.pending(kind, list(slots))]
+    return [(in_data[tile.index[0]], *tile.index[1:]) for tile in ledger.pending(kind, slots.tolist())]
 
 
 def _drop(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, error: SceneReadError) -> None:

@@ -73,11 +73,7 @@ def _write_tile(
         ground = surface.ground(setting.landscape, gx, gy, gi)
     points = []
     for t, plan in enumerate(setting.plans):
-        azimuth = plan.sun_azimuth - grids.convergence(setting.box.crs, setting.longitude, setting.latitude)
-        sky = surface.Sky.draw(plan.seed, azimuth, plan.sun_elevation, plan.cloud_cover)
-        cosine = _incidence(tilt, azimuth, plan.sun_elevation)
-        spans = ((HORIZON, z_wide.shape[0] - HORIZON), (HORIZON, z_wide.shape[1] - HORIZON))
-        lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > surface.GRAZING)
+        sky, cosine, lit = _light(setting, plan, z_wide, tilt)
         parts = np.zeros((len(surface.SURFACES), *x.shape))
         if on.any():
             parts[:, on] = surface.fractions(
@@ -115,6 +111,18 @@ def _write_tile(
                 )
             )
     return points
+
+
+def _light(
+    setting: Setting, plan: Plan, z_wide: np.ndarray, tilt: tuple[np.ndarray, np.ndarray]
+) -> tuple[surface.Sky, np.ndarray, np.ndarray]:
+    """Sky of a scene, cosine of the sun's incidence on a tile, and where the sun reaches it."""
+    azimuth = plan.sun_azimuth - grids.convergence(setting.box.crs, setting.longitude, setting.latitude)
+    sky = surface.Sky.draw(plan.seed, azimuth, plan.sun_elevation, plan.cloud_cover)
+    cosine = _incidence(tilt, azimuth, plan.sun_elevation)
+    spans = ((HORIZON, z_wide.shape[0] - HORIZON), (HORIZON, z_wide.shape[1] - HORIZON))
+    lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > surface.GRAZING)
+    return sky, cosine, lit
 
 
 def _write_balance(setting: Setting, means: np.ndarray, folder: Path) -> None:

@@ -51,10 +51,7 @@ def _write_tile(
 ) -> list[gpd.GeoDataFrame]:
     """Write a tile of all scenes, add to the sums of each glacier's balance, and return labelled points."""
     rows, columns = at
-    wide = (
-        slice(rows.start - HORIZON, rows.stop + HORIZON),
-        slice(columns.start - HORIZON, columns.stop + HORIZON),
-    )
+    wide = [slice(span.start - HORIZON, span.stop + HORIZON) for span in at]
     z_wide = setting.landscape.elevation(*places(setting.box, *wide))
     x, y = places(setting.box, rows, columns)
     index = setting.landscape.glacier(x, y)

@@ -51,8 +51,8 @@ def _write_tile(
 ) -> list[gpd.GeoDataFrame]:
     """Write a tile of all scenes, add to the sums of each glacier's balance, and return labelled points."""
     rows, columns = at
-    wide = [slice(span.start - HORIZON, span.stop + HORIZON) for span in at]
-    z_wide = setting.landscape.elevation(*places(setting.box, *wide))
+    wide_rows, wide_columns = (slice(span.start - HORIZON, span.stop + HORIZON) for span in at)
+    z_wide = setting.landscape.elevation(*places(setting.box, wide_rows, wide_columns))
     x, y = places(setting.box, rows, columns)
     index = setting.landscape.glacier(x, y)
     on = index >= 0

@@ -25,6 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -54,7 +55,7 @@ def ways(network: FaciesNet, designed: DenseNet) -> dict[str, tuple[Callable[[],
         for k in range(0, PIXELS, 32):
             best_network.predict(around(raster, rows[k : k + 32], columns[k : k + 32], 16))
 
-    def whole(net, n: int, engine: str):
+    def whole(net, n: int, engine: Literal["compiled", "torch"]):
         part = np.ascontiguousarray(raster[:, : n + 32, : n + 32])
         return (lambda: evaluate(net, part, engine=engine)), n * n
 
@@ -91,11 +92,11 @@ def main() -> None:
     with one_thread(), ThreadPoolExecutor(threads) as pool:
         for k in range(ROUNDS + 1):
             for name, (way, _) in timed.items():
-                start = time.perf_counter(), time.process_time()
+                wall_start, cpu_start = time.perf_counter(), time.process_time()
                 list(pool.map(lambda _, way=way: way(), range(threads)))
                 if k:
-                    wall[name].append((time.perf_counter() - start[0]) / threads)
-                    cpu[name].append((time.process_time() - start[1]) / threads)
+                    wall[name].append((time.perf_counter() - wall_start) / threads)
+                    cpu[name].append((time.process_time() - cpu_start) / threads)
     first = {
         "wall": timed["best patches"][1] / statistics.median(wall["best patches"]),
         "cpu": timed["best patches"][1] / statistics.median(cpu["best patches"]),

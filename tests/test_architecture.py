@@ -27,6 +27,8 @@ GROUND = (
     "folds",
     "metrics",
     "stations",
+    "stac",
+    "facts",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
 FRONT = ("accessor", "cli", "plot", "demo", "__init__")

@@ -44,7 +44,9 @@ CLASSIFY = {
     "facies_map": (TYX, "uint8", None),
     "confidence": (TYX, "float32", "1"),
     "albedo": (TYX, "float32", "1"),
-    "probability": (("time", "facies_class", "y", "x"), "float32", "1"),
+    "class_score": (("time", "facies_class", "y", "x"), "float32", "1"),
+    "calibrator_correct": (("facies_class", "score"), "float32", "1"),
+    "class_share": (("facies_class",), "float32", "1"),
     **CARRIED,
     **TIMED,
 }
@@ -105,7 +107,7 @@ def hold(data: xr.Dataset, table: dict):
 
 @pytest.fixture(scope="module")
 def maps(cube, classifier):
-    return cube.facies.classify(classifier, probability=True)
+    return cube.facies.classify(classifier, class_score=True)
 
 
 @pytest.fixture(scope="module")
@@ -124,19 +126,21 @@ def test_classify(maps):
     hold(maps, CLASSIFY)
     assert maps.facies_map.attrs["flag_meanings"] == " ".join(n.replace("-", "_") for n in NAMES)
     np.testing.assert_array_equal(maps.facies_map.attrs["flag_values"], np.arange(8))
-    assert "calibrator" in maps.confidence.attrs
+    assert maps.calibrator_correct.attrs["population"]
     assert maps.albedo.attrs["level"] == "TOA"
     assert list(maps.facies_class.values) == list(NAMES)
 
 
 def test_calibrate(maps):
     found = maps.facies.calibrate(keep_raw=True)
-    hold(found, CLASSIFY | {"confidence_raw": CLASSIFY["confidence"]})
+    calibrated = {k: v for k, v in CLASSIFY.items() if k != "class_score"}
+    hold(found, calibrated | {"confidence_raw": CLASSIFY["confidence"], "probability": CLASSIFY["class_score"]})
+    assert "class_score" not in found
     assert found.confidence.attrs["population"]
 
 
 def test_a_store_keeps_the_schema(stored):
-    hold(stored, {k: v for k, v in CLASSIFY.items() if k != "probability"})
+    hold(stored, {k: v for k, v in CLASSIFY.items() if k not in ("class_score", "calibrator_correct")})
     assert stored.confidence.attrs["population"]
     assert stored.facies_map.attrs["flag_meanings"].split()[5] == "refrozen_like"
 

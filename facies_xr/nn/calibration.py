@@ -2,7 +2,7 @@
 
 A calibrator maps the largest softmax value of a pixel, given the label that it won, to P(correct) for the population
 on which it was fitted. It is monotone, and each class's map is drawn towards that of all classes by how many samples
-of the class there are. It travels as JSON.
+of the class there are. In a classifier's file it is JSON, beside maps it is variables.
 """
 
 import json
@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import xarray as xr
 
-from ..classes import NAMES
+from ..classes import NAMES, NODATA
 from ..errors import ModelError
+from ..stations import CALIBRATOR
 
 KNOTS = 64
 """Knots of a stored map."""
+
+DECIMALS = {"calibrator_correct": 6, "class_share": 6, "scene_weight": 4}
+"""Of what is stored, few enough for variables of float32 to give the same numbers again."""
 
 PRIOR = 200.0
 """Samples of all classes that a class's own map is blended with."""
@@ -70,9 +75,14 @@ class Calibrator:
             mine = label == value
             own = monotone(mine) if mine.sum() > 1 else pooled
             share = mine.sum() / (mine.sum() + PRIOR)
-            maps[name] = tuple(np.round(share * own + (1 - share) * pooled, 6).tolist())
+            maps[name] = tuple(np.round(share * own + (1 - share) * pooled, DECIMALS["calibrator_correct"]).tolist())
         shares = np.bincount(truth, minlength=len(NAMES)) / truth.size
-        return cls(tuple(np.round(knots, 6).tolist()), maps, population, shares=tuple(np.round(shares, 6).tolist()))
+        return cls(
+            tuple(np.round(knots, DECIMALS["calibrator_correct"]).tolist()),
+            maps,
+            population,
+            shares=tuple(np.round(shares, DECIMALS["class_share"]).tolist()),
+        )
 
     def __call__(self, label: np.ndarray, score: np.ndarray) -> np.ndarray:
         """P(correct) of labels with their scores; NaN where the score is NaN. float32"""
@@ -81,6 +91,47 @@ class Calibrator:
             mine = (label == value) & np.isfinite(score)
             out[mine] = np.interp(score[mine], self.score, self.correct[name])
         return out
+
+    def to_variables(self) -> xr.Dataset:
+        """As variables of maps: ``calibrator_correct``, and ``class_share`` and ``scene_weight`` if they are known."""
+        correct = np.array([self.correct[name] for name in NAMES], "float32")
+        about = {"method": self.method, "population": self.population}
+        variables = xr.Dataset(
+            {"calibrator_correct": (("facies_class", "score"), correct, about)},
+            coords={"facies_class": np.array(NAMES), "score": np.array(self.score)},
+        )
+        if self.shares:
+            variables["class_share"] = ("facies_class", np.array(self.shares, "float32"))
+        if self.scenes:
+            variables["scene_weight"] = (("scene", "facies_class"), np.array(self.scenes, "float32"))
+        return variables
+
+    @classmethod
+    def from_variables(cls, data: xr.Dataset) -> "Calibrator":
+        """From the variables of maps, or of a store of them; others are ignored.
+
+        Raises
+        ------
+        ModelError
+            If the variables are missing, or their classes are not those of this version.
+        """
+        if "calibrator_correct" not in data or "score" not in data.coords:
+            raise ModelError("the dataset has no 'calibrator_correct' with its coordinate 'score'.")
+        correct = data["calibrator_correct"]
+        if list(data["facies_class"].values) != list(NAMES):
+            raise ModelError("the calibrator's classes are not those of this version; classify again.")
+
+        def rounded(name: str) -> np.ndarray:
+            return np.round(data[name].transpose(*CALIBRATOR[name].dims).values.astype("float64"), DECIMALS[name])
+
+        return cls(
+            tuple(data["score"].values.tolist()),
+            dict(zip(NAMES, map(tuple, rounded("calibrator_correct").tolist()), strict=True)),
+            str(correct.attrs["population"]),
+            str(correct.attrs["method"]),
+            tuple(rounded("class_share").tolist()) if "class_share" in data else (),
+            tuple(map(tuple, rounded("scene_weight").tolist())) if "scene_weight" in data else (),
+        )
 
     def to_json(self) -> str:
         """As text."""
@@ -108,3 +159,28 @@ class Calibrator:
             return cls(knots, maps, str(found["population"]), str(found["method"]), shares, scenes)
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"this is not a calibrator: {error}") from error
+
+
+def class_probability(label: np.ndarray, confidence: np.ndarray, class_score: np.ndarray) -> np.ndarray:
+    """Probability of each class, of pixels of which one is calibrated.
+
+    Parameters
+    ----------
+    label : ndarray (...)
+        Class shown.
+    confidence : ndarray (...)
+        Probability that it is right; the other classes share the rest as their scores do, evenly if these are 0.
+    class_score : ndarray (..., facies_class)
+
+    Returns
+    -------
+    ndarray (..., facies_class)
+        Sums to 1; NaN where there is no label. float32
+    """
+    known = label != NODATA
+    shown = np.arange(len(NAMES)) == label[..., None]
+    others = np.where(shown, 0, class_score.astype("float64"))
+    total = others.sum(-1, keepdims=True)
+    share = np.divide(others, total, out=np.full(others.shape, 1 / (len(NAMES) - 1)), where=total > 0)
+    probability = np.where(shown, confidence[..., None], share * (1 - confidence[..., None]))
+    return np.where(known[..., None], probability, np.nan).astype("float32")

@@ -16,22 +16,15 @@ import safetensors.torch
 
 from ..classes import NAMES
 from ..errors import InputError, ModelError
+from . import prepare
 from .calibration import Calibrator
-from .features import FEATURE_SETS
+from .features import FEATURE_SETS, FEATURES
 from .network import ARCHITECTURES, Network
 
 FORMAT = "facies_xr classifier 1"
 
 BEYOND = (1.0, 5.0)
 """Training ranges that a tile's median may lie beyond the training range: before a warning, and before an error."""
-
-_UNITS = {
-    "elevation": "elevation and the glaciers' bounds must have one unit, metres",
-    "slope": "slope must be in degrees",
-    "shadow_mask": "shadow_mask must be 0, 1 or 255",
-    "hillshade": "hillshade must be 0..1",
-    "proximity": "proximity and glacier_proximity_max must have one unit, metres",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +78,12 @@ class Classifier:
         return FEATURE_SETS[self.feature_set]
 
     def scale(self, features: np.ndarray) -> np.ndarray:
-        """Features (feature, y, x) scaled to the bounds, not clipped. float32"""
-        low, high = (v[:, None, None] for v in (self.minimum, self.maximum))
-        return ((features - low) / (high - low)).astype("float32")
+        """Features (..., feature, y, x) scaled to the bounds, not clipped. float32"""
+        return prepare.scaled(features, self.minimum, self.maximum)
+
+    def inputs(self, patches: np.ndarray) -> np.ndarray:
+        """Patches (n, feature, y, x) of samples as the network takes them: scaled, gaps as the means. float32"""
+        return prepare.without_gaps(self.scale(patches), self.mean)
 
     def check(self, features: np.ndarray) -> None:
         """Refuse features that lie far outside what the classifier was trained on, warn of those that lie outside.
@@ -112,7 +108,7 @@ class Classifier:
             f"was trained on {self.minimum[k]:.4g}..{self.maximum[k]:.4g}"
         )
         if beyond[k] > BEYOND[1]:
-            raise InputError(f"{message}; {_UNITS.get(self.features[k], 'reflectance must be 0..1, not DN')}.")
+            raise InputError(f"{message}; {FEATURES[self.features[k]].unit}.")
         warnings.warn(f"{message}; its labels there are guesses.", stacklevel=2)
 
     @cached_property

@@ -19,6 +19,9 @@ from .classifier import Classifier
 from .features import FEATURE_SETS
 from .network import FaciesNet
 
+PUBLISHED = (1, 2, 3, 4)
+"""Feature sets of the published weights, which state only how many features they take."""
+
 ESTIMATED_BOUNDS = {
     "blue": (-0.004, 2.05),
     "green": (-0.02, 2.13),
@@ -35,7 +38,19 @@ ESTIMATED_BOUNDS = {
 """Bounds inferred from an earlier data set of the authors and from the weights' own statistics; the visible and near
 infrared are within some per cent, the shortwave infrared within 30 %."""
 
-MEANS = (0.206, 0.194, 0.171, 0.141, 0.064, 0.094, 0.491, 0.083, 0.923, 0.940, 0.246)
+MEANS = {
+    "blue": 0.206,
+    "green": 0.194,
+    "red": 0.171,
+    "nir": 0.141,
+    "swir1": 0.064,
+    "swir2": 0.094,
+    "elevation": 0.491,
+    "slope": 0.083,
+    "shadow_mask": 0.923,
+    "hillshade": 0.940,
+    "proximity": 0.246,
+}
 """Means of the scaled features, inferred from the first batch normalisation of the published weights."""
 
 
@@ -64,19 +79,20 @@ def load_keras(path: str | Path, bounds: Mapping[str, Sequence[float]] | str | P
     layers = _layers(path)
     kernel = layers[0][1]["kernel:0"]
     channels = kernel.shape[2] if kernel.ndim == 4 else 0
-    feature_set = next((k for k, names in FEATURE_SETS.items() if len(names) == channels), None)
+    feature_set = next((k for k in PUBLISHED if len(FEATURE_SETS[k]) == channels), None)
     if feature_set is None:
-        counts = ", ".join(str(len(names)) for names in FEATURE_SETS.values())
+        counts = ", ".join(str(len(FEATURE_SETS[k])) for k in PUBLISHED)
         raise ModelError(f"{path}: its first layer takes {channels} features; the feature sets have {counts}.")
     network = FaciesNet(channels)
     _fill(network, layers, path)
-    low, high, source = _bounds(bounds, FEATURE_SETS[feature_set])
+    names = FEATURE_SETS[feature_set]
+    low, high, source = _bounds(bounds, names)
     return Classifier(
         network.eval(),
         feature_set,
         low,
         high,
-        np.array(MEANS[:channels], "float32"),
+        np.array([MEANS[name] for name in names], "float32"),
         path.stem,
         bounds=source,
         card={

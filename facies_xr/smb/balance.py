@@ -178,7 +178,7 @@ def _statistics(maps: xr.Dataset, areas: str, classes: tuple[str, ...] | None, s
     expected = areas == "expected"
     if "accumulation_area_ratio" in maps:
         stats = maps
-        made = stats.attrs.get("accumulation_classes"), Season.from_attrs(stats["balance_year"].attrs)
+        made = stats.attrs.get("accumulation_classes"), Season.of(stats)
         asked = None if classes is None else " ".join(classes), None if season is None else Season.parse(season)
         for name, has, wanted in zip(("accumulation_classes", "season"), made, asked, strict=True):
             if wanted is not None and wanted != has:
@@ -218,7 +218,7 @@ def _observed(problem: Problem, observations: Any, stats: xr.Dataset, *, needed:
         warnings.warn(
             f"{lost.records.sum()} records belong to {len(lost)} glaciers that are not on the map: {shown}"
             f"{'; ...' if len(lost) > 3 else ''}. facies_xr.smb.match.match tells how each was looked for.",
-            stacklevel=4,
+            stacklevel=3,
         )
     return problem
 
@@ -233,7 +233,7 @@ def _dataset(table: pd.DataFrame, stats: xr.Dataset) -> xr.Dataset:
         data[name] = (variable.dims, values.astype("int32") if variable.dtype == "int32" else values)
     coords = {n: c for n, c in stats.coords.items() if c.dims == ("glacier",)}
     kept = {k: v for k, v in stats.attrs.items() if k in ("classifier", "classifier_digest", "feature_set", "level")}
-    season = Season.from_attrs(stats["balance_year"].attrs)
+    season = Season.of(stats)
     coords["balance_year"] = ("balance_year", years.astype("int32"), season.to_attrs() if season else {})
     result = stations.dress(xr.Dataset(data, coords=coords, attrs=kept), "smb")
     result["flags"].attrs.update(flag_masks=np.array(list(FLAGS.values()), "int32"), flag_meanings=" ".join(FLAGS))

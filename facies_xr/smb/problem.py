@@ -120,15 +120,14 @@ def of_statistics(stats: xr.Dataset, *, rule: str = "envelope", areas: str = "ma
     -------
     Problem
     """
-    season = Season.from_attrs(stats["balance_year"].attrs)
-    rows = predictors(stats, rule=rule, window=season.half_width if season else series.WINDOW)
+    rows = predictors(stats, rule=rule)
     definitions = {
         "classifier": str(stats.attrs.get("classifier_digest", UNKNOWN)),
         "level": str(stats.attrs.get("level", UNKNOWN)),
         "areas": areas,
         "classes": str(stats.attrs.get("accumulation_classes", UNKNOWN)),
         "rule": rule,
-        "season": str(season or UNKNOWN),
+        "season": str(Season.of(stats) or UNKNOWN),
     }
     hypsometry = stats[[name for name in ("glacier_area", "band_area") if name in stats]]
     return Problem(
@@ -139,15 +138,15 @@ def of_statistics(stats: xr.Dataset, *, rule: str = "envelope", areas: str = "ma
     )
 
 
-def predictors(stats: xr.Dataset, *, rule: str = "envelope", window: int = series.WINDOW) -> pd.DataFrame:
+def predictors(stats: xr.Dataset, *, rule: str = "envelope") -> pd.DataFrame:
     """Predictors of each glacier and balance year.
 
     Parameters
     ----------
     stats : Dataset
         As :func:`facies_xr.statistics` gives them.
-    rule, window
-        As :func:`facies_xr.maps.series.end_of_season` takes them.
+    rule : str
+        As :func:`facies_xr.maps.series.end_of_season` takes it.
 
     Returns
     -------
@@ -155,7 +154,7 @@ def predictors(stats: xr.Dataset, *, rule: str = "envelope", window: int = serie
         A row a glacier and year; predictors are NaN where no scene could be used. Without snow the snow line is put
         at the glacier's highest elevation, and the row flagged.
     """
-    end = series.end_of_season(stats, rule=rule, window=window)
+    end = series.end_of_season(stats, rule=rule)
     names = ["accumulation_area_ratio", "lowest_snow", "albedo", "coverage", "scene_date", "scenes", "flags"]
     table = end[[*names, "mean_elevation", "min_elevation", "max_elevation"]].to_dataframe().reset_index()
     snow, relief = table.accumulation_area_ratio, table.max_elevation - table.min_elevation

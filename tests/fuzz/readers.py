@@ -13,7 +13,8 @@ import pandas as pd
 import facies_xr as fx
 from facies_xr import outlines
 from facies_xr.nn.classifier import Classifier
-from facies_xr.scenes.sensors import read_mtl, read_safe, resolve
+from facies_xr.scenes import landsat, sentinel2
+from facies_xr.scenes.missions import resolve
 from facies_xr.smb import records as balances
 from facies_xr.smb.fitted import Fit
 from facies_xr.smb.methods.named import METHODS
@@ -119,7 +120,7 @@ def mtl(sources: Sources) -> Reader:
     def read(raw: bytes) -> list:
         path = folder / "LC08_MTL.txt"
         path.write_bytes(raw)
-        return [read_mtl(path)]
+        return landsat.read(path)
 
     texts = [p.read_text() for p in sources.real("landsat_l1_montana_mission/*/*_MTL.txt")]
     texts += [p.read_text() for p in sorted(Path(sources.region.catalog).parent.glob("scenes/*/*_MTL.txt"))]
@@ -147,7 +148,7 @@ def safe(sources: Sources) -> Reader:
         path = names[name.decode()]
         try:
             path.write_bytes(text)
-            return read_safe(product)
+            return sentinel2.read(product)
         finally:
             path.write_text(files[path])
 

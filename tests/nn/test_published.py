@@ -129,7 +129,7 @@ def test_the_published_ensemble_on_a_real_glacier(shared, weights, year):
     members = [published.load_keras(weights(1, fold)) for fold in range(6)]
     cube = vinciguerra(shared, year)
     with pytest.warns(UserWarning, match="estimated"):
-        maps = fx.classify(cube, members, probability=True)
+        maps = fx.classify(cube, members, class_score=True)
     assert maps.attrs["bounds"] == "estimated"
     maps = maps.compute()
     labelled = rioxarray.open_rasterio(shared / "s2_l1c_vinciguerra" / f"vinciguerra_{year}_label.tif")[0].values == 1
@@ -141,7 +141,7 @@ def test_the_published_ensemble_on_a_real_glacier(shared, weights, year):
     assert (ndsi & truth).sum() / (ndsi | truth).sum() == pytest.approx(REAL[year][1], abs=0.01)
     spread = maps.disagreement.values[valid]
     assert 0 <= np.nanmin(spread) < np.nanmax(spread) <= 0.5
-    np.testing.assert_allclose(maps.probability.values[:, valid].max(0), maps.confidence.values[valid])
+    np.testing.assert_allclose(maps.class_score.values[:, valid].max(0), maps.confidence.values[valid])
 
 
 def test_ensembles_need_one_kind_of_member(weights, shared):

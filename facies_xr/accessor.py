@@ -33,6 +33,6 @@ class FaciesAccessor:
     calibrate = _Bound(".maps.inference")
     statistics = _Bound(".maps.statistics")
     end_of_season = _Bound(".maps.series")
-    smb = _Bound(".smb.regression")
+    smb = _Bound(".smb.balance")
     scores = _Bound(".smb.evaluate")
     plot = _Bound(".plot")

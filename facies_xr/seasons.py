@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TROPIC = 23.5  # degree
 
+YEARS = range(1900, 2101)
+"""Balance years that can be asked for."""
+
 
 @dataclass(frozen=True)
 class Season:
@@ -113,12 +116,30 @@ class Season:
         return f"{self.month:02d}-{self.day:02d} +-{self.half_width} d"
 
 
-def check_years(years: int | Iterable[int]) -> list[int]:
-    """Sorted distinct years, from one year or several."""
+def check_years(years: int | str | Iterable[int | str]) -> list[int]:
+    """Sorted distinct balance years, from one year or several, as numbers or texts.
+
+    Raises
+    ------
+    InputError
+        If one is no whole number, or lies outside :data:`YEARS`.
+    """
+    several = [years] if isinstance(years, str | int | float | np.number) else years
     try:
-        found = sorted({int(y) for y in ([years] if isinstance(years, int | np.integer) else years)})
-    except (TypeError, ValueError):
+        whole = sorted({year if isinstance(year, int) else _whole(year) for year in several})
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"years={years!r} is not a year or a list of years.") from None
-    if not found:
+    if not whole:
         raise InputError("years is empty; give at least one balance year.")
-    return found
+    for year in whole:
+        if year not in YEARS:
+            raise InputError(f"years={years!r}: {year} is no year between {YEARS[0]} and {YEARS[-1]}.")
+    return whole
+
+
+def _whole(year: Any) -> int:
+    if isinstance(year, str):
+        return int(year)
+    if int(year) != year:
+        raise ValueError
+    return int(year)

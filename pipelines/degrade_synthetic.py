@@ -138,7 +138,7 @@ def main() -> None:
     with_dem: dict[str, list] = {}
     for k, region, true in zip(training.TEST, regions, perfect, strict=True):
         for name, dem in dems(region, true).items():
-            classified = cube_of(region, k, dem()).facies.classify(MODEL, probability=True).facies.calibrate()
+            classified = cube_of(region, k, dem()).facies.classify(MODEL, class_score=True).facies.calibrate()
             with_dem.setdefault(name, []).append(classified.compute())
     as_usual = with_dem["as users get it"]
     choices = [

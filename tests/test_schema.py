@@ -6,7 +6,7 @@ import xarray as xr
 
 import facies_xr as fx
 from facies_xr.classes import NAMES, NODATA
-from facies_xr.smb.regression import FLAGS
+from facies_xr.smb.problem import FLAGS
 
 TYX, YX, TG, GB = ("time", "y", "x"), ("y", "x"), ("time", "glacier"), ("glacier", "balance_year")
 

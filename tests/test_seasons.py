@@ -59,7 +59,9 @@ def test_bad_seasons_are_named(season):
 def test_years():
     assert check_years(range(2018, 2021)) == [2018, 2019, 2020]
     assert check_years(2020) == [2020]
-    for bad in ([], ["soon"], None):
+    assert check_years("2019") == [2019]
+    assert check_years(["2019", 2018.0, np.int32(2019)]) == [2018, 2019]
+    for bad in ([], ["soon"], None, 2010.7, "2010.7", "soon", [0], range(10), [float("nan")], [float("inf")], 20190820):
         with pytest.raises(InputError, match="years"):
             check_years(bad)
 

@@ -9,7 +9,7 @@ import xarray as xr
 
 from .. import store
 from ..classes import NAMES
-from ..nn import dense, registry
+from ..nn import evaluate, registry
 from ..nn.patches import RADIUS
 from ..scenes.sensors import SENSORS
 
@@ -71,7 +71,7 @@ def _pixels_per_second(classifier) -> float:
     features = np.random.default_rng(0).random((len(classifier.features), n, n), "float32")
     mask = np.zeros((n, n), bool)
     mask[RADIUS:-RADIUS, RADIUS:-RADIUS] = True
-    dense.evaluate(classifier.network, features, mask)
+    evaluate.evaluate(classifier.network, features, mask)
     start = time.perf_counter()
-    dense.evaluate(classifier.network, features, mask)
+    evaluate.evaluate(classifier.network, features, mask)
     return PROBE**2 / (time.perf_counter() - start)

@@ -12,7 +12,7 @@ import xarray as xr
 from .. import grids, lazy
 from ..classes import NAMES, NODATA, cf_flags
 from ..errors import ModelError
-from ..nn import calibration, dense, features, patches, registry
+from ..nn import calibration, evaluate, features, patches, registry
 from . import albedo, smoothing
 
 MIN_CONTEXT = 0.5
@@ -256,7 +256,7 @@ class _Tile:
             each = []
             for member in classifiers:
                 filled = patches.fill(member.scale(own), source, member.mean)
-                each.append(dense.evaluate(member.network, patches.frame(filled, inside), framed)[:, framed])
+                each.append(evaluate.evaluate(member.network, patches.frame(filled, inside), framed)[:, framed])
             found = np.mean(each, axis=0)
             label = found.argmax(0)
             out[0][mask], out[1][mask] = label, found.max(0)

@@ -4,6 +4,7 @@ All glaciers are counted in one pass over the blocks. The counts are whole numbe
 the chunks; what follows is arithmetic on arrays (glacier, elevation band), in :mod:`facies_xr.maps.glaciers`.
 """
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,10 +101,12 @@ def statistics(
     never does, the highest or lowest elevation. ``snow_line_boundary`` is
     the median elevation of the pixels on either side of the edge between accumulation area and bare surface, patches
     below 1 ha left out. ``lowest_snow`` is the 5th percentile of the elevations of snow in patches of at least 1 ha
-    (Maslov et al. 2026, Eq. 2), of ``snow`` whatever ``classes`` says. All are NaN without accumulation area.
+    (Maslov et al. 2026, Eq. 2), of ``snow`` whatever ``classes`` says. All are NaN without accumulation area. A glacier
+    that covers no pixel's centre has an area of 0 and no other statistics; a warning names it.
     """
     _check_options(classes, hidden, min_coverage, draws, correction)
     _check_maps(maps)
+    _report_unseen(maps)
     box = grids.geobox(maps)
     uncertain = draws > 0 and "probability" in maps and "calibrated" in maps["confidence"].attrs
     glaciers = Glaciers(
@@ -149,6 +152,20 @@ def _check_maps(maps: xr.Dataset) -> None:
         raise MissingVariableError("statistics need a time; give the maps one with maps.expand_dims(time=[...]).")
     if maps.sizes["time"] == 0:
         raise InputError("the maps have no date; nothing to count.")
+
+
+def _report_unseen(maps: xr.Dataset) -> None:
+    """Warn of glaciers on whose outlines no pixel with an elevation has its centre."""
+    low = maps["glacier_elevation_min"]
+    unseen = low.isnull().all("time") if "time" in low.dims else low.isnull()
+    if unseen.any():
+        ids = maps["glacier"].values[unseen.values]
+        names = ", ".join(map(str, ids[:3])) + (", ..." if ids.size > 3 else "")
+        warnings.warn(
+            f"{ids.size} of {unseen.size} glaciers have no pixel with an elevation ({names}): too small for the grid, "
+            "outside it, or beyond the elevation model; their statistics are empty.",
+            stacklevel=3,
+        )
 
 
 def _dataset(maps: xr.Dataset, values: dict, bands: Bands) -> xr.Dataset:

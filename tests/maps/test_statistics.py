@@ -3,19 +3,24 @@
 from itertools import product
 from unittest import mock
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
+import shapely
 import xarray as xr
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.errors import InputError, MissingVariableError
 from facies_xr.maps import statistics as module
 from facies_xr.maps.codes import EDGE, SNOW, STRAY_SNOW, UNSEEN, Coder
 from facies_xr.maps.hypsometry import snow_line
-from facies_xr.maps.series import end_of_season
+from facies_xr.maps.series import FLAGS, end_of_season
 from facies_xr.maps.statistics import statistics
 from facies_xr.seasons import Season
 from facies_xr.stations import STATISTICS
@@ -480,6 +485,37 @@ def test_what_is_given_is_dressed_as_the_contract_says():
         assert variable.attributes.items() <= found[name].attrs.items(), name
 
 
+def test_glaciers_that_cover_no_pixel_centre(tmp_path, bands_classifier):
+    """A region of two slivers of ice, from its outlines on: a named, empty result."""
+    cube = clear_sky((60, 70)).assign_coords(sun_azimuth=("time", [150.0]), sun_elevation=("time", [50.0]))
+    slivers = [shapely.box(x, 5100100.5, x + 3, 5100103) for x in (600100.5, 600206)]  # centres are at 105, 205, ...
+    outlines = gpd.GeoDataFrame({"glacier": ["a", "b"]}, geometry=slivers, crs=32632)
+    z = (2500 + 3.0 * np.arange(120)[:, None] + np.zeros(140)).astype("float32")
+    with rasterio.open(tmp_path / "dem.tif", "w", driver="GTiff", height=120, width=140, count=1, dtype="float32",
+                       crs="EPSG:32632", transform=Affine(10, 0, 599700, 0, -10, 5100900)) as file:  # fmt: skip
+        file.write(z, 1)
+    cube = fx.add_terrain(cube, tmp_path / "dem.tif", outlines)
+    assert int(cube.glacier_index.max()) == 0
+    maps = fx.classify(cube, bands_classifier)
+    with pytest.warns(UserWarning, match=r"2 of 2 glaciers have no pixel with an elevation \(a, b\)"):
+        found = statistics(maps).compute()
+    assert found.glacier.values.tolist() == ["a", "b"]
+    assert found.glacier_area.values.tolist() == [0, 0]
+    for name in ("accumulation_area_ratio", "snow_line_altitude", "coverage", "albedo", "min_elevation"):
+        assert name not in found or np.isnan(found[name]).all(), name
+    end = end_of_season(found)
+    assert np.isnan(end.accumulation_area_ratio).all()
+    assert end.scenes.values.tolist() == [[0], [0]]
+    assert end["flags"].values.tolist() == [[FLAGS["low_coverage"]]] * 2
+
+
+def test_a_map_without_glaciers():
+    maps = maps_of(snow_above(2400))
+    found = statistics(maps.isel(glacier=[])).compute()
+    assert found.sizes["glacier"] == 0
+    assert end_of_season(found).sizes["glacier"] == 0
+
+
 def test_large_numbers_of_glaciers():
     maps = maps_of(snow_above(2400))
     far = maps.assign(glacier_index=maps.glacier_index * 500_000_000 // 4 * 4)
@@ -490,7 +526,6 @@ def test_large_numbers_of_glaciers():
 
 
 def test_pixels_that_are_not_square():
-    from affine import Affine
     from odc.geo.geobox import GeoBox
 
     from facies_xr import grids

@@ -15,7 +15,7 @@ import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.scenes import sensors
 from facies_xr.scenes.sun import position
-from facies_xr.smb import observations
+from facies_xr.smb.records import read
 from facies_xr.stations import BANDS
 from facies_xr.synthetic import World, balance, climate, noise, surface, terrain
 
@@ -181,7 +181,7 @@ def test_truth_is_consistent(region):
 
 
 def test_records_are_the_truth_with_an_error(region):
-    records = observations.read(region.observations)
+    records = read(region.observations)
     both = records.merge(region.balance(), on=["glacier", "balance_year"], suffixes=("", "_true"))
     assert 0 < len(both) < len(region.balance())
     error = both.balance - both.balance_true

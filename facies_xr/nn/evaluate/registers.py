@@ -1,12 +1,17 @@
 """Loops whose sums stay in the processor's registers: the core of the compiled kernel.
 
 *Products* with a matrix of 64 columns. A BLAS first copies both matrices into an order of its own, which pays for large
-ones; those of :mod:`facies_xr.nn.kernels` fit into the fastest cache as they are, and without the copies the products
-are a quarter faster. *Interpolation* of all cells of an edge from its slots, each of which is read but once.
+ones; those of the compiled kernel fit into the fastest cache as they are, and without the copies the products are a
+quarter faster. *Interpolation* of all cells of an edge from its slots, each of which is read but once.
 
 Both are written for LLVM, since no loop in Python's terms keeps that many numbers in registers (docs/dense.md). They
-take contiguous arrays of float32 and trust their shapes. Numba keeps compiled code by the file of the function that is
-called: after a change here, or in ``vectors`` or ``slots``, delete ``nn/__pycache__``, or the kernel stays as it was.
+take contiguous arrays of float32 and trust their shapes. A block of sums, with 16 registers of 8 numbers (AVX2)::
+
+    a (pixel, in)          b (in, 64)  |  8  |  8  | -> 2 registers of b, loaded for each step of the inner axis
+        row 0   a[0, k]                |sum00|sum01|
+        ...                            | ... | ... |    12 registers of sums, kept over the whole inner axis
+        row 5   a[5, k]                |sum50|sum51|
+                   '-> 1 register, the number in all of its lanes
 """
 
 import llvmlite.binding
@@ -16,7 +21,7 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-from .network import WIDTH
+from .geometry import WIDTH
 from .slots import slots
 
 LANES, ROWS = (16, 12) if llvmlite.binding.get_host_cpu_features().get("avx512f") else (8, 6)
@@ -115,7 +120,7 @@ def _block(rows: int, columns: int):
 _several, _one = _block(ROWS, 2 * LANES), _block(1, WIDTH)
 
 
-@numba.njit(nogil=True, cache=True)
+@numba.njit(nogil=True)
 def multiply(a, b, out):
     """Set ``out = a b``: contiguous (pixel, in) by (in, 64), of float32."""
     together = len(a) // ROWS * ROWS
@@ -134,11 +139,11 @@ def _cells(n: int):
     weights = slots(n).cells.tolist()
 
     @intrinsic
-    def cells(typing, out, to, count, slots, start, stride, outer, own, beyond):
-        _checked(out, slots, outer, own, beyond)
+    def cells(typing, out, to, count, slots, start, stride, outer, plain, beyond):
+        _checked(out, slots, outer, plain, beyond)
 
         def generate(context, builder, signature, arguments):
-            (out, slots, outer, own, beyond), (to, count, start, stride) = _arrays(
+            (out, slots, outer, plain, beyond), (to, count, start, stride) = _arrays(
                 context, builder, signature, arguments
             )
             length = cgutils.unpack_tuple(builder, out.shape)[1]
@@ -147,7 +152,7 @@ def _cells(n: int):
                 _pixel(builder, slots.data, builder.add(start, builder.mul(INDEX(i), stride)))
                 for i in range(len(weights[0]))
             ]
-            of_middle = {n - 1: (outer.data,), n: (own.data, beyond.data)}
+            of_middle = {n - 1: (outer.data,), n: (plain.data, beyond.data)}
             with cgutils.for_range(builder, builder.mul(count, INDEX(WIDTH // LANES)), intp=INDEX) as loop:
                 here = builder.mul(loop.index, INDEX(LANES))
                 values = [builder.load(_register(builder, source, here), align=4) for source in sources]
@@ -162,7 +167,7 @@ def _cells(n: int):
             return context.get_dummy_value()
 
         whole = types.int64
-        return types.void(out, whole, whole, slots, whole, whole, outer, own, beyond), generate
+        return types.void(out, whole, whole, slots, whole, whole, outer, plain, beyond), generate
 
     return cells
 
@@ -170,8 +175,8 @@ def _cells(n: int):
 _cells_of_one, _cells_of_two, _cells_of_three = _cells(1), _cells(2), _cells(3)
 
 
-@numba.njit(nogil=True, cache=True)
-def interpolate(n, out, to, count, slots, start, stride, outer, own, beyond):
+@numba.njit(nogil=True)
+def interpolate(n, out, to, count, slots, start, stride, outer, plain, beyond):
     """Set the cells of an edge from its slots, and from the middle, which the two innermost of them read.
 
     Parameters
@@ -182,13 +187,13 @@ def interpolate(n, out, to, count, slots, start, stride, outer, own, beyond):
         Count pixels are set, from ``to`` on.
     slots : (pixel, 64)
         Slot i of the first pixel stands at start + i stride.
-    outer, own, beyond : (pixel, 64)
+    outer, plain, beyond : (pixel, 64)
         Products of the innermost cell but one with the tap towards the middle; of the innermost with the tap in the
         middle and with the tap towards the middle.
     """
     if n == 1:
-        _cells_of_one(out, to, count, slots, start, stride, outer, own, beyond)
+        _cells_of_one(out, to, count, slots, start, stride, outer, plain, beyond)
     elif n == 2:
-        _cells_of_two(out, to, count, slots, start, stride, outer, own, beyond)
+        _cells_of_two(out, to, count, slots, start, stride, outer, plain, beyond)
     else:
-        _cells_of_three(out, to, count, slots, start, stride, outer, own, beyond)
+        _cells_of_three(out, to, count, slots, start, stride, outer, plain, beyond)

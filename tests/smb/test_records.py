@@ -5,18 +5,17 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 
 import facies_xr as fx
 from facies_xr.errors import InputError
-from facies_xr.smb import observations
+from facies_xr.smb.records import read
 
 OWN = pd.DataFrame({"glacier": ["a", "a", "b"], "balance_year": [2010, 2011, 2010], "balance": [-0.5, 0.1, -1.2]})
 
 
 def test_wgms_records_by_rgi_id_are_in_metres(shared):
     path = shared / "smb_wgms" / "mbdata" / "mbdata_WGMS-00491.csv"
-    table, raw = observations.read(path), pd.read_csv(path)  # Hintereisferner
+    table, raw = read(path), pd.read_csv(path)  # Hintereisferner
     assert set(table.glacier) == {"RGI60-11.00897"}
     assert set(table.name) == {"HINTEREIS F."}
     row = raw.dropna(subset=["ANNUAL_BALANCE", "WINTER_BALANCE"]).iloc[-1]
@@ -27,20 +26,20 @@ def test_wgms_records_by_rgi_id_are_in_metres(shared):
 
 
 def test_the_fluctuations_browser_has_comments_positions_and_snow_lines(shared):
-    table = observations.read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_491.csv")
+    table = read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_491.csv")
     first = table[table.balance_year == 1953].iloc[0]
     assert (first.glacier, first["name"]) == ("491", "HINTEREIS F.")
     assert first.balance == pytest.approx(-0.540)
     assert (first.longitude, first.latitude) == (10.77, 46.8)
     assert first.accumulation_area_ratio == pytest.approx(0.53)
     assert first.equilibrium_line_altitude == 3020
-    above = observations.read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_1106.csv")
+    above = read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_1106.csv")
     assert above[above.balance_year == 2011].equilibrium_line_altitude.item() == 3180  # written ">3180.0"
 
 
 def test_norwegian_records_have_semicolons_and_ids_of_their_own(shared):
     path = shared / "smb_norway_nve" / "massbalance_gw_Norway.csv"
-    table = observations.read(path)
+    table = read(path)
     raw = pd.read_csv(path, sep=";", encoding="utf-8-sig")
     assert len(table) == raw.Ba.notna().sum()
     own = table[(table.glacier == "NVE-26") & (table.balance_year == 1978)].iloc[0]
@@ -50,7 +49,7 @@ def test_norwegian_records_have_semicolons_and_ids_of_their_own(shared):
 
 def test_whole_folders(shared):
     home = shared / "smb_wgms" / "fog_browser_2024"
-    table = observations.read(home)
+    table = read(home)
     assert table.glacier.nunique() == len(list(home.glob("*.csv")))
     assert table.balance.abs().max() < 10
     assert table.accumulation_area_ratio.dropna().between(0, 1).all()
@@ -58,12 +57,12 @@ def test_whole_folders(shared):
 
 def test_own_tables_declare_their_unit():
     metres, millimetres = (
-        observations.read(OWN),
-        observations.read(OWN.assign(balance=OWN.balance * 1000), units="mm w.e."),
+        read(OWN),
+        read(OWN.assign(balance=OWN.balance * 1000), units="mm w.e."),
     )
     np.testing.assert_allclose(metres.balance, millimetres.balance)
     with pytest.raises(InputError, match="units='cm': choose"):
-        observations.read(OWN, units="cm")
+        read(OWN, units="cm")
 
 
 @pytest.mark.parametrize(
@@ -78,74 +77,24 @@ def test_own_tables_declare_their_unit():
 )
 def test_bad_records_are_named(change, message):
     with pytest.raises(InputError, match=message):
-        observations.read(change(OWN))
+        read(change(OWN))
 
 
 def test_wgms_records_in_the_wrong_unit_are_refused(tmp_path):
     table = OWN.rename(columns={"glacier": "RGI_ID", "balance_year": "YEAR", "balance": "ANNUAL_BALANCE"})
     with pytest.raises(InputError, match=r"are they in m w\.e\."):
-        observations.read(table)
+        read(table)
     with pytest.raises(InputError, match="units of its own"):
-        observations.read(table, units="mm w.e.")
+        read(table, units="mm w.e.")
     with pytest.raises(InputError, match="no such file"):
-        observations.read("nowhere.csv")
+        read("nowhere.csv")
     with pytest.raises(InputError, match="has no CSV file"):
-        observations.read(tmp_path)
-
-
-# -- which glacier ----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def maps():
-    names = ["Hintereisferner", "Kesselwandferner", "Vernagtferner", "Vernagtferner"]
-    return xr.Dataset(
-        coords={
-            "glacier": ["g1", "g2", "g3", "g4"],
-            "glacier_name": ("glacier", names),
-            "longitude": ("glacier", [10.76, 10.79, 10.82, 10.824]),
-            "latitude": ("glacier", [46.80, 46.84, 46.88, 46.88]),
-        }
-    )
-
-
-def record(glacier, name="", longitude=np.nan, latitude=np.nan):
-    row = {"glacier": [glacier], "balance_year": [2010], "balance": [-0.3], "name": [name],
-           "longitude": [longitude], "latitude": [latitude]}  # fmt: skip
-    return observations.read(pd.DataFrame(row))
-
-
-@pytest.mark.parametrize(
-    ("row", "glacier", "by"),
-    [
-        (record("g2", "something else", 0.0, 0.0), "g2", "id"),
-        (record("507", "KESSELWANDFERNER"), "g2", "name"),
-        (record("507", "Kesselwand-Ferner"), "g2", "name"),
-        (record("491", "HINTEREIS F.", 10.77, 46.80), "g1", "position"),
-        (record("489", "Vernagtferner"), None, "2 glaciers of that name"),
-        (record("489", "VERNAGT FERNER", 10.822, 46.88), None, "two glaciers within 0.2 km"),
-        (record("1", "", 11.5, 46.80), None, r"nearest glacier \d+.\d km away"),
-        (record("1"), None, "no such id or name, no position"),
-    ],
-)
-def test_records_find_their_glacier(maps, row, glacier, by):
-    import re
-
-    matched, report = observations.match(row, maps)
-    assert matched.glacier.tolist() == ([glacier] if glacier else [])
-    assert re.fullmatch(by, report.by.item())
-    assert report.records.item() == 1
-
-
-def test_two_sources_of_one_glacier_are_named(maps):
-    both = pd.concat([record("g1"), record("491", "HINTEREISFERNER")])
-    with pytest.raises(InputError, match="two records of 2010 fall on glacier g1"):
-        observations.match(both, maps)
+        read(tmp_path)
 
 
 def test_records_alone_behave_as_the_literature_says(shared):
     """3.1 m w.e. per unit of AAR (quartiles 2.5, 3.5), -.50 m w.e. per 100 m of ELA (methods of SCIENCE, WGMS)."""
-    records = observations.read(shared / "smb_wgms" / "fog_browser_2024")
+    records = read(shared / "smb_wgms" / "fog_browser_2024")
     for predictor, low, high in (("accumulation_area_ratio", 2.5, 3.5), ("equilibrium_line_altitude", -0.006, -0.004)):
         slopes, strength = [], []
         for _, own in records.dropna(subset=[predictor]).groupby("glacier"):
@@ -167,5 +116,5 @@ def test_a_snow_cover_in_august_is_not_the_years_accumulation_area(shared):
     found = silvretta.snow_fractions(shared / "s2_l1c_blue_nir_swiss" / "silvretta").set_index("date")["snow fraction"]
     expected = {"20170517": 0.999, "20170626": 0.970, "20170815": 0.259, "20181004": 1.0}
     assert found.to_dict() == pytest.approx(expected, abs=2e-3)
-    records = observations.read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_408.csv").set_index("balance_year")
+    records = read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_408.csv").set_index("balance_year")
     assert found["20170815"] - records.accumulation_area_ratio[2017] > 0.2

@@ -1,11 +1,19 @@
-"""Fast products near the edges of a patch: the algebra of :mod:`facies_xr.nn.kernels`.
+"""Fast products near the edges of a patch: the algebra of the compiled kernel.
 
 On one axis, the edge contexts of a layer are a polynomial product. With k(z) = K+ + K0 z + K- z^2 made of the kernel's
 taps, and t(z) = t0 + t1 z + ... of the n edge maps of the input, the edge terms of the output cells 0..n are the
-coefficients z^1..z^(n+1) of k(z) t(z) (:mod:`facies_xr.nn.contexts` has the table). Toom and Cook's trick multiplies
-the values of both polynomials at n + 2 points instead of their coefficients, and interpolates: 4 products instead of 5
-for n = 2, 5 instead of 8 for n = 3. For n = 1 the two terms are two products as they stand. Seen from the far end, K+
-and K- change places.
+coefficients z^1..z^(n+1) of k(z) t(z) (:mod:`facies_xr.nn.evaluate.geometry` has the table). Toom and Cook's trick
+multiplies the values of both polynomials at n + 2 points instead of their coefficients, and interpolates: 4 products
+instead of 5 for n = 2, 5 instead of 8 for n = 3. For n = 1 the two terms are two products as they stand. Seen from the
+far end, K+ and K- change places.
+
+::
+
+    n = 3       T0 = K0 t0 + K+ t1                    z^1         k   k(0) k(1) k(-1) k(2)  K-    5 matrices, taken once
+                T1 = K- t0 + K0 t1 + K+ t2            z^2         t   t(0) t(1) t(-1) t(2)  t2    5 sums of edge maps
+                T2 =         K- t1 + K0 t2 (+ K+ M)   z^3             --------- x ----------      5 products (8 terms)
+                T3 =                 K- t2 (+ K0 M    z^4                    | interpolate
+                                             + K+ M)                  T0   T1   T2   T3
 
 A *slot* is one such product. Both axes have slots, and the matrix of a pair of slots is a sum of the kernel's nine
 taps, taken once, in float64.

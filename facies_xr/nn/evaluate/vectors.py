@@ -5,14 +5,12 @@ All take contiguous arrays of float32 of one size; mix takes them flat.
 
 import math
 
-import numba
 import numpy as np
+
+from .compiling import compiled
 
 BLOCK = 16
 """Pixels that are activated at a time, few enough to stay in the fastest cache."""
-
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})
-"""No assumption that values are finite: what is read past the image's edge may be anything, and is never used."""
 
 LOG2E, LN2, ONE, ZERO = np.float32(1 / np.log(2)), np.float32(np.log(2)), np.float32(1), np.float32(0)
 C2, C3, C4, C5, C6 = (np.float32(1 / math.factorial(k)) for k in range(2, 7))
@@ -73,7 +71,10 @@ def activate(x, bias):
 
 
 # exp(x) = 2^k 2^f with k whole and |f| <= 1/2. Adding WHOLE rounds to k, which is then in the last bits of the sum; the
-# bits of 2^k are made of it, and 2^f is the first terms of its series.
+# bits of 2^k are made of it, and 2^f is the first terms of its series:
+#
+#   WHOLE + k    |0|10010110|1000000..0000kkkkkkkk|    << 23, + 127 << 23 (the exponent's zero)
+#   2^k          |0|kkkkkkkk|0000000..000000000000|
 
 
 @compiled

@@ -160,7 +160,7 @@ def check_address(href: str, base: str | None = None) -> None:
 
 def needs_sign_in(href: str) -> bool:
     """Whether a file stands behind a website's sign-in."""
-    return urlsplit(href).hostname in SIGN_IN
+    return _parts(href).hostname in SIGN_IN
 
 
 def check(href: str) -> None:

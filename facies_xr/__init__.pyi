@@ -1,4 +1,6 @@
 from . import synthetic as synthetic
+from .export import to_cog as to_cog
+from .export import to_table as to_table
 from .grids import grid as grid
 from .maps.inference import calibrate as calibrate
 from .maps.inference import classify as classify

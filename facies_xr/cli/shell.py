@@ -26,8 +26,8 @@ IN_SHELL_WORDS = {
     r"(fx\.)?(search|load|classify)\(\.\.\., (\w+)=([^)]*)\)": r"\3=\4",
     r'on_error="?(\w+)"?': r"--on-error \1",
     r"accept_level=True": "--accept-level",
-    r"\b(years|season|level|dem|model|nir|smooth|best|resolution|classes|method|rule)=": r"--\1 ",
-    r"max_cloud=": "--max-cloud ",
+    r"\b(years|season|level|dem|model|nir|smooth|best|resolution|classes|method|rule)=": r"--\1",
+    r"max_cloud=": "--max-cloud",
 }
 """Patterns of what messages call things in Python, and what the shell calls them."""
 

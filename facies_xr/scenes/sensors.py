@@ -99,6 +99,7 @@ QA_PIXEL = {"fill": 1 << 0, "cloud": 1 << 1 | 1 << 2 | 1 << 3, "shadow": 1 << 4}
 SCL = {"fill": (0,), "cloud": (8, 9, 10), "shadow": (3,)}
 """Classes of Sentinel-2's scene classification."""
 
+
 @dataclass(frozen=True)
 class Band:
     """One band of one scene: reflectance = scale DN + offset, the sun's elevation included."""

@@ -8,6 +8,7 @@ from .maps.series import end_of_season as end_of_season
 from .maps.statistics import statistics as statistics
 from .nn.classifier import Classifier as Classifier
 from .nn.registry import load_model as load_model
+from .samples import sample as sample
 from .scenes.catalog import search as search
 from .scenes.cube import load as load
 from .scenes.selection import best as best

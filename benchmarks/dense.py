@@ -25,13 +25,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from scipy.spatial import KDTree
 
-from facies_xr.nn import dense, patches
-from facies_xr.nn.network import DenseNet, FaciesNet, folded
+from facies_xr.nn.evaluate import evaluate, one_thread
+from facies_xr.nn.evaluate.pixels import around
+from facies_xr.nn.network import DenseNet, FaciesNet
 
 ROUNDS, PIXELS = 5, 512
 
@@ -41,21 +43,21 @@ def ways(network: FaciesNet, designed: DenseNet) -> dict[str, tuple[Callable[[],
     rng = np.random.default_rng(0)
     raster = rng.random((11, 288, 288), "float32")
     rows, columns = rng.integers(0, 256, (2, PIXELS))
-    best_network = folded(network)
+    best_network = network.folded()
 
     @torch.inference_mode()
     def straightforward() -> None:
         for k in range(0, PIXELS, 256):
-            cut = patches.cut(raster, rows[k : k + 256], columns[k : k + 256])
-            torch.softmax(network(torch.from_numpy(cut)), 1)
+            patches = around(raster, rows[k : k + 256], columns[k : k + 256], 16)
+            torch.softmax(network(torch.from_numpy(patches)), 1)
 
     def best() -> None:
         for k in range(0, PIXELS, 32):
-            best_network.predict(patches.cut(raster, rows[k : k + 32], columns[k : k + 32]))
+            best_network.predict(around(raster, rows[k : k + 32], columns[k : k + 32], 16))
 
-    def whole(net, n: int, engine: str):
+    def whole(net, n: int, engine: Literal["compiled", "torch"]):
         part = np.ascontiguousarray(raster[:, : n + 32, : n + 32])
-        return (lambda: dense.evaluate(net, part, engine=engine)), n * n
+        return (lambda: evaluate(net, part, engine=engine)), n * n
 
     found = {"straightforward patches": (straightforward, PIXELS), "best patches": (best, PIXELS)}
     for n in (32, 64, 128):
@@ -72,7 +74,7 @@ def main() -> None:
     torch.manual_seed(0)
     network, designed = FaciesNet(11).eval(), DenseNet(11).eval()
     start = time.perf_counter()
-    dense.evaluate(network, np.zeros((11, 40, 40), "float32"), engine="compiled")
+    evaluate(network, np.zeros((11, 40, 40), "float32"), engine="compiled")
     if sys.argv[1:2] == ["memory"]:
         memory(network, int(sys.argv[2]))
         return
@@ -87,14 +89,14 @@ def main() -> None:
     timed = ways(network, designed)
     wall: dict[str, list[float]] = {name: [] for name in timed}
     cpu: dict[str, list[float]] = {name: [] for name in timed}
-    with dense.one_thread(), ThreadPoolExecutor(threads) as pool:
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
         for k in range(ROUNDS + 1):
             for name, (way, _) in timed.items():
-                start = time.perf_counter(), time.process_time()
+                wall_start, cpu_start = time.perf_counter(), time.process_time()
                 list(pool.map(lambda _, way=way: way(), range(threads)))
                 if k:
-                    wall[name].append((time.perf_counter() - start[0]) / threads)
-                    cpu[name].append((time.process_time() - start[1]) / threads)
+                    wall[name].append((time.perf_counter() - wall_start) / threads)
+                    cpu[name].append((time.process_time() - cpu_start) / threads)
     first = {
         "wall": timed["best patches"][1] / statistics.median(wall["best patches"]),
         "cpu": timed["best patches"][1] / statistics.median(cpu["best patches"]),
@@ -114,9 +116,9 @@ def scaling(network: FaciesNet) -> None:
         speed: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(3):
             for threads in speed:
-                with dense.one_thread(), ThreadPoolExecutor(threads) as pool:
+                with one_thread(), ThreadPoolExecutor(threads) as pool:
                     start = time.perf_counter()
-                    list(pool.map(lambda _, f=features: dense.evaluate(network, f), range(threads * rounds)))
+                    list(pool.map(lambda _, f=features: evaluate(network, f), range(threads * rounds)))
                     speed[threads].append(n * n * threads * rounds / (time.perf_counter() - start))
         one, two = (statistics.median(v) for v in speed.values())
         used = subprocess.run([sys.executable, __file__, "memory", str(n)], capture_output=True, text=True, check=True)
@@ -135,7 +137,7 @@ def memory(network: FaciesNet, n: int) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    found = dense.evaluate(network, features)
+    found = evaluate(network, features)
     done.set()
     watcher.join()
     print((most[0] - before) * page - found.nbytes / 2**20)
@@ -153,7 +155,7 @@ def masks(network: FaciesNet) -> None:
     for _ in range(3):
         for name, wanted in (("whole", None), ("blobs", mask)):
             start = time.process_time()
-            dense.evaluate(network, features, wanted)
+            evaluate(network, features, wanted)
             seconds[name].append(time.process_time() - start)
     whole, blobs = (statistics.median(v) for v in seconds.values())
     print(f"whole {whole:.1f} s CPU, blobs of {100 * mask.mean():.1f} %: {blobs:.1f} s, {whole / blobs:.2f} x faster")
@@ -169,7 +171,7 @@ def masks(network: FaciesNet) -> None:
                 own = np.zeros((288, 288), bool)
                 own[16:-16, 16:-16] = (index[near] == number)[16:-16, 16:-16]
                 if own.any():
-                    dense.evaluate(network, np.ascontiguousarray(part[(slice(None), *near)]), own)
+                    evaluate(network, np.ascontiguousarray(part[(slice(None), *near)]), own)
         times[glaciers] = time.process_time() - start
     print(", ".join(f"{n} glaciers {t / times[1]:.2f} x" for n, t in times.items()))
 

@@ -29,7 +29,7 @@ LEFT, TOP, CRS = 400_000, 5_400_000, 32632
 
 def outlines(size: int) -> gpd.GeoDataFrame:
     """Ellipses of 200 m to 6 km."""
-    rng, n = np.random.default_rng(0), round(5000 * (size / 20_000) ** 2)
+    rng, n = np.random.default_rng(0), max(round(5000 * (size / 20_000) ** 2), 10)
     x, y = LEFT + rng.uniform(0, size * 10, n), TOP - rng.uniform(0, size * 10, n)
     long = 100 * np.exp(rng.uniform(0, np.log(30), n))
     turn = rng.uniform(0, 180, n)
@@ -59,9 +59,9 @@ def main() -> None:
     """Sizes up to the one asked for."""
     warnings.simplefilter("ignore")
     largest = int((sys.argv[1:] or ["20000"])[0])
-    for size in (2000, largest // 4, largest // 2, largest):
+    for size in (largest // 10, largest // 4, largest // 2, largest):
         box = GeoBox((size, size), Affine(10, 0, LEFT, 0, -10, TOP), f"EPSG:{CRS}")
-        coarse = box.zoom_out(40)
+        coarse = box.pad(400).zoom_out(40)
         z = np.random.default_rng(0).random(coarse.shape) * 300 + 2000
         dem = xr.DataArray(z, dims=("y", "x"), coords=grids.coords(coarse), name="coarse")
         table = outlines(size)

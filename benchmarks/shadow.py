@@ -16,6 +16,8 @@ import math
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numba
 import numpy as np
@@ -122,12 +124,12 @@ def main() -> None:
     for name, azimuth in (("rows", 160.0), ("transposed", 110.0)):
         for elevation in (10.0, 25.0, 45.0):
             a = math.radians(azimuth)
-            told = (-math.cos(a), math.sin(a), math.tan(math.radians(elevation)) * 10.0, float(z.max()))
-            ways = {
-                "march": lambda told=told: march(z, rows, *told),
-                "lines": lambda a=a, told=told: lines(z, math.cos(a), -math.sin(a), told[2]),
-                "exact": lambda e=elevation, az=azimuth: cast_shadow(z, Sweep.of(az, e, 10.0), (0, 0)),
-                "fast": lambda e=elevation, az=azimuth: cast_shadow(z, Sweep.of(az, e, 10.0, 1), (0, 0)),
+            ray = (-math.cos(a), math.sin(a), math.tan(math.radians(elevation)) * 10.0, float(z.max()))
+            ways: dict[str, Callable[[], object]] = {
+                "march": partial(march, z, rows, *ray),
+                "lines": partial(lines, z, math.cos(a), -math.sin(a), ray[2]),
+                "exact": partial(cast_shadow, z, Sweep.of(azimuth, elevation, 10.0), (0, 0)),
+                "fast": partial(cast_shadow, z, Sweep.of(azimuth, elevation, 10.0, 1), (0, 0)),
             }
             seconds: dict[str, list[float]] = {n: [] for n in ways}
             for k in range(ROUNDS + 1):

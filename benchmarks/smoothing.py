@@ -15,7 +15,7 @@ from facies_xr.maps.smoothing import _mode
 
 def most_frequent(values: np.ndarray) -> int:
     """Of a neighbourhood of nine."""
-    return NODATA if values[4] == NODATA else np.bincount(values[values != NODATA].astype(int)).argmax()
+    return NODATA if values[4] == NODATA else int(np.bincount(values[values != NODATA].astype(int)).argmax())
 
 
 def main() -> None:

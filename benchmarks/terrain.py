@@ -30,13 +30,13 @@ LEFT, TOP, CRS = 400_000, 5_400_000, 32632
 
 
 def write_dem(path: Path, size: int) -> None:
-    """A fractal of 2000 m relief, written in bands of rows."""
+    """A fractal of 2000 m relief, less where that would be too steep, written in bands of rows."""
     rng = np.random.default_rng(0)
     coarse = sum(
         zoom(rng.standard_normal((n + 1, n + 1)), 1024 / (n + 1), order=3)[:1024, :1024] * n**-1.1
         for n in (4, 8, 16, 32, 64, 128)
     )
-    coarse = (coarse - coarse.min()) / np.ptp(coarse) * 2000
+    coarse = (coarse - coarse.min()) / np.ptp(coarse) * min(2000, size)
     at = np.linspace(0, 1023, size)
     left, right = at.astype(int), np.minimum(at.astype(int) + 1, 1023)
     part = (at - left).astype("float32")

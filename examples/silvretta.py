@@ -16,7 +16,7 @@ import rasterio
 from rasterio.features import rasterize
 
 from facies_xr.seasons import Season
-from facies_xr.smb import observations
+from facies_xr.smb.records import read
 
 
 def snow_fractions(folder: Path) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def snow_fractions(folder: Path) -> pd.DataFrame:
 def main() -> None:
     """Print the table."""
     data = Path(sys.argv[1]) / "data"
-    records = observations.read(data / "smb_wgms" / "fog_browser_2024" / "FoG_MB_408.csv")
+    records = read(data / "smb_wgms" / "fog_browser_2024" / "FoG_MB_408.csv")
     table = snow_fractions(data / "s2_l1c_blue_nir_swiss" / "silvretta").merge(
         records[["balance_year", "balance", "accumulation_area_ratio", "equilibrium_line_altitude"]], "left"
     )

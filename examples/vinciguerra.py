@@ -17,7 +17,7 @@ import rioxarray
 import xarray as xr
 
 import facies_xr as fx
-from facies_xr import plot
+from facies_xr import metrics, plot
 from facies_xr.classes import VALUES
 
 OFFSET = {2019: 0, 2021: 0, 2022: -1000}
@@ -28,6 +28,7 @@ GLACIER = [VALUES[name] for name in ("ice", "snow", "firn", "refrozen-like")]
 def cube(path: Path, year: int) -> xr.Dataset:
     """Reflectance of one summer on its 10 m grid."""
     file = rioxarray.open_rasterio(path)
+    assert isinstance(file, xr.DataArray)
     names = list(file.attrs["long_name"])
     dn = {number: file[k].drop_vars("band") for k, number in enumerate(names)}
     valid = sum((dn[n] != 0) for n in names if not n.startswith("QA")) > 0
@@ -51,9 +52,9 @@ def _from_20_m(values: xr.DataArray) -> xr.DataArray:
     return fine.fillna(coarse.sel(y=values.y, x=values.x, method="nearest").drop_vars(["x", "y"]).values)
 
 
-def iou(found: np.ndarray, labelled: np.ndarray) -> float:
+def iou(mapped: np.ndarray, labelled: np.ndarray) -> float:
     """Intersection over union of two masks."""
-    return float((found & labelled).sum() / (found | labelled).sum())
+    return float(metrics.iou(metrics.confusion(labelled, mapped, 2))[1])
 
 
 def main() -> None:
@@ -63,9 +64,9 @@ def main() -> None:
     for k, year in enumerate(OFFSET):
         data = cube(home / f"vinciguerra_{year}_l1c.tif", year)
         maps = fx.classify(data, models).compute()
-        labelled = rioxarray.open_rasterio(home / f"vinciguerra_{year}_label.tif")[0].values == 1
+        labelled = np.equal(np.asarray(rioxarray.open_rasterio(home / f"vinciguerra_{year}_label.tif")[0]), 1)
         valid = data.blue.notnull().values
-        found = np.isin(maps.facies_map.values, GLACIER)
+        found: np.ndarray = np.isin(maps.facies_map.values, GLACIER)
         ndsi = ((data.green - data.swir1) / (data.green + data.swir1)).values > 0.4
         scores = iou(found[valid], labelled[valid]), iou(ndsi[valid], labelled[valid])
         name = maps.attrs["classifier"]

@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from facies_xr import folds, metrics
-from facies_xr.smb import models, observations
+from facies_xr.smb import judge
+from facies_xr.smb.methods.named import METHODS
+from facies_xr.smb.methods.pooled import Pooled
+from facies_xr.smb.problem import Problem
+from facies_xr.smb.records import read
+
+PREDICTORS = ("snow_fraction",)
 
 
 def by_glacier(records: pd.DataFrame, predictor: str, least: int = 8) -> pd.DataFrame:
@@ -28,23 +34,20 @@ def by_glacier(records: pd.DataFrame, predictor: str, least: int = 8) -> pd.Data
 
 
 def judged(rows: pd.DataFrame, method: str, leave_out: str) -> dict[str, float]:
-    """Scores of a regression on what it did not see, and the share of records within its 95 % interval."""
-    groups = rows["glacier" if leave_out == "glacier" else "balance_year"].to_numpy()
-    found, inside = np.full(len(rows), np.nan), np.zeros(len(rows), bool)
-    for fit, test in folds.splits(folds.by_group(groups, 6 if leave_out == "glacier" else np.unique(groups).size)):
-        model = models.METHODS[method].fit(rows.iloc[fit], ("snow_fraction",))
-        found[test] = model.predict(rows.iloc[test])
-        low, high = model.interval(rows.iloc[test])
-        inside[test] = (rows.observed.iloc[test] >= low) & (rows.observed.iloc[test] <= high)
-    known = np.isfinite(found)
-    return metrics.regression(rows.observed.to_numpy(), found) | {
+    """Scores of a method on what it did not see, and the share of records within its 95 % interval."""
+    problem = Problem(rows.reset_index(drop=True), PREDICTORS)
+    groups = problem.glacier if leave_out == "glacier" else problem.balance_year
+    fold = folds.by_group(groups, 6 if leave_out == "glacier" else np.unique(groups).size)
+    mean, lower, upper = judge.out_of_fold(problem, METHODS[method], folds.splits(fold))
+    known, inside = np.isfinite(mean), (problem.observed >= lower) & (problem.observed <= upper)
+    return metrics.regression(problem.observed, mean) | {
         "within interval": inside[known].mean() if known.any() else np.nan
     }
 
 
 def main() -> None:
     """Print medians and quartiles."""
-    records = observations.read(Path(sys.argv[1]) / "data" / "smb_wgms" / "fog_browser_2024")
+    records = read(Path(sys.argv[1]) / "data" / "smb_wgms" / "fog_browser_2024")
     for predictor, unit in (("accumulation_area_ratio", 1.0), ("equilibrium_line_altitude", 100.0)):
         table = by_glacier(records, predictor)
         low, middle, high = (table.slope * unit).quantile([0.25, 0.5, 0.75])
@@ -54,7 +57,7 @@ def main() -> None:
         )
     rows = records.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
     since = rows[(rows.balance_year >= 1980) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
-    ratios = models.Pooled.fit(since, ("snow_fraction",)).ratios
+    ratios = Pooled().fit(Problem(since, PREDICTORS), np.arange(len(since))).ratios
     print("variance ratios of slope, glaciers, their slopes and years since 1980:", np.round(ratios, 2))
     rows = rows[(rows.balance_year >= 2000) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
     few = rows.sample(frac=1, random_state=0).groupby("glacier").head(3).sort_index()

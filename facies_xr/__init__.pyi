@@ -12,9 +12,9 @@ from .samples import sample as sample
 from .scenes.catalog import search as search
 from .scenes.cube import load as load
 from .scenes.selection import best as best
+from .smb.balance import smb as smb
 from .smb.download import fetch as fetch
 from .smb.evaluate import scores as scores
-from .smb.regression import smb as smb
 from .store import open_store as open_store
 from .store import write as write
 from .terrain.layers import add_terrain as add_terrain

@@ -33,7 +33,7 @@ class FaciesAccessor:
     calibrate = _Bound(".maps.inference")
     statistics = _Bound(".maps.statistics")
     end_of_season = _Bound(".maps.series")
-    smb = _Bound(".smb.regression")
+    smb = _Bound(".smb.balance")
     scores = _Bound(".smb.evaluate")
     to_cog = _Bound(".export")
     to_table = _Bound(".export")

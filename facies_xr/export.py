@@ -122,7 +122,7 @@ def _rows(data: xr.Dataset, outlines: Any) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(table.longitude, table.latitude), crs=4326)
 
 
-def _colours() -> dict[int, tuple[int, int, int, int]]:
+def _colours() -> dict[int, tuple[int, ...]]:
     shown = {c.value: (*(round(255 * v) for v in to_rgb(c.color)), 255) for c in CLASSES}
     return {**shown, NODATA: (0, 0, 0, 0)}
 

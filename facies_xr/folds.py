@@ -6,6 +6,9 @@ import numpy as np
 
 from .errors import InputError
 
+Split = tuple[np.ndarray, np.ndarray]
+"""Indices of the training samples and of the samples held out."""
+
 
 def by_group(groups: np.ndarray, count: int) -> np.ndarray:
     """Fold of each sample, so that no group is split and folds are about equally large.
@@ -34,7 +37,56 @@ def by_group(groups: np.ndarray, count: int) -> np.ndarray:
     return fold_of[inverse]
 
 
-def splits(fold: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Training and test indices of each fold."""
-    for k in np.unique(fold):
-        yield np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+def splits(fold: np.ndarray) -> Iterator[Split]:
+    """Training and test indices of each fold; samples of a negative fold are in neither."""
+    for k in np.unique(fold[fold >= 0]):
+        yield np.flatnonzero((fold != k) & (fold >= 0)), np.flatnonzero(fold == k)
+
+
+def crossed(first: np.ndarray, second: np.ndarray) -> Iterator[Split]:
+    """Training and test indices of each pair of two sorts of folds; the training samples are of neither.
+
+    ::
+
+                    years          held out: glacier fold 1 and year fold 2
+        glaciers    t t . t        t: training, #: test
+                    . . # .
+                    t t . t
+    """
+    in_both = (first >= 0) & (second >= 0)
+    for j, k in np.unique(np.column_stack([first, second])[in_both], axis=0):
+        yield (
+            np.flatnonzero(in_both & (first != j) & (second != k)),
+            np.flatnonzero((first == j) & (second == k)),
+        )
+
+
+def nested(groups: np.ndarray, outer: int, inner: int) -> Iterator[tuple[np.ndarray, np.ndarray, list[Split]]]:
+    """Outer folds, each with inner folds of its training samples; no group is split by either.
+
+    Parameters
+    ----------
+    groups : ndarray (n)
+    outer : int
+        Number of outer folds, at least three, so that each training set has two groups; fewer where there are fewer.
+    inner : int
+        Number of inner folds; fewer where there are fewer groups.
+
+    Yields
+    ------
+    train, test : ndarray of int
+        Samples of the outer fold.
+    inner : list of (ndarray of int, ndarray of int)
+        Of the training samples: those to fit on and those to choose by.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than three groups or outer folds.
+    """
+    if outer < 3:
+        raise InputError(f"outer={outer}: nested cross-validation needs at least three outer folds.")
+    if (n := np.unique(groups).size) < 3:
+        raise InputError(f"nested cross-validation needs at least three groups, there are {n}.")
+    for train, test in splits(by_group(groups, outer)):
+        yield train, test, [(train[fit], train[check]) for fit, check in splits(by_group(groups[train], inner))]

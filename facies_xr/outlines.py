@@ -109,8 +109,9 @@ def footprint(outlines: Any) -> gpd.GeoDataFrame:
 
 
 def digest(table: gpd.GeoDataFrame) -> str:
-    """Short hash of ids and geometries, to tell one set of outlines from another."""
+    """Short hash of ids, dates and geometries, to tell one set of outlines from another."""
     hashed = hashlib.sha256("\n".join(table.glacier).encode())
+    hashed.update(table.date.to_numpy("datetime64[D]").astype("int64").tobytes())
     for geometry in shapely.to_wkb(table.geometry.values):
         hashed.update(geometry)
     return hashed.hexdigest()[:16]

@@ -8,14 +8,20 @@ north of the equator and on 20 February south of it; a season given by the user 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from .errors import InputError
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 TROPIC = 23.5  # degree
+
+YEARS = range(1900, 2101)
+"""Balance years that can be asked for."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +70,13 @@ class Season:
         """Season that attributes tell of, None if they tell of none."""
         if "season_centre" not in attrs:
             return None
-        return cls.parse((attrs["season_centre"], attrs["season_half_width"]))
+        half_width: Any = attrs.get("season_half_width")
+        return cls.parse((attrs["season_centre"], half_width))
+
+    @classmethod
+    def of(cls, data: "xr.Dataset") -> "Season | None":
+        """Season that travels with a Dataset, on its coordinate ``balance_year``; None if there is none."""
+        return cls.from_attrs(data["balance_year"].attrs) if "balance_year" in data.coords else None
 
     def centre(self, year: int) -> date:
         """Centre of the season in a calendar year, which names the balance year."""
@@ -104,12 +116,30 @@ class Season:
         return f"{self.month:02d}-{self.day:02d} +-{self.half_width} d"
 
 
-def check_years(years: int | Iterable[int]) -> list[int]:
-    """Sorted distinct years, from one year or several."""
+def check_years(years: int | str | Iterable[int | str]) -> list[int]:
+    """Sorted distinct balance years, from one year or several, as numbers or texts.
+
+    Raises
+    ------
+    InputError
+        If one is no whole number, or lies outside :data:`YEARS`.
+    """
+    several = [years] if isinstance(years, str | int | float | np.number) else years
     try:
-        found = sorted({int(y) for y in ([years] if isinstance(years, int | np.integer) else years)})
-    except (TypeError, ValueError):
+        whole = sorted({year if isinstance(year, int) else _whole(year) for year in several})
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"years={years!r} is not a year or a list of years.") from None
-    if not found:
+    if not whole:
         raise InputError("years is empty; give at least one balance year.")
-    return found
+    for year in whole:
+        if year not in YEARS:
+            raise InputError(f"years={years!r}: {year} is no year between {YEARS[0]} and {YEARS[-1]}.")
+    return whole
+
+
+def _whole(year: Any) -> int:
+    if isinstance(year, str):
+        return int(year)
+    if int(year) != year:
+        raise ValueError
+    return int(year)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from .classes import cf_flags
+from .classes import NODATA, cf_flags
 from .errors import MissingVariableError
 
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
@@ -111,7 +111,11 @@ TERRAIN: Station = {
         "uint8",
         "light from the sun, cast and self shadow",
         None,
-        {"flag_values": np.array([0, 1, SHADOW_UNKNOWN], "uint8"), "flag_meanings": "shadow lit unknown"},
+        {
+            "flag_values": np.array([0, 1, SHADOW_UNKNOWN], "uint8"),
+            "flag_meanings": "shadow lit unknown",
+            "nodata": np.uint8(SHADOW_UNKNOWN),
+        },
     ),
     "glacier_index": Variable(_YX, "int32", "number of the glacier, 0 outside"),
     "proximity": Variable(_YX, "float32", "distance to the glacier's boundary, 0 outside", "m"),
@@ -137,7 +141,9 @@ CALIBRATOR: Station = {
 """A classifier's calibrator; ``score`` is the coordinate of its knots."""
 
 CLASSIFY: Station = {
-    "facies_map": Variable(_TYX, "uint8", "facies of the glacier surface", None, cf_flags()),
+    "facies_map": Variable(
+        _TYX, "uint8", "facies of the glacier surface", None, {**cf_flags(), "nodata": np.uint8(NODATA)}
+    ),
     "confidence": Variable(_TYX, "float32", "largest class score", "1"),
     "albedo": Variable(_TYX, "float32", "narrow-to-broadband shortwave albedo index (Liang 2001)", "1", optional=True),
     "class_score": Variable(

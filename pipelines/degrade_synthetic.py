@@ -103,7 +103,9 @@ def score(regions: list[Region], maps: list[xr.Dataset], **options) -> dict[str,
 
 def dems(region: Region, maps: xr.Dataset) -> dict[str, Callable[[], xr.DataArray]]:
     """Elevation models: as it is, too high over firn and snow, and older."""
-    dem = rioxarray.open_rasterio(region.dem).squeeze(drop=True).load()
+    opened = rioxarray.open_rasterio(region.dem)
+    assert isinstance(opened, xr.DataArray)
+    dem = opened.squeeze(drop=True).load()
 
     def on_dem(values: np.ndarray) -> np.ndarray:
         plane = maps.elevation.copy(data=values.astype("float32")).rio.write_crs(maps.rio.crs).rio.write_nodata(np.nan)
@@ -134,9 +136,9 @@ def main() -> None:
     table = pd.DataFrame(rows)
     print(table.round(3).to_string(index=False))
     with_dem: dict[str, list] = {}
-    for k, region, maps in zip(training.TEST, regions, perfect, strict=True):
-        for name, dem in dems(region, maps).items():
-            classified = cube_of(region, k, dem()).facies.classify(MODEL, probability=True).facies.calibrate()
+    for k, region, true in zip(training.TEST, regions, perfect, strict=True):
+        for name, dem in dems(region, true).items():
+            classified = cube_of(region, k, dem()).facies.classify(MODEL, class_score=True).facies.calibrate()
             with_dem.setdefault(name, []).append(classified.compute())
     as_usual = with_dem["as users get it"]
     choices = [

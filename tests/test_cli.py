@@ -12,7 +12,7 @@ import pytest
 import facies_xr as fx
 from facies_xr.cli import shell
 
-from .test_store import chunk_bytes
+from .store.maps import chunk_bytes
 
 
 def run(*arguments, check=True, **options):
@@ -58,14 +58,14 @@ def test_dry_run_says_and_does_nothing(region, model, tmp_path):
 
 
 def test_map_takes_the_clearest_of_each_year(region, model, world):
-    from facies_xr.scenes import selection
+    from facies_xr.scenes import missions, selection
 
     items = fx.search(region.catalog, region.outlines, years=world.years)
     best = selection.best(items, region.outlines)
     shown = run("map", region.catalog, region.outlines, "--years", "2009-2021", "--model", model, "--best", "1",
                 "--dry-run", "--dem", region.dem).stdout  # fmt: skip
     assert f"{len(best)} scenes" in shown
-    assert len({selection.sensors.resolve(i).datatake for i in best}) == len(world.years)
+    assert len({missions.resolve(i).datatake for i in best}) == len(world.years)
 
 
 def test_the_americas_have_west_longitudes(shared, tmp_path):

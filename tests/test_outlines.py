@@ -74,3 +74,5 @@ def test_digest_tells_outlines_apart():
     a, b = table(glacier=["a"]), table(glacier=["b"])
     assert outlines.digest(outlines.read(a)) != outlines.digest(outlines.read(b))
     assert outlines.digest(outlines.read(a)) == outlines.digest(outlines.read(a.copy()))
+    dated = [outlines.read(table(glacier=["a"], date=[day])) for day in ("2003-08-15", "2018-08-15", None)]
+    assert len({outlines.digest(found) for found in dated}) == 3

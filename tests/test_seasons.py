@@ -59,6 +59,20 @@ def test_bad_seasons_are_named(season):
 def test_years():
     assert check_years(range(2018, 2021)) == [2018, 2019, 2020]
     assert check_years(2020) == [2020]
-    for bad in ([], ["soon"], None):
+    assert check_years("2019") == [2019]
+    assert check_years(["2019", 2018.0, np.int32(2019)]) == [2018, 2019]
+    for bad in ([], ["soon"], None, 2010.7, "2010.7", "soon", [0], range(10), [float("nan")], [float("inf")], 20190820):
         with pytest.raises(InputError, match="years"):
             check_years(bad)
+
+
+@given(st.integers(1, 12), st.integers(1, 28), st.integers(0, 182))
+def test_a_season_travels_as_attributes(month, day, half_width):
+    season = Season(month, day, half_width)
+    assert Season.from_attrs({"units": "1", **season.to_attrs()}) == season
+    assert Season.from_attrs({"units": "1"}) is None
+
+
+def test_half_a_season_is_named():
+    with pytest.raises(InputError, match="season"):
+        Season.from_attrs({"season_centre": "08-20"})

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.markup import escape
 
@@ -53,7 +54,7 @@ def map_(
     import facies_xr as fx
 
     from ..demo import quiet
-    from ..smb.table import write_csv
+    from ..export import to_table
 
     quiet()
     place = shell.area(area)
@@ -77,7 +78,7 @@ def map_(
         maps = fx.write(maps, out, on_error=on_error)  # type: ignore[arg-type]
     console.print(f"{maps.sizes.get('time', 1)} dates in {escape(str(out))}")
     if records is not None:
-        console.print(f"balances in {escape(str(write_csv(maps.facies.smb(records), out.with_name('balance.csv'))))}")
+        console.print(f"balances in {escape(str(to_table(maps.facies.smb(records), out.with_name('balance.csv'))))}")
 
 
 def catalog(
@@ -87,7 +88,7 @@ def catalog(
     out: Annotated[Path, typer.Option("-o", "--out", help="Items file to write.")] = Path("catalog.json"),
 ) -> None:
     """STAC items of local Landsat and SAFE folders, for `search` and `map`."""
-    from ..scenes.catalog import from_folders
+    from ..scenes.folders import from_folders
 
     items = from_folders(folder)
     items.save_object(str(out))
@@ -100,7 +101,7 @@ def _records(observations: Path | None, place: Any) -> Any:
         return None
     if isinstance(place, tuple):
         raise InputError("--observations are of glaciers; give an outlines file as AREA.")
-    from ..smb.observations import read
+    from ..smb.records import read
 
     return read(observations)
 
@@ -120,6 +121,22 @@ def _require_dem(model: str, dem: str | None, place: Any) -> None:
         )
 
 
+def _tiles(maps: Any, out: Path) -> str:
+    """How many tiles are to be computed, and how many are in the store already."""
+    from ..store import DONE, TILE, Ledger
+    from ..store.layout import prepared
+
+    dates = maps.sizes.get("time", 1)
+    tiles = dates * -(-maps.sizes["y"] // TILE) * -(-maps.sizes["x"] // TILE)
+    if not out.exists():
+        return f"{tiles} to write to {out}"
+    ledger = Ledger(out)
+    ledger.require(prepared(maps))
+    wanted = maps["time"].values.astype("datetime64[us]") if "time" in maps.coords else ledger.dates
+    there = int((ledger.status["timed"].sel(time=ledger.dates[np.isin(ledger.dates, wanted)]) == DONE).sum())
+    return f"{tiles - there} to write to {out}, {there} already there"
+
+
 def _cost(cube: Any, maps: Any, model: str, out: Path) -> dict[str, Any]:
     """What a run would read, compute and write."""
     from ..maps.cost import estimate
@@ -135,7 +152,7 @@ def _cost(cube: Any, maps: Any, model: str, out: Path) -> dict[str, Any]:
         "scenes": f"{cost.scenes} in {cost.dates} dates",
         "grid": f"{cube.sizes['y']} x {cube.sizes['x']} px, {cube.spatial_ref.attrs.get('projected_crs_name', '')}",
         "pixels to classify": f"{cost.pixels:,}",
-        "tiles to write": f"{cost.tiles} to {out}",
+        "tiles": _tiles(maps, out),
         "source pixels to read": shell.size(cost.bytes_read),
         "maps to write": f"{shell.size(cost.bytes_written)} before compression, {shell.size(free)} are free",
         "expected time of inference": f"about {cost.seconds / 60:.1f} min on {cores} cores",

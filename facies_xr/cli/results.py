@@ -15,9 +15,17 @@ Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 def status(store: Store, as_json: Json = False) -> None:
     """How much of a store is finished, and what was left out."""
-    from ..store import Ledger
+    import numpy as np
 
-    shell.show(Ledger(store).summary(), str(store), as_json=as_json)
+    from ..store import DONE, DROPPED, PENDING, Ledger
+
+    ledger = Ledger(store)
+    codes = np.concatenate([array.values.ravel() for array in ledger.status.data_vars.values()])
+    counts = {name: int((codes == code).sum()) for name, code in (("finished", DONE), ("pending", PENDING))}
+    counts["left out"] = int((codes == DROPPED).sum())
+    dates = [str(date)[:19] for date in np.sort(ledger.dates)]
+    facts = {"dates": len(dates), "first": dates[0] if dates else None, "last": dates[-1] if dates else None}
+    shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, str(store), as_json=as_json)
 
 
 def verify(store: Store, as_json: Json = False) -> None:

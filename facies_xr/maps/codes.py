@@ -53,7 +53,11 @@ def _patches(labels, index, group, smallest):
     """Groups of the pixels in patches of at least so many pixels, ``NO_GROUP`` elsewhere.
 
     Pixels of one group and glacier that touch at a side are of one patch. A row is read as runs of such pixels; runs
-    that touch those of the row above are united, and the first run of a patch knows its size.
+    that touch those of the row above are united, and the first run of a patch knows its size::
+
+        row 0    [-- 0 --]      [- 1 -]              runs 0 and 1 are patches of their own
+        row 1       [------- 2 -------]   [- 3 -]    2 touches 0 and 1: all three are of patch 0
+        row 2                               [- 4 -]  4 touches 3: patch 3
     """
     rows, columns = labels.shape
     runs = 0
@@ -123,12 +127,12 @@ def _codes(labels, surface, index, snow, top, left):
                 code = UNSEEN
             elif code == SNOW and snow[r, c] == NO_GROUP:
                 code = STRAY_SNOW
-            own = surface[r, c]
-            if own != NO_GROUP:
+            group = surface[r, c]
+            if group != NO_GROUP:
                 for s, t in ((r - 1, c), (r + 1, c), (r, c - 1), (r, c + 1)):
                     if not (0 <= s < height and 0 <= t < width):
                         continue
-                    if surface[s, t] != NO_GROUP and surface[s, t] != own and index[s, t] == index[r, c]:
+                    if surface[s, t] != NO_GROUP and surface[s, t] != group and index[s, t] == index[r, c]:
                         code += EDGE
                         break
             out[i, j] = code

@@ -50,8 +50,8 @@ class Counts:
         if index.max(initial=0) > MANY:
             names, index = np.unique(np.maximum(index, 0), return_inverse=True)
             names, index = (names, index) if names[0] == 0 else (np.insert(names, 0, 0), index + 1)
-        place = np.full(int(index.max(initial=0)) + 1, -1, "int32")
-        numbers, low, high = _spans(index, elevation, place)
+        position = np.full(int(index.max(initial=0)) + 1, -1, "int32")
+        numbers, low, high = _spans(index, elevation, position)
         numbers = numbers if names is None else names[numbers].astype("int64")
         for k in np.flatnonzero((high != NO_HEIGHT) & ((low < LOWEST) | (high > HIGHEST))):
             raise InputError(
@@ -61,19 +61,19 @@ class Counts:
         first = np.concatenate([[0], np.cumsum(np.maximum(high - low, -1) + 2)])
         pixels, edge = np.zeros((2, first[-1] * EDGE), "int32")
         light = np.zeros((len(numbers), EDGE, 2), "int64")
-        _fill(index, elevation, codes, bright, place, low, first, pixels, edge, light)
+        _fill(index, elevation, codes, bright, position, low, first, pixels, edge, light)
         lit = np.nonzero(light[..., 0])
         lit_slot = first[lit[0]] * EDGE + lit[1]
         occurs = pixels > 0
         occurs[lit_slot] = True
         slot = np.flatnonzero(occurs)
         row, code = np.divmod(slot, EDGE)
-        own = np.searchsorted(first, row, "right") - 1
-        offset = row - first[own]
-        height = np.where(offset == 0, NO_HEIGHT, low[own] + offset - 1)
+        glacier = np.searchsorted(first, row, "right") - 1
+        offset = row - first[glacier]
+        height = np.where(offset == 0, NO_HEIGHT, low[glacier] + offset - 1)
         albedo = np.zeros((2, slot.size), "int64")
         albedo[:, np.searchsorted(slot, lit_slot)] = light[lit].T
-        return cls(numbers[own], height, code, pixels[slot].astype("int64"), edge[slot].astype("int64"), *albedo)
+        return cls(numbers[glacier], height, code, pixels[slot].astype("int64"), edge[slot].astype("int64"), *albedo)
 
     def where(self, kept: np.ndarray) -> "Counts":
         """Only some of the rows."""
@@ -113,20 +113,21 @@ def percentile(counts: Counts, row: np.ndarray, weight: np.ndarray, percent: flo
 
 
 @numba.njit(nogil=True, cache=True)
-def _spans(index, elevation, place):
+def _spans(index, elevation, position):
     """Numbers of the glaciers in the order in which they are met, their lowest and highest known metre.
 
-    ``place`` gets the position of each number in this order.
+    ``position`` gets the position of each number in this order.
     """
-    numbers, low, high = np.empty(place.size, np.int64), np.empty(place.size, np.int64), np.empty(place.size, np.int64)
+    size = position.size
+    numbers, low, high = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
     n = 0
     for r in range(index.shape[0]):
         for c in range(index.shape[1]):
             if index[r, c] <= 0:
                 continue
-            k = place[index[r, c]]
+            k = position[index[r, c]]
             if k < 0:
-                k = place[index[r, c]] = n
+                k = position[index[r, c]] = n
                 numbers[k], low[k], high[k] = index[r, c], 2**14, NO_HEIGHT
                 n += 1
             if np.isfinite(elevation[r, c]):
@@ -137,13 +138,13 @@ def _spans(index, elevation, place):
 
 
 @numba.njit(nogil=True, cache=True)
-def _fill(index, elevation, codes, bright, place, low, first, pixels, edge, light):
+def _fill(index, elevation, codes, bright, position, low, first, pixels, edge, light):
     """Counts by metre and code; each glacier has one row more, its first, for unknown elevation."""
     for r in range(index.shape[0]):
         for c in range(index.shape[1]):
             if index[r, c] <= 0:
                 continue
-            k, code = place[index[r, c]], codes[r, c] % EDGE
+            k, code = position[index[r, c]], codes[r, c] % EDGE
             row = first[k]
             if np.isfinite(elevation[r, c]):
                 row += 1 + np.int64(np.floor(elevation[r, c])) - low[k]

@@ -6,13 +6,14 @@ A year is never filled from other years: where nothing could be used it is NaN, 
 import numpy as np
 import xarray as xr
 
-from ..errors import InputError
-from . import bands
-from .bands import filled, passage, ratio
+from .. import stations
+from ..errors import one_of
+from ..seasons import Season
 from .codes import HIDDEN
+from .hypsometry import MIN_COVERAGE, edges, filled, ratio, snow_line
 
 WINDOW = 20
-"""Days from the season's centre. [day]"""
+"""Days from the season's centre, of statistics that tell of no season. [day]"""
 
 FRESH_SNOW = 0.1
 """Rise of the accumulation area ratio since an earlier scene of the season that means fresh snow."""
@@ -32,7 +33,7 @@ _DRAWN = tuple(f"{name}_{end}" for name in _OF_SCENE[:2] for end in ("lower", "u
 _OF_GLACIER = ("glacier_area", "mean_elevation", "min_elevation", "max_elevation")
 
 
-def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int = WINDOW) -> xr.Dataset:
+def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int | None = None) -> xr.Dataset:
     """The end of each season from the statistics of its scenes.
 
     Parameters
@@ -43,9 +44,10 @@ def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int = WI
         "least snow": the scene with the smallest accumulation area. "envelope": the same scene, but accumulation area
         ratio and snow line from the smallest share of each elevation band in any scene. "latest": the last scene
         before the first fresh snow. "most bare ice": the scene with the largest share of ice.
-    window : int
+    window : int, optional
         Scenes further from the season's centre, and those with fresh snow (a ratio that rose by more than 0.1 since
-        an earlier scene, from 60 days before the centre on), are taken only where there is no other, and flagged. [day]
+        an earlier scene, from 60 days before the centre on), are taken only where there is no other, and flagged. By
+        default the half width of the season with which the statistics were made. [day]
 
     Returns
     -------
@@ -60,8 +62,10 @@ def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int = WI
     InputError
         If the rule does not exist.
     """
-    if rule not in RULES:
-        raise InputError(f"rule={rule!r}: choose among {', '.join(RULES)}.")
+    one_of("rule", rule, RULES)
+    if window is None:
+        season_of_stats = Season.of(stats)
+        window = season_of_stats.half_width if season_of_stats else WINDOW
     stats = stats.compute().sortby("time")
     years = np.arange(int(stats.balance_year.min()), int(stats.balance_year.max()) + 1, dtype="int32")
     earliest = {name: _earliest(stats, name) for name in _OF_GLACIER}
@@ -141,7 +145,7 @@ def _envelope(season: xr.Dataset, usable: np.ndarray, chosen: np.ndarray) -> tup
     taken[chosen, g] = True
     coverage = season["band_coverage"].values
     share = season["band_accumulation"].values
-    known = taken[:, :, None] & (coverage >= bands.MIN_COVERAGE) & np.isfinite(share)
+    known = taken[:, :, None] & (coverage >= MIN_COVERAGE) & np.isfinite(share)
     share = np.where(known, share, np.inf).min(0)
     share = filled(np.where(np.isfinite(share), share, np.nan))
     area = season["band_area"].values
@@ -151,7 +155,7 @@ def _envelope(season: xr.Dataset, usable: np.ndarray, chosen: np.ndarray) -> tup
     some = np.isfinite(season["accumulation_area_ratio"].values[chosen, g])
     found = ratio(share, weight)
     low, high = (_of_chosen(season[f"{end}_elevation"], chosen) for end in ("min", "max"))
-    line = np.clip(passage(share, weight, bands.edges(season["elevation_band"].values))[0], low, high)
+    line = np.clip(snow_line(share, weight, edges(season["elevation_band"].values))[0], low, high)
     return np.where(some, found, np.nan), np.where(some & (found > 0), line, np.nan)
 
 
@@ -175,4 +179,6 @@ def _dataset(stats, years, out, dates, scenes, flags, earliest) -> xr.Dataset:
     )  # fmt: skip
     data |= {name: ("glacier", values, stats[name].attrs) for name, values in earliest.items()}
     coords = {n: c for n, c in stats.coords.items() if c.dims == ("glacier",)}
-    return xr.Dataset(data, coords={**coords, "balance_year": years}, attrs=dict(stats.attrs))
+    season = Season.of(stats)
+    attrs = stations.TIMED["balance_year"].attributes | (season.to_attrs() if season else {})
+    return xr.Dataset(data, {**coords, "balance_year": ("balance_year", years, attrs)}, dict(stats.attrs))

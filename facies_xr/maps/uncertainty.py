@@ -22,6 +22,7 @@ from ..classes import NAMES
 from ..errors import InputError
 from .codes import EDGE, SNOW, STRAY_SNOW, SURFACE, seen
 from .counting import STEP
+from .hypsometry import Bands
 
 CORRELATION = 300.0
 """Distance over which the correlation of the field falls to 1/e. [m]"""
@@ -35,6 +36,9 @@ SAMPLED = 32
 MOST = 20.0
 """Largest weight of a class."""
 
+TOLERANCE = 1e-3
+"""Largest difference between a confidence and the probability of the label; both may have been rounded in a file."""
+
 _SPACING = CORRELATION / 2
 """Of the nodes of the field, and the standard deviation of its kernel. [m]"""
 
@@ -42,34 +46,25 @@ _REACH = 4
 """Nodes on either side of a place."""
 
 
-def surface_probability(label: np.ndarray, confidence: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Probability of each class of the surface, of pixels that are seen.
+def surface_probability(label: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Probability of each class of the surface, of pixels whose surface is seen.
 
     Parameters
     ----------
     label : ndarray (pixel)
-        Class shown, one of the surface.
-    confidence : ndarray (pixel)
-        Probability that it is right; the other classes share the rest as their scores do, or evenly if these are 0.
+        Class shown, one of the surface; it stands for itself where no class of the surface has a probability.
     probability : ndarray (facies_class, pixel)
-        Scores of the classes.
+        Of all classes, those that hide the surface among them.
 
     Returns
     -------
     ndarray (pixel, class of ``SURFACE``)
         Sums to 1. float64
     """
-    pixel = np.arange(label.size)
-    found = probability.astype("float64")
-    found[label, pixel] = 0
-    others = found.sum(0)
-    found = np.divide(found, others, out=np.full(found.shape, 1 / (len(NAMES) - 1)), where=others > 0)
-    found *= 1 - confidence
-    found[label, pixel] = confidence
-    found = np.ascontiguousarray(found[list(SURFACE)].T)
-    total = found.sum(1, keepdims=True)
+    surface = np.ascontiguousarray(probability[list(SURFACE)].T, dtype="float64")
+    total = surface.sum(1, keepdims=True)
     shown = (np.array(SURFACE) == label[:, None]).astype("float64")
-    return np.divide(found, total, out=shown, where=total > 0)
+    return np.divide(surface, total, out=shown, where=total > 0)
 
 
 def weights_for(probability: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -146,23 +141,14 @@ class Draws:
 
 @dataclass(frozen=True)
 class Drawer:
-    """Draws of one block.
-
-    Parameters
-    ----------
-    accumulating : tuple of int
-        Classes of the accumulation area.
-    draws : int
-    lowest, height : int
-        Of the elevation bands. [m]
-    """
+    """Draws of one block."""
 
     accumulating: tuple[int, ...]
+    """Classes of the accumulation area."""
     draws: int
-    lowest: int
-    height: int
+    bands: Bands
 
-    def __call__(self, codes, index, elevation, confidence, probability, y, x, scene: int, weights) -> Draws:
+    def __call__(self, *, codes, index, elevation, confidence, probability, y, x, scene: int, weights) -> Draws:
         """Draws.
 
         Parameters
@@ -170,14 +156,14 @@ class Drawer:
         codes, index, elevation, confidence : ndarray (y, x)
         probability : ndarray (facies_class, y, x)
         y, x : ndarray
-            Places of rows and columns. [m]
+            Coordinates of rows and columns. [m]
         scene : int
             Another number is another series of draws.
         weights : ndarray (scene, facies_class)
             Weights of the classes in the scenes to draw from.
         """
         r, c, p = seen_surface(codes, index, elevation, confidence, probability)
-        band = np.maximum((np.floor(elevation[r, c]).astype("int64") - self.lowest) // self.height, 0)
+        band = np.maximum(self.bands.position(np.floor(elevation[r, c]).astype("int64")), 0)
         slot, keys = pd.factorize(index[r, c].astype("int64") << 16 | band)
         expected, pixels = np.zeros(keys.size, "int64"), np.zeros((keys.size, self.draws), "int64")
         if r.size:
@@ -187,24 +173,39 @@ class Drawer:
             wanted = np.isin(SURFACE, self.accumulating)
             for k in range(self.draws):
                 noise = ndtri(_uniform(scene, k, nodes[0][:, None], nodes[1][None], 0))
-                own = np.ascontiguousarray(np.asarray(weights)[drawn[k]][list(SURFACE)])
-                _draw(noise, *rows, *columns, r, c, p, own, wanted, slot, expected, pixels[:, k])
+                of_scene = np.ascontiguousarray(np.asarray(weights, "float64")[drawn[k]][list(SURFACE)])
+                _draw(noise, *rows, *columns, r, c, p, of_scene, wanted, slot, expected, pixels[:, k])
         return Draws(keys >> 16, keys & 0xFFFF, expected, pixels)
 
 
 def seen_surface(codes, index, elevation, confidence, probability) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows, columns and class probabilities of the glacier pixels of a block whose surface is seen."""
+    """Rows, columns and class probabilities of the glacier pixels of a block whose surface is seen.
+
+    Raises
+    ------
+    InputError
+        If a confidence or probability is missing, or the probability of a label is not its confidence.
+    """
     here = (index > 0) & np.isfinite(elevation) & seen(codes)
     r, c = np.nonzero(here)
-    if np.isnan(confidence[here]).any() or np.isnan(probability[:, here]).any():
+    confidence, probability = confidence[here], probability[:, here]
+    if np.isnan(confidence).any() or np.isnan(probability).any():
         raise InputError("confidence or probability is NaN on pixels that have a class; classify again.")
     label = np.where(codes[here] == STRAY_SNOW, SNOW, codes[here])
-    return r, c, surface_probability(label, confidence[here], probability[:, here])
+    of_label = probability[label, np.arange(label.size)]
+    if (differs := np.abs(of_label - confidence) > TOLERANCE).any():
+        k = differs.argmax()
+        raise InputError(
+            f"probability: a pixel of class {NAMES[label[k]]} has {of_label[k]:.4f} there and a confidence of "
+            f"{confidence[k]:.4f}, which must agree; the scores of classes are no probabilities. Classify with the "
+            "scores of the classes and calibrate again, or pass draws=0."
+        )
+    return r, c, surface_probability(label, probability)
 
 
-def sampled(codes, index, elevation, confidence, probability, place) -> tuple[np.ndarray, np.ndarray]:
-    """Places and class probabilities of some pixels of a block."""
-    _, rows, columns = place
+def sampled(codes, index, elevation, confidence, probability, window) -> tuple[np.ndarray, np.ndarray]:
+    """Positions on the grid and class probabilities of some pixels of a block."""
+    _, rows, columns = window
     r, c, p = seen_surface(codes % EDGE, index, elevation, confidence, probability)
     r, c = r + rows.start, c + columns.start
     some = (r * 73_856_093 ^ c * 19_349_663) % SAMPLED == 0
@@ -220,11 +221,11 @@ class PriorWeights:
 
     def __call__(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
         """Weights of all classes. (1, facies_class)"""
-        places, p = (np.concatenate(each) for each in zip(*parts, strict=True))
+        position, p = (np.concatenate(each) for each in zip(*parts, strict=True))
         weights = np.ones((1, len(NAMES)))
         if len(p):
             surface = list(SURFACE)
-            order = np.lexsort(places.T)
+            order = np.lexsort(position.T)
             weights[0, surface] = prior_weights(p[order], np.array(self.shares)[surface])
         return {"weights": weights}
 
@@ -232,18 +233,24 @@ class PriorWeights:
 # -- the field --------------------------------------------------------------------------------------------------
 
 
-def _first(places: np.ndarray) -> int:
-    """Number of the first node that the places need."""
-    return int(np.floor(places.min() / _SPACING)) - _REACH + 1
+def _first(coordinate: np.ndarray) -> int:
+    """Number of the first node that the coordinates need."""
+    return int(np.floor(coordinate.min() / _SPACING)) - _REACH + 1
 
 
-def _weights(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each place its first node, relative to that of all, and the weights of its nodes."""
-    node = np.floor(places / _SPACING).astype("int64")
+def _weights(coordinate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row or column its first node, relative to that of all, and the weights of its nodes.
+
+    A place takes ``_REACH`` nodes on either side, normal weights, scaled so that the field has variance 1::
+
+        node      o       o       o       o       o       o       o       o        every 150 m
+        weight    .       .       o       O   x   O       o       .       .        x: the place
+    """
+    node = np.floor(coordinate / _SPACING).astype("int64")
     start = node - _REACH + 1
-    away = places[:, None] / _SPACING - (start[:, None] + np.arange(2 * _REACH))
+    away = coordinate[:, None] / _SPACING - (start[:, None] + np.arange(2 * _REACH))
     weights = np.exp(-0.5 * away**2)
-    return start - _first(places), weights / np.sqrt((weights**2).sum(1, keepdims=True))
+    return start - _first(coordinate), weights / np.sqrt((weights**2).sum(1, keepdims=True))
 
 
 @numba.njit(nogil=True, cache=True)

@@ -1,6 +1,13 @@
-"""The networks: that of Maslov et al. (2026), which keeps the pixel in the middle in sight, and its dense relative."""
+"""The networks: that of Maslov et al. (2026), which keeps the pixel in the middle in sight, and its dense relative.
 
+A network is a class and a row of :data:`ARCHITECTURES`. It states its radius; where it can do better than patch by
+patch, ``fold`` gives the form for inference that states its engines (:mod:`facies_xr.nn.evaluate`).
+"""
+
+import copy
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -8,10 +15,46 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..classes import CLASSES
-from .patches import RADIUS, SIZE
+from .evaluate import contexts, sweep, weights
+from .evaluate.engine import Engine
+from .evaluate.geometry import POOLED, RADIUS, WIDTH
 
-WIDTH = 64
-POOLED = SIZE // 3
+
+class Network(nn.Module):
+    """What classifiers, training and evaluation ask of a network."""
+
+    architecture: ClassVar[str]
+    """Its name in a classifier's file."""
+    radius: ClassVar[int] = RADIUS
+    """Pixels that it sees on each side of a pixel."""
+    channels: int
+    """Number of features."""
+
+    def folded(self) -> "Inference":
+        """For inference; kept for the networks used last, as long as their weights stay as they are."""
+        return _folded(self, tuple(tensor._version for tensor in self.state_dict(keep_vars=True).values()))
+
+    def fold(self) -> "Inference":
+        """For inference, as it is now."""
+        return Inference(self)
+
+
+class Inference:
+    """A network for inference, patch by patch."""
+
+    engines: Mapping[str, Engine] = {}
+    """Ways to evaluate a raster as a whole, the best first."""
+
+    def __init__(self, network: Network):
+        self.architecture, self.radius = network.architecture, network.radius
+        self.device = next(network.parameters()).device
+        self._network = copy.deepcopy(network).eval()
+
+    @torch.inference_mode()
+    def predict(self, patches: np.ndarray) -> np.ndarray:
+        """Class probabilities (n, 8) of scaled, finite patches (n, feature, y, x), both float32."""
+        logits = self._network(torch.from_numpy(patches).to(self.device))
+        return torch.softmax(logits, 1, dtype=torch.float32).cpu().numpy()
 
 
 class Block(nn.Sequential):
@@ -33,7 +76,7 @@ def _head(dropout: float) -> nn.Sequential:
     )  # fmt: skip
 
 
-class FaciesNet(nn.Module):
+class FaciesNet(Network):
     """Patches (n, feature, 33, 33) to logits (n, 8)."""
 
     architecture = "patch"
@@ -54,8 +97,12 @@ class FaciesNet(nn.Module):
         seen = [fine[:, :, RADIUS, RADIUS], coarse[:, :, middle, middle], coarse.amax((2, 3))]
         return self.head(torch.cat(seen, 1))
 
+    def fold(self) -> "Folded":
+        """For inference, as it is now."""
+        return Folded(self)
 
-class DenseNet(nn.Module):
+
+class DenseNet(Network):
     """Patches (n, feature, 33, 33) to logits (n, 8), by convolutions without padding.
 
     It sees the same 33 x 33 pixels, three convolutions fine and three coarse. Nothing in it depends on where a patch
@@ -80,25 +127,32 @@ class DenseNet(nn.Module):
         seen = [fine[:, :, 13, 13], coarse[:, :, 3, 3], coarse[:, :, ::3, ::3].amax((2, 3))]
         return self.head(torch.cat(seen, 1))
 
+    def fold(self) -> "FoldedDense":
+        """For inference, as it is now."""
+        return FoldedDense(self)
 
-ARCHITECTURES: dict[str, type[FaciesNet] | type[DenseNet]] = {"patch": FaciesNet, "dense": DenseNet}
+
+ARCHITECTURES: dict[str, type[Network]] = {net.architecture: net for net in (FaciesNet, DenseNet)}
 """Networks by the name that a classifier's file gives them."""
 
-Network = FaciesNet | DenseNet
+
+@lru_cache(maxsize=16)
+def _folded(network: Network, versions: tuple[int, ...]) -> Inference:
+    return network.fold()
 
 
-class Folded:
-    """The network for inference: batch norm folded into the convolutions, maxima taken before the ELU.
+class Folded(Inference):
+    """The published network for inference: batch norm folded into the convolutions, maxima taken before the ELU.
 
     The ELU increases, so it commutes with a maximum; both reorderings leave the result as it is, up to rounding.
     """
 
-    def __init__(self, network: Network):
+    def __init__(self, network: FaciesNet | DenseNet):
+        self.architecture, self.radius = network.architecture, network.radius
         self.fine = [_fold(block) for block in network.fine]
         self.coarse = [_fold(block) for block in network.coarse]
-        linear = [layer for layer in network.head if isinstance(layer, nn.Linear)]
-        self.head = [(layer.weight.detach(), layer.bias.detach()) for layer in linear]
-        self.device = linear[0].weight.device
+        self.head = [(layer.weight.detach(), layer.bias.detach()) for layer in network.head[1::3]]
+        self.device = self.head[0][0].device
 
     @torch.inference_mode()
     def predict(self, patches: np.ndarray) -> np.ndarray:
@@ -113,7 +167,7 @@ class Folded:
 
     @torch.inference_mode()
     def conclude(self, z: torch.Tensor) -> torch.Tensor:
-        """Class probabilities (..., 8) of what the convolutions found (..., 192)."""
+        """Class probabilities (..., 8) of what the convolutions give (..., 192)."""
         for weight, bias in self.head[:-1]:
             z = F.elu(F.linear(z, weight, bias))
         return torch.softmax(F.linear(z, *self.head[-1]), -1, dtype=torch.float32)
@@ -121,9 +175,20 @@ class Folded:
     @cached_property
     def compiled(self) -> tuple:
         """Weights as the compiled kernel takes them."""
-        from .kernels import prepare
+        return weights.prepare(self)
 
-        return prepare(self)
+    def by_kernel(self, features: np.ndarray) -> np.ndarray:
+        """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by the compiled kernel."""
+        return self.conclude(torch.from_numpy(sweep.features(self.compiled, features))).numpy()
+
+    def by_contexts(self, features: np.ndarray) -> np.ndarray:
+        """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by contexts in torch."""
+        return contexts.predict(self, torch.from_numpy(features)).cpu().numpy()
+
+    engines: Mapping[str, Engine] = {
+        "compiled": Engine(by_kernel, 256, (5.8, 9.8), 31.0, devices=("cpu",), precisions=("float32",)),
+        "torch": Engine(by_contexts, 128, (9.0, 9.0), 11.5),
+    }
 
 
 class FoldedDense(Folded):
@@ -148,15 +213,11 @@ class FoldedDense(Folded):
         highest = F.elu(torch.maximum(torch.maximum(shifted[0], shifted[1]), shifted[2]))
         return self.conclude(torch.cat([fine, middle, highest], 1).permute(0, 2, 3, 1))
 
+    def by_convolution(self, features: np.ndarray) -> np.ndarray:
+        """Probabilities (y - 32, x - 32, 8) of features (feature, y, x)."""
+        return self.maps(torch.from_numpy(features)[None])[0].cpu().numpy()
 
-def folded(network: Network) -> Folded:
-    """The network for inference, kept for the networks used last, as long as their weights stay as they are."""
-    return _folded(network, tuple(tensor._version for tensor in network.state_dict(keep_vars=True).values()))
-
-
-@lru_cache(maxsize=16)
-def _folded(network: Network, versions: tuple[int, ...]) -> Folded:
-    return FoldedDense(network) if isinstance(network, DenseNet) else Folded(network)
+    engines: Mapping[str, Engine] = {"torch": Engine(by_convolution, 256, (20.0, 20.0), 300.0)}
 
 
 def _fold(block: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:

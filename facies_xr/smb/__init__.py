@@ -9,7 +9,7 @@ class _Room(ModuleType):
     """The room, which is also the function that has its name: ``facies_xr.smb(maps, observations)``."""
 
     def __call__(self, *args: Any, **options: Any) -> Any:
-        from .regression import smb
+        from .balance import smb
 
         return smb(*args, **options)
 

@@ -64,7 +64,7 @@ def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:
     Returns
     -------
     list of Path
-        CSV files, for :func:`facies_xr.smb.observations.read`.
+        CSV files, for :func:`facies_xr.smb.records.read`.
 
     Raises
     ------

@@ -5,9 +5,11 @@ import pandas as pd
 import xarray as xr
 
 from .. import folds, metrics
-from .fitted import MIN_RECORDS, Fit
-from .models import COVERED, METHODS
-from .regression import FLAGS, UNFIT
+from . import judge
+from .balance import MIN_RECORDS
+from .methods.base import COVERED
+from .methods.named import DEFAULT, METHODS
+from .problem import FLAGS, UNFIT, Problem
 
 FEWEST_CLUSTERS = 8
 """Glaciers, and years, below which a score has no interval."""
@@ -112,11 +114,10 @@ def _ceiling(smb: xr.Dataset, known: np.ndarray) -> np.ndarray | None:
     fold = smb["fold"].values[g, y]
     if len(rows) < MIN_RECORDS or rows.glacier.nunique() < 3 or np.unique(fold).size < 2:
         return None
-    method = METHODS[Fit.load(smb).method if "fit" in smb.attrs else "eq2"]
-    out = np.full(known.shape, np.nan)
-    for fit, test in folds.splits(fold):
-        out[g[test], y[test]] = method.fit(rows.iloc[fit], ("snow_fraction",)).predict(rows.iloc[test])
-    return out
+    method = METHODS[smb.attrs.get("method_name", DEFAULT)]
+    ceiling = np.full(known.shape, np.nan)
+    ceiling[g, y] = judge.out_of_fold(Problem(rows, ("snow_fraction",)), method, folds.splits(fold)).mean
+    return ceiling
 
 
 def _intervals(o: np.ndarray, p: np.ndarray) -> dict[str, float]:

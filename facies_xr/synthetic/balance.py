@@ -87,18 +87,20 @@ def run(cells: Cells, weather: Weather, anomalies: Anomalies, days: np.ndarray, 
     year = weather.year_of()
     above = cells.elevation - weather.height
     balance, winter, snow, firn, bare = _run(
-        (LAPSE_RATE * above).astype("float64"),
-        ((1 + PRECIPITATION_GRADIENT * above) * cells.accumulation).astype("float64"),
-        cells.melt.astype("float64"),
-        cells.group.astype("int64"),
-        anomalies.warmth,
-        anomalies.wetness,
-        weather.temperature,
-        weather.precipitation,
-        (year - year[0]).astype("int64"),
-        keep,
-        order.size,
-        *factors,
+        cooling=(LAPSE_RATE * above).astype("float64"),
+        wetting=((1 + PRECIPITATION_GRADIENT * above) * cells.accumulation).astype("float64"),
+        melting=cells.melt.astype("float64"),
+        group=cells.group.astype("int64"),
+        warmth=anomalies.warmth,
+        wetness=anomalies.wetness,
+        temperature=weather.temperature,
+        precipitation=weather.precipitation,
+        year=(year - year[0]).astype("int64"),
+        keep=keep,
+        kept=order.size,
+        ddf_snow=factors[0],
+        ddf_firn=factors[1],
+        ddf_ice=factors[2],
     )
     position = np.searchsorted(order, wanted)
     return History(balance, winter, snow[position], firn[position], bare[position])

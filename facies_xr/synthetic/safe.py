@@ -5,7 +5,7 @@ from pathlib import Path
 import pystac
 import rasterio
 
-from ..scenes.sensors import MSI
+from ..scenes.sentinel2 import MSI
 from ..stations import BANDS
 
 BAND_IDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
@@ -86,17 +86,7 @@ def write_safe(item: pystac.Item, folder: str | Path) -> Path:
     home = Path(folder) / name
     images = home / "GRANULE" / granule / "IMG_DATA"
     images.mkdir(parents=True)
-    keys = {"swir1": "swir16", "swir2": "swir22"}
-    names, grids = [], {}
-    for band in BANDS:
-        file = f"{tile}_{stamp}_{MSI.numbers[band]}"
-        names.append(f"GRANULE/{granule}/IMG_DATA/{file}")
-        with rasterio.open(item.assets[keys.get(band, band)].href) as source:
-            grids[round(source.res[0])] = source.profile
-            with rasterio.open(images / f"{file}.jp2", "w", driver="JP2OpenJPEG", height=source.height,
-                               width=source.width, count=1, dtype="uint16", crs=source.crs, QUALITY="100",
-                               transform=source.transform, REVERSIBLE="YES", YCBCR420="NO") as target:  # fmt: skip
-                target.write(source.read(1), 1)
+    names, grids = _write_images(item, images, stamp)
     offset = round(item.assets["blue"].extra_fields["raster:bands"][0]["offset"] * 10000)
     listed = "".join(
         f'        <RADIO_ADD_OFFSET band_id="{k}">{offset}</RADIO_ADD_OFFSET>\n' for k in range(len(BAND_IDS))
@@ -131,3 +121,22 @@ def write_safe(item: pystac.Item, folder: str | Path) -> Path:
         )
     )
     return home
+
+
+def _write_images(item: pystac.Item, images: Path, stamp: str) -> tuple[list[str], dict[int, dict]]:
+    """Write the bands; their names as the product lists them, and rasterio's profiles by pixel size."""
+    granule = images.parent.name
+    tile = granule.split("_")[1]
+    keys = {"swir1": "swir16", "swir2": "swir22"}
+    names: list[str] = []
+    grids: dict[int, dict] = {}
+    for band in BANDS:
+        file = f"{tile}_{stamp}_{MSI.numbers[band]}"
+        names.append(f"GRANULE/{granule}/IMG_DATA/{file}")
+        with rasterio.open(item.assets[keys.get(band, band)].href) as source:
+            grids[round(source.res[0])] = source.profile
+            with rasterio.open(images / f"{file}.jp2", "w", driver="JP2OpenJPEG", height=source.height,
+                               width=source.width, count=1, dtype="uint16", crs=source.crs, QUALITY="100",
+                               transform=source.transform, REVERSIBLE="YES", YCBCR420="NO") as target:  # fmt: skip
+                target.write(source.read(1), 1)
+    return names, grids

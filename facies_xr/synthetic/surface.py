@@ -174,7 +174,17 @@ class Sky:
         brightness = tuple(rng.normal(0, BETWEEN_SCENES[name]) for name in SURFACES)
         share = cloud_cover / 100
         haze, grain, wetness = rng.normal(0, (0.10, 0.06, 0.45))
-        return cls(seed, sun_azimuth, sun_elevation, share, haze, brightness, grain, wetness, rng.random() < 0.5)
+        return cls(
+            seed=seed,
+            sun_azimuth=sun_azimuth,
+            sun_elevation=sun_elevation,
+            cloud_share=share,
+            haze=haze,
+            brightness=brightness,
+            grain=grain,
+            wetness=wetness,
+            ice_cloud=rng.random() < 0.5,
+        )
 
     def cloud(self, x, y) -> np.ndarray:
         """Opacity of the clouds, 0..1."""

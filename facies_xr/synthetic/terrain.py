@@ -104,11 +104,11 @@ class Landscape:
 
     def elevation(self, x, y) -> np.ndarray:
         """Elevation of the surface, ice included. [m]"""
-        return self._shape(x, y)[0]
+        return self.shape(x, y)[0]
 
     def glacier(self, x, y) -> np.ndarray:
         """Position in :attr:`glaciers` of the glacier at each place, -1 outside."""
-        return self._shape(x, y)[1]
+        return self.shape(x, y)[1]
 
     @property
     def glaciers(self) -> tuple[Valley | IceCap, ...]:
@@ -119,9 +119,10 @@ class Landscape:
     def _steepness(self) -> float:
         return float(np.mean([v.drop / v.length for v in self.valleys])) if self.valleys else 0.3
 
-    def _shape(self, x, y) -> tuple[np.ndarray, np.ndarray]:
+    def shape(self, x, y) -> tuple[np.ndarray, np.ndarray]:
+        """:meth:`elevation` and :meth:`glacier` at once."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        shape, x, y = x.shape, x.ravel(), y.ravel()
+        size, x, y = x.shape, x.ravel(), y.ravel()
         rough = fractal(x, y, self.seed + 2, 300.0, 4)
         wavy = 1 + 0.16 * fractal(x, y, self.seed + 3, 170.0, 3)
         z, index = self._hills(x, y), np.full(x.size, -1, "int32")
@@ -141,7 +142,7 @@ class Landscape:
             mine = (cap.rim(x, y) * (1 + 0.4 * (wavy - 1)) < 1) & (index < 0)
             index[mine] = k
         z += np.where(index < 0, 6.0, 1.0) * rough + 2.5 * fractal(x, y, self.seed + 4, 420.0, 3)
-        return z.reshape(shape), index.reshape(shape)
+        return z.reshape(size), index.reshape(size)
 
     def _hills(self, x, y) -> np.ndarray:
         """The mountain before the valleys are cut into it, and the hills of the ice caps. [m]"""

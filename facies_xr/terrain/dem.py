@@ -1,6 +1,7 @@
 """Digital elevation models: a file, tiles, a DataArray or a catalogue, seen on a grid and beyond its edges."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -11,9 +12,8 @@ import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from .. import access, grids, rasters
+from .. import access, grids, rasters, stac
 from ..errors import GridError, InputError
-from ..scenes import catalog
 from . import relief
 
 COARSENING = 16
@@ -56,11 +56,11 @@ class Dem:
         """Slope of a window. [degree]"""
         return self.slope_and_aspect(rows, columns)[0]
 
-    def bounds(self, reach: float) -> tuple[float, float]:
-        """Lowest terrain on the grid and highest within a distance of it. [m]"""
+    def bounds(self, reach: float) -> "Bounds":
+        """Bounds of the terrain on the grid and within a distance of it. [m]"""
         coarse = self.box.zoom_out(COARSENING)
         pad = int(np.ceil(reach / coarse.affine.a)) + 1
-        return self._extreme("min", coarse, 1), self._extreme("max", coarse, pad)
+        return Bounds(self._extremes("min", coarse, 1), self._extremes("max", coarse, pad), pad)
 
     def missing(self, y: tuple[int, int], x: tuple[int, int]) -> float:
         """Share of the grid and its margins, in pixels before and after it, where there is no elevation."""
@@ -71,13 +71,55 @@ class Dem:
         )
         return float(np.isnan(rasters.read_window(self.raster, coarse, rows, columns)[0]).mean())
 
-    def _extreme(self, kind: str, coarse: GeoBox, pad: int) -> float:
-        raster = replace(self.raster, resampling=kind)
+    def _extremes(self, kind: str, coarse: GeoBox, pad: int) -> np.ndarray:
         rows, columns = (slice(-pad, n + pad) for n in coarse.shape)
-        values = rasters.read_window(raster, coarse, rows, columns)[0]
+        values = rasters.read_window(replace(self.raster, resampling=kind), coarse, rows, columns)[0]
         if np.isnan(values).all():
             raise GridError(f"DEM {self.name} has no data on the grid; choose one that covers the glaciers.")
-        return float(np.nanmin(values) if kind == "min" else np.nanmax(values))
+        return values
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Extremes of the terrain in each pixel of a coarse grid."""
+
+    low: np.ndarray
+    """With one pixel of surroundings. (y + 2, x + 2) [m]"""
+    high: np.ndarray
+    """With ``pad`` pixels of surroundings. (y + 2 pad, x + 2 pad) [m]"""
+    pad: int
+
+    @property
+    def lowest(self) -> float:
+        """Lowest terrain on the grid. [m]"""
+        return float(np.nanmin(self.low))
+
+    @property
+    def highest(self) -> float:
+        """Highest terrain from which shadow can fall onto the grid. [m]"""
+        return float(np.nanmax(self.high))
+
+    def digest(self, heights: Mapping[tuple[int, int], bytes]) -> str:
+        """Hash of the elevation as the layers of a cube see it, whatever the model's name.
+
+        Parameters
+        ----------
+        heights : mapping
+            Hashes of the elevation on the tiles that hold ice, by row and column. The rest of the grid counts by its
+            extremes, from which shadows are reckoned.
+        """
+        around = self.pad - 1  # how far the sun can reach is not the model's
+        inner = self.high[around : self.high.shape[0] - around, around : self.high.shape[1] - around]
+        hashed = hashlib.sha256(hash_of(self.low) + hash_of(inner))
+        for at in sorted(heights):
+            hashed.update(repr(at).encode() + heights[at])
+        return hashed.hexdigest()[:16]
+
+
+def hash_of(elevation: np.ndarray) -> bytes:
+    """Hash of heights; any void is as any other, -0 as 0."""
+    values = np.where(np.isnan(elevation), np.float32(np.nan), elevation + np.float32(0))
+    return hashlib.sha256(values.astype("float32").tobytes()).digest()
 
 
 @lru_cache(maxsize=KEPT)
@@ -118,16 +160,21 @@ def open_dem(dem: Any, box: GeoBox) -> Dem:
         if dem.ndim != 2:
             raise InputError(f"the DEM has dims {dem.dims}; give one band (y, x).")
         return Dem(rasters.ArrayRaster(dem.values, grids.any_geobox(dem)), box, str(dem.name or "DataArray"))
-    if isinstance(dem, str) and dem in catalog.CATALOGS:
-        return _tiles(catalog.dem_tiles(dem, box.buffered(MARGIN)), box, f"Copernicus GLO-30 of {dem}")
+    if isinstance(dem, str) and dem in stac.CATALOGS:
+        return _tiles(stac.dem_tiles(dem, box.buffered(MARGIN)), box, f"Copernicus GLO-30 of {dem}")
     if isinstance(dem, str | Path):
         if not access.is_remote(str(dem)) and Path(dem).is_dir():
             dem = sorted(p for p in Path(dem).rglob("*") if p.suffix.lower() in (".tif", ".tiff"))
         else:
-            return Dem(_file(str(dem)), box, Path(dem).name)
+            return Dem(_file(str(dem)), box, shown_name(dem))
     if isinstance(dem, Sequence) and dem and all(isinstance(part, str | Path) for part in dem):
-        return _tiles([str(part) for part in dem], box, f"{Path(dem[0]).name} and {len(dem) - 1} more")
+        return _tiles([str(part) for part in dem], box, f"{shown_name(dem[0])} and {len(dem) - 1} more")
     raise InputError(f"the DEM must be a path, a list of paths, a DataArray or a catalogue's name, not {dem!r}.")
+
+
+def shown_name(dem: str | Path) -> str:
+    """Name of a file as it may be shown: without its folder, credentials and signature."""
+    return Path(access.shown(str(dem))).name
 
 
 def _tiles(hrefs: Sequence[str], box: GeoBox, name: str) -> Dem:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ import shapely
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from .. import grids, lazy
+from .. import grids, lazy, stations
 from .. import outlines as _outlines
 from ..errors import GridError, InputError, OutlineError
 from . import light as _light
@@ -72,19 +73,33 @@ def add_terrain(
         If the sun is unknown or stands at or below the horizon, the heights cannot be metres, or ``per_year`` is
         asked for without a time.
     """
-    box = grids.geobox(cube)
+    families, box = _light.families_of(shadows), grids.geobox(cube)
     data = cube if isinstance(cube, xr.Dataset) else xr.Dataset(coords=grids.coords(box))
     suns = _light.suns(data, box, sun_azimuth, sun_elevation)
     model = open_dem(dem, box)
-    lowest, highest = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
-    editions, of_date = _editions(_outlines.read(outlines), data, box, per_year)
-    found = [_Edition.of(table, model, boundary) for table in editions]
-    by_date = [found[k] for k in of_date]
-    chunks = lazy.spatial_chunks(data)
-    light = _light.Light(model, lowest, highest, _light.families_of(shadows))
+    bounds = model.bounds(HIGHEST / math.tan(math.radians(min(s.elevation for s in suns))))
+    tables, of_date = _tables(_outlines.read(outlines), data, box, per_year)
+    editions = [Edition.of(table, model, boundary) for table in tables]
+    by_date = [editions[k] for k in of_date]
+    light = _light.Light(model, bounds.lowest, bounds.highest, families)
     _light.report_margin(light, suns)
+    result = data.assign(_rasters(light, suns, by_date, per_year, data))
+    result = result.assign(_of_glaciers(by_date, per_year)).assign_coords(_glacier_coords(by_date, per_year))
+    heights = {at: hashed for edition in editions for at, hashed in edition.survey.heights.items()}
+    return stations.dress(result, "add_terrain").assign_attrs(
+        dem=model.name,
+        dem_digest=bounds.digest(heights),
+        outlines=" ".join(_outlines.digest(table) for table in tables),
+        shadows=shadows,
+        boundary=boundary,
+    )
 
-    timed = "time" in data.dims
+
+def _rasters(
+    light: _light.Light, suns: Sequence[_light.Sun], by_date: list["Edition"], per_year: bool, data: xr.Dataset
+) -> dict[str, tuple]:
+    """Lazy layers, (y, x) or, where they move with time, (time, y, x)."""
+    chunks, timed = lazy.spatial_chunks(data), "time" in data.dims
 
     def still(function, dtype):
         return ("y", "x"), lazy.from_windows(function, chunks, dtype)
@@ -92,34 +107,24 @@ def add_terrain(
     def moving(array, moves):
         return (("time", "y", "x"), array) if moves else (("y", "x"), array[0])
 
-    rasters: dict[str, tuple] = {
-        "elevation": (*still(model.read, "float32"), _ELEVATION),
-        "slope": (*still(model.slope, "float32"), _SLOPE),
-        "hillshade": (
-            *moving(lazy.from_windows(light.hillshade, chunks, "float32", per_time=suns), timed),
-            _HILLSHADE,
-        ),
-        "shadow_mask": (*moving(light.lazy_shadow_mask(chunks, suns), timed), _SHADOW),
-        "glacier_index": (
-            *moving(lazy.from_windows(_index, chunks, "int32", per_time=by_date), per_year),
-            _INDEX,
-        ),
-        "proximity": (
-            *moving(lazy.from_windows(_proximity, chunks, "float32", per_time=by_date), per_year),
-            _PROXIMITY,
-        ),
+    def of_edition(function, dtype):
+        return moving(lazy.from_windows(function, chunks, dtype, per_time=by_date), per_year)
+
+    return {
+        "elevation": still(light.dem.read, "float32"),
+        "slope": still(light.dem.slope, "float32"),
+        "hillshade": moving(lazy.from_windows(light.hillshade, chunks, "float32", per_time=suns), timed),
+        "shadow_mask": moving(light.lazy_shadow_mask(chunks, suns), timed),
+        "glacier_index": of_edition(_index, "int32"),
+        "proximity": of_edition(_proximity, "float32"),
     }
-    result = data.assign({n: (d, a, {**attrs, "grid_mapping": "spatial_ref"}) for n, (d, a, attrs) in rasters.items()})
-    result = result.assign(_of_glaciers(by_date, per_year)).assign_coords(_glacier_coords(by_date, per_year))
-    digests = [_outlines.digest(table) for table in editions]
-    return result.assign_attrs(dem=model.name, outlines=" ".join(digests))
 
 
 # -- glaciers, as they were at a time ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
-class _Edition:
+class Edition:
     """One outline for each glacier."""
 
     table: gpd.GeoDataFrame
@@ -127,7 +132,8 @@ class _Edition:
     survey: Survey
 
     @classmethod
-    def of(cls, table: gpd.GeoDataFrame, dem: Dem, boundary: str) -> "_Edition":
+    def of(cls, table: gpd.GeoDataFrame, dem: Dem, boundary: str) -> "Edition":
+        """Survey the glaciers of a table; those without elevation are refused, many voids reported."""
         glaciers = Glaciers.of(table, dem.box)
         found = survey(glaciers, dem, boundary)
         bare = table.glacier[np.isnan(found.lowest) & np.isfinite(found.farthest)]
@@ -146,7 +152,7 @@ class _Edition:
         return cls(table, glaciers, found)
 
 
-def _editions(
+def _tables(
     table: gpd.GeoDataFrame, data: xr.Dataset, box: GeoBox, per_year: bool
 ) -> tuple[list[gpd.GeoDataFrame], list[int]]:
     """Tables of one outline a glacier, with the same glaciers in the same order, and which of them each date takes."""
@@ -168,11 +174,11 @@ def _editions(
     return [tables[dates.index(key)] for key in distinct], [distinct.index(dates[k]) for k in of_date]
 
 
-def _index(rows: slice, columns: slice, edition: _Edition) -> np.ndarray:
+def _index(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
     return edition.glaciers.index(rows, columns)
 
 
-def _proximity(rows: slice, columns: slice, edition: _Edition) -> np.ndarray:
+def _proximity(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
     index = edition.glaciers.index(rows, columns)
     r, c = np.nonzero(index)
     out = np.zeros(index.shape, "float32")
@@ -181,11 +187,18 @@ def _proximity(rows: slice, columns: slice, edition: _Edition) -> np.ndarray:
     return out
 
 
-def _of_glaciers(by_date: list[_Edition], per_year: bool) -> dict[str, tuple]:
+_BOUNDS = {
+    "glacier_elevation_min": "lowest",
+    "glacier_elevation_max": "highest",
+    "glacier_proximity_max": "farthest",
+}
+
+
+def _of_glaciers(by_date: list[Edition], per_year: bool) -> dict[str, tuple]:
     """Variables of each glacier, for its scaling."""
     return {
-        name: (*_per_glacier([getattr(edition.survey, field) for edition in by_date], per_year), attrs)
-        for name, (field, attrs) in _BOUNDS.items()
+        name: _per_glacier([getattr(edition.survey, field) for edition in by_date], per_year)
+        for name, field in _BOUNDS.items()
     }
 
 
@@ -218,43 +231,15 @@ def _middle(times: np.ndarray) -> np.datetime64:
     return times.min() + (times.max() - times.min()) // 2
 
 
-def _glacier_coords(by_date: list[_Edition], per_year: bool) -> dict[str, tuple]:
+def _glacier_coords(by_date: list[Edition], per_year: bool) -> dict[str, tuple]:
     table, number = by_date[0].table, by_date[0].glaciers.number
     place = table.geometry.to_crs(4326).representative_point()
+    dates = [edition.table.date.to_numpy("datetime64[ns]") for edition in by_date]
     return {
-        "glacier": ("glacier", table.glacier.to_numpy(str), {"long_name": "glacier id"}),
-        "glacier_number": ("glacier", number, {"long_name": "value of glacier_index"}),
-        "glacier_name": ("glacier", table.name.to_numpy(str), {"long_name": "glacier name"}),
-        "longitude": (
-            "glacier",
-            place.x.to_numpy(),
-            {"units": "degrees_east", "standard_name": "longitude", "long_name": "longitude"},
-        ),
-        "latitude": (
-            "glacier",
-            place.y.to_numpy(),
-            {"units": "degrees_north", "standard_name": "latitude", "long_name": "latitude"},
-        ),
-        "outline_date": (
-            *_per_glacier([edition.table.date.to_numpy("datetime64[ns]") for edition in by_date], per_year),
-            {"long_name": "date of the outline"},
-        ),
+        "glacier": ("glacier", table.glacier.to_numpy(str)),
+        "glacier_number": ("glacier", number),
+        "glacier_name": ("glacier", table.name.to_numpy(str)),
+        "longitude": ("glacier", place.x.to_numpy()),
+        "latitude": ("glacier", place.y.to_numpy()),
+        "outline_date": _per_glacier(dates, per_year),
     }
-
-
-_ELEVATION = {"units": "m", "long_name": "elevation", "standard_name": "surface_altitude"}
-_SLOPE = {"units": "degree", "long_name": "slope of the terrain"}
-_HILLSHADE = {"units": "1", "long_name": "cosine of the sun's angle of incidence, at least 0"}
-_SHADOW = {
-    "long_name": "light from the sun, cast and self shadow",
-    "flag_values": np.array([0, 1, _light.UNKNOWN], "uint8"),
-    "flag_meanings": "shadow lit unknown",
-}
-_INDEX = {"long_name": "number of the glacier, 0 outside"}
-_PROXIMITY = {"units": "m", "long_name": "distance to the glacier's boundary, 0 outside"}
-
-_BOUNDS = {
-    "glacier_elevation_min": ("lowest", {"units": "m", "long_name": "lowest elevation"}),
-    "glacier_elevation_max": ("highest", {"units": "m", "long_name": "highest elevation"}),
-    "glacier_proximity_max": ("farthest", {"units": "m", "long_name": "largest proximity"}),
-}

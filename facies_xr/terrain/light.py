@@ -15,13 +15,11 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from .. import grids, lazy
-from ..errors import InputError, MissingVariableError
+from ..errors import InputError, MissingVariableError, one_of
+from ..stations import SHADOW_UNKNOWN
 from . import relief
 from .dem import Dem
 from .shadow import EARTH_RADIUS, Front, Sweep, cast_shadow, flattened
-
-UNKNOWN = 255
-"""Value of ``shadow_mask`` where the elevation is unknown."""
 
 CURVED_BELOW = 10.0
 """Sun elevation below which the Earth's curvature and refraction count: 50 m of shadow there, 3 km at 2 degrees."""
@@ -53,8 +51,7 @@ class Sun:
 def families_of(shadows: str) -> int:
     """Families of lines that sweep the terrain."""
     families = {"exact": 2, "fast": 1}
-    if shadows not in families:
-        raise InputError(f'shadows={shadows!r}: choose "exact" or "fast".')
+    one_of("shadows", shadows, families)
     return families[shadows]
 
 
@@ -169,7 +166,7 @@ class Light:
 
     def _mask(self, shaded: np.ndarray, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
         mask = np.where(shaded | (self.hillshade(rows, columns, sun) <= 0), 0, 1).astype("uint8")
-        mask[np.isnan(self.dem.read(rows, columns))] = UNKNOWN
+        mask[np.isnan(self.dem.read(rows, columns))] = SHADOW_UNKNOWN
         return mask
 
     # The grid in one piece: bands across the walk, from beyond the grid on, each handing its front to the next.

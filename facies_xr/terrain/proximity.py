@@ -85,7 +85,7 @@ class Boundary:
         """Boundaries of glaciers, by number, from the rims of windows: (pixel, (number, row, column))."""
         rims = np.unique(rims, axis=0)
         numbers, starts = np.unique(rims[:, 0], return_index=True)
-        parts = np.split(rims[:, 1:].astype("int32"), starts[1:])
+        parts = np.split(rims[:, 1:].astype("int32"), starts[1:])[: numbers.size]  # one part, if empty, of no glacier
         return {int(k): cls(*np.ascontiguousarray(part.T)) for k, part in zip(numbers, parts, strict=True)}
 
     @classmethod

@@ -14,8 +14,8 @@ from functools import lru_cache, partial
 import numpy as np
 
 from .. import grids
-from ..errors import InputError
-from .dem import HIGHEST, Dem
+from ..errors import InputError, one_of
+from .dem import HIGHEST, Dem, hash_of
 from .proximity import TILE, Boundary, Glaciers, rim
 
 STEEPEST = 45.0
@@ -42,6 +42,8 @@ class Survey:
     """[m]"""
     void: float
     """Share of the glaciers' pixels that have no elevation."""
+    heights: Mapping[tuple[int, int], bytes]
+    """Hashes of the elevation on each tile that holds ice."""
 
 
 def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
@@ -59,12 +61,12 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     InputError
         If the heights cannot be metres, or the boundary is not known.
     """
-    if boundary not in ("glacier", "complex"):
-        raise InputError(f'boundary={boundary!r}: choose "glacier" or "complex".')
+    one_of("boundary", boundary, ("glacier", "complex"))
     united = boundary == "complex"
     burnt = lru_cache(maxsize=KEPT)(glaciers.tile)
+    tiles = glaciers.tiles()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        seen = list(pool.map(partial(_look, dem, burnt, united), glaciers.tiles()))
+        seen = list(pool.map(partial(_look, dem, burnt, united), tiles))
     lowest, highest = (np.full(glaciers.number.max() + 1, np.nan, "float32") for _ in range(2))
     for tile in seen:
         lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
@@ -77,7 +79,8 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     farthest = _farthest(glaciers, burnt, boundaries, cells) * glaciers.box.affine.a
     void = sum(tile.void for tile in seen) / max(sum(tile.pixels for tile in seen), 1)
     lowest, highest, farthest = (v[glaciers.number].astype("float32") for v in (lowest, highest, farthest))
-    return Survey(boundaries, lowest, highest, farthest, void)
+    heights = {at: tile.heights for at, tile in zip(tiles, seen, strict=True) if tile.pixels}
+    return Survey(boundaries, lowest, highest, farthest, void, heights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +99,8 @@ class _Tile:
     pixels: int
     void: int
     """Pixels without elevation."""
+    heights: bytes
+    """Hash of the elevation."""
 
 
 def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: tuple[int, int]) -> _Tile:
@@ -105,7 +110,17 @@ def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: t
     r, c = np.nonzero(inside)
     if r.size == 0:
         nothing = np.empty((0, 3), "int64")
-        return _Tile(np.empty(0, int), np.empty(0), np.empty(0), np.zeros(91, "int64"), nothing, nothing, 0, 0)
+        return _Tile(
+            numbers=np.empty(0, int),
+            lowest=np.empty(0),
+            highest=np.empty(0),
+            slopes=np.zeros(91, "int64"),
+            rim=nothing,
+            cells=nothing,
+            pixels=0,
+            void=0,
+            heights=b"",
+        )
     index = grids.from_tiles(burnt, TILE, *around, np.empty((TILE + 2, TILE + 2), "int32"))
     z = dem.read(*around)
     numbers, which = np.unique(inside[r, c], return_inverse=True)
@@ -115,9 +130,17 @@ def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: t
     tilt = np.hypot(z[r + 2, c + 1] - z[r, c + 1], z[r + 1, c + 2] - z[r + 1, c]) / (2 * dem.box.affine.a)
     slopes = np.bincount(np.degrees(np.arctan(tilt[np.isfinite(tilt)])).astype(int), minlength=91)
     corner = rows.start, columns.start
-    void = int(np.isnan(z[r + 1, c + 1]).sum())
-    around_it = rim(index, corner, united=united)
-    return _Tile(numbers, lowest, highest, slopes, around_it, _cells(inside, r, c, corner), r.size, void)
+    return _Tile(
+        numbers=numbers,
+        lowest=lowest,
+        highest=highest,
+        slopes=slopes,
+        rim=rim(index, corner, united=united),
+        cells=_cells(inside, r, c, corner),
+        pixels=r.size,
+        void=int(np.isnan(z[r + 1, c + 1]).sum()),
+        heights=hash_of(z[1:-1, 1:-1]),
+    )
 
 
 def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:

@@ -100,6 +100,19 @@ def test_a_fresh_or_distant_scene_is_taken_only_where_there_is_no_other():
     assert flags(wide) == set()
 
 
+def test_the_window_is_that_of_the_season():
+    """A cube searched with ("08-20", 40) keeps days 21 to 40."""
+    stats = season_of([0.5, 0.3], dates=["2015-07-20", "2015-09-20"])  # days -31 and 31
+    for half_width, expected in ((40, set()), (30, {"outside_season"})):
+        stats.balance_year.attrs.update(Season.parse(("08-20", half_width)).to_attrs())
+        found = end_of_season(stats, rule="least snow").isel(glacier=0, balance_year=0)
+        assert flags(found) == expected
+        assert float(found.accumulation_area_ratio) == 0.3
+        assert found.attrs["window"] == half_width
+        assert Season.of(end_of_season(stats)) == Season(8, 20, half_width)
+    assert end_of_season(season_of([0.5])).attrs["window"] == 20
+
+
 def test_the_envelope_takes_the_least_snow_of_each_band():
     bands = [[0.0, 0.2, 0.8, 1.0], [0.0, 0.4, 0.6, 1.0], [0.0, 0.3, np.nan, 0.9]]
     stats = season_of([0.5, 0.5, 0.48], dates=AUGUST[:3], bands=bands)
@@ -148,7 +161,9 @@ def test_the_order_of_the_scenes_does_not_matter():
 
 
 def test_an_unknown_rule_is_named():
-    with pytest.raises(InputError, match="rule='last': choose among envelope, least snow, latest, most bare ice"):
+    with pytest.raises(
+        InputError, match="rule='last': choose 'envelope' or 'least snow' or 'latest' or 'most bare ice'"
+    ):
         end_of_season(season_of([0.5]), rule="last")
 
 

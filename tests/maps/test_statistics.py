@@ -3,18 +3,27 @@
 from itertools import product
 from unittest import mock
 
+import geopandas as gpd
 import numpy as np
 import pytest
+import rasterio
+import shapely
 import xarray as xr
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.errors import InputError, MissingVariableError
 from facies_xr.maps import statistics as module
 from facies_xr.maps.codes import EDGE, SNOW, STRAY_SNOW, UNSEEN, Coder
+from facies_xr.maps.hypsometry import snow_line
+from facies_xr.maps.series import FLAGS, end_of_season
 from facies_xr.maps.statistics import statistics
+from facies_xr.seasons import Season
+from facies_xr.stations import STATISTICS
 
 from ..conftest import clear_sky
 
@@ -294,14 +303,12 @@ def test_many_glaciers_at_once_are_each_alone():
 
 @given(st.integers(0, 10**6))
 @settings(max_examples=50, deadline=None)
-def test_the_passage_is_the_best_of_all_edges(seed):
-    from facies_xr.maps.bands import passage
-
+def test_the_snow_line_is_the_best_of_all_edges(seed):
     rng = np.random.default_rng(seed)
     share, weight = rng.random((3, 12)), rng.integers(0, 50, (3, 12)).astype(float)
     weight[rng.random((3, 12)) < 0.3] = 0
     edges = 1000 + 20.0 * np.arange(13)
-    line, around = passage(share, weight, edges)
+    line, around = snow_line(share, weight, edges)
     for k in range(3):
         full = np.flatnonzero(weight[k])
         if not full.size:
@@ -357,7 +364,7 @@ def test_nothing_is_read_before_it_is_asked_for(no_compute):
         ({"hidden": "guess"}, "hidden='guess': choose 'fill' or 'leave out'"),
         ({"min_coverage": 80}, "min_coverage=80"),
         ({"draws": -1}, "draws=-1"),
-        ({"correction": "all"}, "correction='all': choose 'scenes', 'prior', 'none'"),
+        ({"correction": "all"}, "correction='all': choose 'scenes' or 'prior' or 'none'"),
         ({"classes": ("cloud",)}, "hide the surface"),
         ({"classes": ()}, "unknown classes"),
     ],
@@ -444,6 +451,84 @@ def test_a_season_that_is_given_names_the_years_too():
     assert statistics(loaded).days_from_season_centre.values[1] == 20
 
 
+def test_a_season_stays_with_the_statistics():
+    maps = maps_of(snow_above(2400))
+    assert Season.of(maps) is None
+    assert Season.of(statistics(maps)) == Season(8, 20, 20)  # of the latitude
+    assert Season.of(statistics(maps, season=("08-20", 40))) == Season(8, 20, 40)
+    loaded = maps.assign_coords(balance_year=("time", [2015], Season(8, 10, 30).to_attrs()))
+    assert Season.of(statistics(loaded)) == Season(8, 10, 30)
+    assert Season.of(statistics(loaded, season=("09-01", 10))) == Season(9, 1, 10)
+    assert Season.of(loaded) == Season(8, 10, 30)
+
+
+def test_days_21_to_40_of_a_wide_season_count():
+    """From a cube searched with ("08-20", 40) to the end of its season."""
+    maps = maps_of(np.concatenate([snow_above(2400), snow_above(2600)]))
+    times = np.array(["2015-08-10", "2015-09-20"], "datetime64[ns]")  # days -10 and 31
+    maps = maps.assign_coords(time=times, balance_year=("time", [2015, 2015], Season(8, 20, 40).to_attrs()))
+    found = end_of_season(statistics(maps), rule="least snow").isel(glacier=0, balance_year=0)
+    assert found.scene_date.values == times[1]
+    assert int(found.scenes) == 2
+    assert int(found.flags) == 0
+
+
+def test_what_is_given_is_dressed_as_the_contract_says():
+    maps = maps_of(snow_above(2400))
+    found = statistics(maps)
+    for name, variable in STATISTICS.items():
+        if variable.optional:
+            assert name not in found.variables
+            continue
+        assert found[name].dims == variable.dims, name
+        assert found[name].dtype.name.startswith(variable.dtype), name
+        assert variable.attributes.items() <= found[name].attrs.items(), name
+
+
+def test_glaciers_that_cover_no_pixel_centre(tmp_path, bands_classifier):
+    """A region of two slivers of ice, from its outlines on: a named, empty result."""
+    cube = clear_sky((60, 70)).assign_coords(sun_azimuth=("time", [150.0]), sun_elevation=("time", [50.0]))
+    slivers = [shapely.box(x, 5100100.5, x + 3, 5100103) for x in (600100.5, 600206)]  # centres are at 105, 205, ...
+    outlines = gpd.GeoDataFrame({"glacier": ["a", "b"]}, geometry=slivers, crs=32632)
+    z = (2500 + 3.0 * np.arange(120)[:, None] + np.zeros(140)).astype("float32")
+    with rasterio.open(tmp_path / "dem.tif", "w", driver="GTiff", height=120, width=140, count=1, dtype="float32",
+                       crs="EPSG:32632", transform=Affine(10, 0, 599700, 0, -10, 5100900)) as file:  # fmt: skip
+        file.write(z, 1)
+    cube = fx.add_terrain(cube, tmp_path / "dem.tif", outlines)
+    assert int(cube.glacier_index.max()) == 0
+    maps = fx.classify(cube, bands_classifier)
+    with pytest.warns(UserWarning, match=r"2 of 2 glaciers have no pixel with an elevation \(a, b\)"):
+        found = statistics(maps).compute()
+    assert found.glacier.values.tolist() == ["a", "b"]
+    assert found.glacier_area.values.tolist() == [0, 0]
+    for name in ("accumulation_area_ratio", "snow_line_altitude", "coverage", "albedo", "min_elevation"):
+        assert name not in found or np.isnan(found[name]).all(), name
+    end = end_of_season(found)
+    assert np.isnan(end.accumulation_area_ratio).all()
+    assert end.scenes.values.tolist() == [[0], [0]]
+    assert end["flags"].values.tolist() == [[FLAGS["low_coverage"]]] * 2
+
+
+def test_a_map_without_glaciers():
+    maps = maps_of(snow_above(2400))
+    found = statistics(maps.isel(glacier=[])).compute()
+    assert found.sizes["glacier"] == 0
+    assert end_of_season(found).sizes["glacier"] == 0
+
+
+def test_statistics_of_a_store_are_a_table_of_their_own(tmp_path):
+    """What a store says of its grid and of itself is not carried along; NetCDF could not even hold it."""
+    maps = maps_of(snow_above(2400)).assign_attrs(dem="GLO-30", level="TOA")
+    store = fx.write(maps.chunk(), tmp_path / "maps.zarr", progress=False)
+    assert "zarr_conventions" in store.attrs
+    found = statistics(store).compute()
+    found.to_netcdf(tmp_path / "statistics.nc")
+    with xr.open_dataset(tmp_path / "statistics.nc") as again:
+        assert again.attrs["dem"] == "GLO-30"
+        assert not [name for name in again.attrs if name.startswith(("spatial:", "proj:", "zarr", "facies_xr"))]
+        xr.testing.assert_equal(again.accumulation_area_ratio, found.accumulation_area_ratio)
+
+
 def test_large_numbers_of_glaciers():
     maps = maps_of(snow_above(2400))
     far = maps.assign(glacier_index=maps.glacier_index * 500_000_000 // 4 * 4)
@@ -454,7 +539,6 @@ def test_large_numbers_of_glaciers():
 
 
 def test_pixels_that_are_not_square():
-    from affine import Affine
     from odc.geo.geobox import GeoBox
 
     from facies_xr import grids

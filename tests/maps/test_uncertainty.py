@@ -1,7 +1,5 @@
 """Draws of the accumulation area: exact marginals, the stated correlation, the law of chunks, known truth."""
 
-import json
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -23,11 +21,14 @@ def probable_maps(p_snow, *, weights=(), shares=(), chunks=None):
     labels = np.where(p >= 0.5, VALUES["snow"], VALUES["ice"])[None]
     scores = np.zeros((1, len(NAMES), *SHAPE), "float32")
     scores[0, VALUES["snow"]], scores[0, VALUES["ice"]] = p, 1 - p
-    attrs = {"calibrated": "by hand", "scene_weights": json.dumps(weights), "class_shares": json.dumps(shares)}
     maps = maps_of(labels, chunks=chunks).assign(
-        confidence=(("time", "y", "x"), np.maximum(p, 1 - p)[None], attrs),
+        confidence=(("time", "y", "x"), np.maximum(p, 1 - p)[None], {"calibrated": "by hand"}),
         probability=(("time", "facies_class", "y", "x"), scores),
     )
+    if len(weights):
+        maps["scene_weight"] = (("scene", "facies_class"), np.array(weights, "float32"))
+    if len(shares):
+        maps["class_share"] = ("facies_class", np.array(shares, "float32"))
     return maps.chunk(y=chunks, x=chunks) if chunks else maps
 
 
@@ -122,7 +123,7 @@ def test_intervals_cover_the_truth_of_worlds_that_the_model_never_saw(tmp_path):
         region = world.build(tmp_path / str(seed))
         cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
         cube = fx.add_terrain(cube, region.dem, region.outlines)
-        maps = cube.facies.classify("synthetic-v1-dense", probability=True).facies.calibrate().compute()
+        maps = cube.facies.classify("synthetic-v1-dense", class_score=True).facies.calibrate().compute()
         surface = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
         true_maps = maps.assign(
             facies_map=maps.facies_map.copy(data=surface.sel(time=maps.time, method="nearest").values)
@@ -180,19 +181,27 @@ def test_scores_are_no_probabilities():
     assert "accumulation_area_ratio_lower" not in statistics(maps, draws=0)
 
 
-def test_the_other_classes_share_what_the_label_leaves():
-    scores = np.array([[0.5, 0.3, 0.0, 0.1, 0.1, 0.0, 0.0, 0.0]]).T
-    found = uncertainty.surface_probability(np.array([0]), np.array([0.8]), scores)
-    # 0.2 for the others, of which snow has 3/5, firn 1/5, shadow 1/5; shadow is no surface.
-    expected = np.array([0.8, 0.12, 0, 0.04, 0, 0]) / 0.96
-    np.testing.assert_allclose(found[0], expected)
+def test_the_classes_of_the_surface_share_what_hides_it():
+    probability = np.array([[0.72, 0.18, 0.0, 0.0, 0.06, 0.0, 0.0, 0.04]], "float32").T
+    shown = uncertainty.surface_probability(np.array([0]), probability)
+    np.testing.assert_allclose(shown[0], [0.8, 0.2, 0, 0, 0, 0], atol=1e-7)
 
 
-def test_a_saturated_score_leaves_the_confidence_its_word():
-    scores = np.zeros((len(NAMES), 1))
-    scores[VALUES["snow"]] = 1
-    found = uncertainty.surface_probability(np.array([VALUES["snow"]]), np.array([0.7]), scores)
-    assert found[0, 1] == pytest.approx(0.7 / (0.7 + 0.3 * 5 / 7))
+def test_a_label_stands_for_itself_where_no_surface_is_probable():
+    probability = np.zeros((len(NAMES), 1), "float32")
+    probability[VALUES["cloud"]] = 1
+    assert uncertainty.surface_probability(np.array([VALUES["snow"]]), probability)[0].tolist() == [0, 1, 0, 0, 0, 0]
+
+
+def test_probabilities_of_other_labels_are_refused():
+    """As scores of the classes would be: the softmax value of a label is not its calibrated confidence."""
+    maps = probable_maps(0.6)
+    maps["confidence"] = maps.confidence - 0.1
+    with pytest.raises(
+        InputError, match=r"probability: a pixel of class snow has 0\.6000 there and a confidence of 0\.5"
+    ):
+        statistics(maps).compute()
+    assert float(statistics(maps, draws=0).coverage[0, 0]) == 1
 
 
 def test_a_score_that_is_no_number_is_refused():

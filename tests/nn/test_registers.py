@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.errors import TypingError
 
-from facies_xr.nn.network import WIDTH
-from facies_xr.nn.registers import interpolate, multiply
-from facies_xr.nn.slots import slots
+from facies_xr.nn.evaluate.geometry import WIDTH
+from facies_xr.nn.evaluate.registers import interpolate, multiply
+from facies_xr.nn.evaluate.slots import slots
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -31,13 +31,13 @@ def test_cells_of_an_edge(n, count, to, start, seed):
     rng, s = np.random.default_rng(seed), slots(n)
     stride, length = count + 2, to + count + 1
     products = rng.standard_normal((start + len(s.maps) * stride, WIDTH)).astype("float32")
-    outer, own, beyond = rng.standard_normal((3, count, WIDTH)).astype("float32")
+    outer, plain, beyond = rng.standard_normal((3, count, WIDTH)).astype("float32")
     out = np.full((n + 1, length, WIDTH), 7, "float32")
-    interpolate(n, out, to, count, products, start, stride, outer, own, beyond)
+    interpolate(n, out, to, count, products, start, stride, outer, plain, beyond)
     each = products[start:].reshape(-1, stride, WIDTH)[:, :count].astype(float)
     expected = np.einsum("ks,spc->kpc", s.cells, each)
     expected[n - 1] += outer
-    expected[n] += own + beyond
+    expected[n] += plain + beyond
     np.testing.assert_allclose(out[:, to : to + count], expected, atol=1e-5)
     assert (np.delete(out, slice(to, to + count), 1) == 7).all()
 

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from facies_xr.errors import AccessError, InputError
-from facies_xr.smb import download, observations
+from facies_xr.smb import download, records
 
 from ..servers import Files
 
@@ -35,7 +35,7 @@ def test_records_are_fetched_once_and_said(files, tmp_path, capsys):
         told = " ".join(capsys.readouterr().err.split())
         assert "4 files from http://127.0.0.1" in told
         assert "Licence: open" in told
-        assert len(observations.read(found)) > 50
+        assert len(records.read(found)) > 50
         asked = len(server.requests)
         assert download.fetch(wanted, tmp_path / "kept") == found
         assert len(server.requests) == asked

@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 import facies_xr as fx
 from facies_xr import grids
 from facies_xr.errors import GridError, InputError, MissingVariableError, OutlineError
+from facies_xr.stations import SHADOW_UNKNOWN
 from facies_xr.terrain import light
 from facies_xr.terrain.proximity import Boundary, rim
 
@@ -216,7 +217,7 @@ def test_voids_of_the_elevation_model_stay_void(plane):
     holed[40:44, 40:44] = np.nan
     found = fx.add_terrain(grids.geobox(plane), holed, synthetic_outlines(), sun_azimuth=180.0, sun_elevation=40.0)
     assert found.elevation[40:44, 40:44].isnull().all()
-    assert (found.shadow_mask[40:44, 40:44] == light.UNKNOWN).all()
+    assert (found.shadow_mask[40:44, 40:44] == SHADOW_UNKNOWN).all()
     assert found.slope[39:45, 39:45].isnull().all()
 
 

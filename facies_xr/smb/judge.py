@@ -1,0 +1,80 @@
+"""Cross-validation of balance methods: what a method says of rows whose records it never saw.
+
+This is the only loop over folds; whatever is chosen or judged goes through it.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+import numpy as np
+
+from ..folds import Split
+from .methods.base import Method, Prediction
+from .problem import Problem
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+def out_of_fold(problem: Problem, method: Method, splits: Iterable[Split]) -> Prediction:
+    """Balances of held-out rows by fits to the usable rows of their training sets.
+
+    Parameters
+    ----------
+    problem : Problem
+    method : Method
+    splits : iterable of (ndarray of int, ndarray of int)
+        Training and test rows, as ``folds.splits`` gives them.
+
+    Returns
+    -------
+    Prediction
+        Of all rows of the problem, NaN where a row is in no test set. [m w.e.]
+    """
+    return _held_out(problem, ((method, train, test) for train, test in splits))
+
+
+def best(problem: Problem, candidates: Mapping[Name, Method], splits: Iterable[Split]) -> Name:
+    """Name of the candidate with the smallest squared error of held-out rows; of equals the first.
+
+    Rows of which any candidate says nothing count for none.
+    """
+    splits = list(splits)
+    errors = np.array([(out_of_fold(problem, m, splits).mean - problem.observed) ** 2 for m in candidates.values()])
+    comparable = np.isfinite(errors).all(0)
+    return list(candidates)[int(np.argmin(errors[:, comparable].sum(1)))]
+
+
+def nested(
+    problem: Problem,
+    candidates: Mapping[Name, Method],
+    parts: Iterable[tuple[np.ndarray, np.ndarray, list[Split]]],
+) -> tuple[Prediction, list[Name]]:
+    """Balances of held-out rows by the candidate that the training rows themselves choose.
+
+    Parameters
+    ----------
+    problem : Problem
+    candidates : mapping of Method
+    parts : iterable of (train, test, inner splits)
+        As ``folds.nested`` gives them.
+
+    Returns
+    -------
+    Prediction
+        As :func:`out_of_fold` gives it.
+    list
+        Name of the candidate of each part.
+    """
+    parts = list(parts)
+    chosen = [best(problem, candidates, inner) for _, _, inner in parts]
+    tasks = ((candidates[name], train, test) for name, (train, test, _) in zip(chosen, parts, strict=True))
+    return _held_out(problem, tasks), chosen
+
+
+def _held_out(problem: Problem, tasks: Iterable[tuple[Method, np.ndarray, np.ndarray]]) -> Prediction:
+    out = Prediction.nothing(len(problem))
+    for method, train, test in tasks:
+        train = train[problem.usable[train]]
+        if train.size:
+            out.put(test, method.fit(problem, train).predict(problem, test))
+    return out

@@ -1,0 +1,1 @@
+"""Balance methods: each a file, and a row of the table in ``named``."""

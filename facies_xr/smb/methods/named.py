@@ -1,0 +1,32 @@
+"""Balance methods by name; a further one is a file beside this and a row of ``METHODS``."""
+
+from ...errors import InputError
+from .base import Method
+from .optional import WithOptional
+from .per_glacier import PerGlacier
+from .pooled import Pooled
+from .ridge import Ridge
+
+METHODS: dict[str, Method] = {
+    "eq2": WithOptional(Ridge()),
+    "eq3": WithOptional(PerGlacier()),
+    "pooled": WithOptional(Pooled()),
+}
+
+DEFAULT = "pooled"
+"""What ``method="regression"`` stands for."""
+
+
+def method_named(name: str) -> str:
+    """A method's own name.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name == "regression":
+        return DEFAULT
+    if name not in METHODS:
+        raise InputError(f"method={name!r}: choose among regression (which is {DEFAULT}), {', '.join(METHODS)}.")
+    return name

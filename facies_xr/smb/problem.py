@@ -1,0 +1,199 @@
+"""What every balance method is given: records and predictors of glaciers in balance years."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from ..maps import series
+from ..seasons import Season
+
+CENSORED = 0.02
+"""Accumulation area ratio below which it says nothing more about the balance."""
+
+FLAGS = {**series.FLAGS, "no_snow": 32, "no_albedo": 64, "censored": 128, "no_relief": 256}
+"""Bits of ``flags``."""
+
+UNFIT = ("outside_season", "fresh_snow", "cut_by_edge")
+"""Flags of rows that no fit rests on."""
+
+FLAT = 1.0
+"""Relief of a glacier whose pixels all lie within one metre. [m]"""
+
+REQUIRED = ("snow_fraction", "snow_line_relative")
+"""Predictors of Eq. 2 without which a row cannot be predicted."""
+
+OPTIONAL = ("albedo",)
+"""Predictors that sharpen a prediction."""
+
+POSSIBLE = {"snow_fraction": (0.0, 1.0), "snow_line_relative": (-1.0, 1.0), "albedo": (-0.1, 1.5)}
+"""Least and largest value of each predictor; an albedo index of slopes in the sun may pass 1."""
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table of glaciers and balance years, and what else is known of the glaciers.
+
+    Methods take rows by their position in the table.
+    """
+
+    rows: pd.DataFrame
+    """Columns ``glacier``, ``balance_year``, ``observed`` [m w.e.] (NaN without a record), the predictors, and
+    ``flags``."""
+    predictors: tuple[str, ...] = REQUIRED + OPTIONAL
+    """Columns that a method may use; the first is the snow fraction."""
+    optional: tuple[str, ...] = ()
+    """Those of them that may be missing where a row is to be predicted."""
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """What the predictors mean, by name, such as the classifier that they come from."""
+    hypsometry: xr.Dataset | None = None
+    """Area of each elevation band (glacier, elevation_band), for methods that integrate over it."""
+    forcing: xr.Dataset | None = None
+    """Weather at the glaciers (glacier, time), for methods that need it."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def glacier(self) -> np.ndarray:
+        """Id of the glacier of each row."""
+        return self.rows["glacier"].to_numpy()
+
+    @cached_property
+    def balance_year(self) -> np.ndarray:
+        """Balance year of each row."""
+        return self.rows["balance_year"].to_numpy()
+
+    @cached_property
+    def observed(self) -> np.ndarray:
+        """Recorded balance of each row. [m w.e.]"""
+        return self.rows["observed"].to_numpy(float)
+
+    @cached_property
+    def design(self) -> np.ndarray:
+        """Values of the predictors. (row, predictor)"""
+        return self.rows[list(self.predictors)].to_numpy(float)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Predictors without which a row cannot be predicted."""
+        return tuple(name for name in self.predictors if name not in self.optional)
+
+    @cached_property
+    def predictable(self) -> np.ndarray:
+        """Whether a row has all predictors that it needs."""
+        return self.rows[list(self.required)].notna().all(axis=1).to_numpy()
+
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """Whether a fit may rest on a row: a record, predictors, and no flag that forbids it."""
+        unfit = sum(FLAGS[name] for name in UNFIT)
+        flags = self.rows["flags"].to_numpy() if "flags" in self.rows else np.zeros(len(self), int)
+        return np.isfinite(self.observed) & self.predictable & ((flags & unfit) == 0)
+
+    def take(self, rows: np.ndarray) -> "Problem":
+        """The problem of some of the rows."""
+        return replace(self, rows=self.rows.iloc[rows].reset_index(drop=True))
+
+    def using(self, predictors: tuple[str, ...]) -> "Problem":
+        """The problem with some of the predictors."""
+        return replace(
+            self, predictors=predictors, optional=tuple(name for name in self.optional if name in predictors)
+        )
+
+
+def of_statistics(stats: xr.Dataset, *, rule: str = "envelope", areas: str = "map") -> Problem:
+    """Glaciers and balance years of some statistics, as yet without records.
+
+    Parameters
+    ----------
+    stats : Dataset
+        As :func:`facies_xr.statistics` gives them.
+    rule : str
+        As :func:`facies_xr.maps.series.end_of_season` takes it.
+    areas : str
+        Which areas ``accumulation_area_ratio`` holds, for the definitions.
+
+    Returns
+    -------
+    Problem
+    """
+    rows = predictors(stats, rule=rule)
+    definitions = {
+        "classifier": str(stats.attrs.get("classifier_digest", UNKNOWN)),
+        "level": str(stats.attrs.get("level", UNKNOWN)),
+        "areas": areas,
+        "classes": str(stats.attrs.get("accumulation_classes", UNKNOWN)),
+        "rule": rule,
+        "season": str(Season.of(stats) or UNKNOWN),
+    }
+    hypsometry = stats[[name for name in ("glacier_area", "band_area") if name in stats]]
+    return Problem(
+        rows.assign(observed=np.nan, recorded_accumulation_area_ratio=np.nan),
+        optional=OPTIONAL,
+        definitions=definitions,
+        hypsometry=hypsometry,
+    )
+
+
+def predictors(stats: xr.Dataset, *, rule: str = "envelope") -> pd.DataFrame:
+    """Predictors of each glacier and balance year.
+
+    Parameters
+    ----------
+    stats : Dataset
+        As :func:`facies_xr.statistics` gives them.
+    rule : str
+        As :func:`facies_xr.maps.series.end_of_season` takes it.
+
+    Returns
+    -------
+    DataFrame
+        A row a glacier and year; predictors are NaN where no scene could be used. Without snow the snow line is put
+        at the glacier's highest elevation, and the row flagged.
+    """
+    end = series.end_of_season(stats, rule=rule)
+    names = ["accumulation_area_ratio", "lowest_snow", "albedo", "coverage", "scene_date", "scenes", "flags"]
+    table = end[[*names, "mean_elevation", "min_elevation", "max_elevation"]].to_dataframe().reset_index()
+    snow, relief = table.accumulation_area_ratio, table.max_elevation - table.min_elevation
+    snow_free = snow.notna() & ((snow == 0) | table.lowest_snow.isna())
+    lowest = table.lowest_snow.where(~snow_free, table.max_elevation)
+    known = snow.notna() & (relief > FLAT)
+    flags = table["flags"].to_numpy()
+    for name, is_set in (
+        ("no_snow", snow_free),
+        ("no_albedo", table.albedo.isna()),
+        ("censored", snow <= CENSORED),
+        ("no_relief", ~(relief > FLAT)),
+    ):
+        flags = flags | np.where(is_set, FLAGS[name], 0)
+    return pd.DataFrame(
+        {
+            "glacier": table.glacier,
+            "balance_year": table.balance_year.astype(int),
+            "snow_fraction": snow.where(known),
+            "snow_line_relative": ((lowest - table.mean_elevation) / relief.where(relief > FLAT)).where(known),
+            **{name: table[name] for name in ("albedo", "coverage", "scene_date", "scenes")},
+            "flags": flags,
+        }
+    )
+
+
+def with_records(problem: Problem, records: pd.DataFrame) -> Problem:
+    """The problem with the records of its glaciers.
+
+    Parameters
+    ----------
+    problem : Problem
+    records : DataFrame
+        As :func:`facies_xr.smb.match.match` gives them.
+    """
+    renamed = {"balance": "observed", "accumulation_area_ratio": "recorded_accumulation_area_ratio"}
+    kept = records[["glacier", "balance_year", *renamed]].rename(columns=renamed)
+    rows = problem.rows.drop(columns=list(renamed.values())).merge(kept, "left", ["glacier", "balance_year"])
+    return replace(problem, rows=rows)

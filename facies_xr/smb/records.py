@@ -1,0 +1,175 @@
+"""Mass balance records: read from the layouts in which they are published, or from one's own table."""
+
+import warnings
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError, one_of
+from . import text
+from .layouts import BALANCES, BANDS, COLUMNS, FIRST_YEAR, LAYOUTS, LIMITS, MARKS, OWN, SHARE_MARKS, Layout
+
+UNITS = ("m w.e.", "mm w.e.")
+_YEARS = {layout.columns["balance_year"].lower() for layout in LAYOUTS}
+
+
+def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
+    """Annual balances, a row a glacier and year.
+
+    Parameters
+    ----------
+    observations : path, list of paths, or DataFrame
+        A CSV file, or a folder of them, in a layout of ``layouts.LAYOUTS``: an own table with the columns ``glacier,
+        balance_year, balance``, the WGMS's (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR,
+        ANNUAL_BALANCE``; ``WGMS_ID, YEAR, ANNUAL_BALANCE``; ``glacier_id, year, annual_balance``), or NVE's (``RGIID,
+        Year, Ba``). Rows of elevation bands are left out.
+    units : {"m w.e.", "mm w.e."}, optional
+        Of an own table; m w.e. by default. The published layouts have units of their own.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``glacier`` (str), ``balance_year`` (int), ``balance``, ``winter_balance``, ``summer_balance``
+        [m w.e.], ``name``, ``longitude``, ``latitude`` [degree], ``accumulation_area_ratio``,
+        ``equilibrium_line_altitude`` [m] (without its > or <), ``system`` (such as fixed-date or floating-date);
+        what a layout does not have is missing. Rows without an annual balance are left out.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, columns are missing, a year repeats, or a number is not possible (``layouts.LIMITS``).
+    """
+    if units is not None:
+        one_of("units", units, UNITS)
+    records = pd.concat([_read(source, table, units) for source, table in _tables(observations)], ignore_index=True)
+    repeated = records.duplicated(["glacier", "balance_year"])
+    if repeated.any():
+        twice = records[repeated].iloc[0]
+        raise InputError(f"the observations have two records of {twice.balance_year} of {twice.glacier}; keep one.")
+    return records
+
+
+def _tables(observations: Any) -> Iterator[tuple[str, pd.DataFrame]]:
+    if isinstance(observations, pd.DataFrame):
+        yield "the table of observations", observations.rename(columns=lambda name: str(name).strip().lower())
+        return
+    paths = list(observations) if isinstance(observations, list | tuple) else [observations]
+    folder = len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir()
+    if folder:
+        paths = sorted(path for path in Path(paths[0]).glob("*.csv") if not path.name.startswith("._"))
+    if not paths:
+        raise InputError(f"observations {str(observations)!r}: the folder has no CSV file.")
+    others: list[str] = []
+    for path in paths:
+        if not isinstance(path, str | Path) or not Path(path).is_file():
+            raise InputError(f"observations {str(path)!r}: no such file; give a CSV file or a DataFrame.")
+        table = text.table(
+            Path(path), lambda names: any(layout.columns["balance_year"].lower() in names for layout in LAYOUTS)
+        )
+        if folder and len(others) < len(paths) - 1 and not any(layout.fits(table) for layout in LAYOUTS):
+            others.append(Path(path).name)
+        else:
+            yield str(path), table
+    if others:
+        warnings.warn(f"{len(others)} files hold no annual balances: {', '.join(others[:5])}.", stacklevel=4)
+
+
+def _read(source: str, table: pd.DataFrame, units: str | None) -> pd.DataFrame:
+    """Records of a table in any of the layouts."""
+    layout = next((layout for layout in LAYOUTS if layout.fits(table)), None)
+    if layout is None:
+        wanted = " or ".join(", ".join(layout.columns[name] for name in layout.needed) for layout in LAYOUTS)
+        raise InputError(f"{source} has columns {', '.join(map(str, table.columns))}; it needs {wanted}.")
+    if units is not None and layout is not OWN:
+        raise InputError(f"{source} is in the layout of {layout.name}, which has units of its own; leave units out.")
+    if table.columns.has_duplicates:
+        raise InputError(f"{source} has two columns of one name: {', '.join(map(str, table.columns))}; keep one.")
+    table = _of_whole_glaciers(source, table.reset_index(drop=True))
+    factor = 1e-3 if units == "mm w.e." else layout.factor
+    records = _parsed(source, table, layout, factor)
+    if records.empty:
+        raise InputError(f"{source} has no annual balance.")
+    _require_possible(source, records, factor)
+    return records
+
+
+def _of_whole_glaciers(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of elevation bands."""
+    for names in BANDS:
+        if set(names) <= set(table.columns):
+            ends = table[list(names)].apply(lambda column: text.numbers(column, source, str(column.name)))
+            table = table[(ends.isna() | ends.abs().isin(MARKS)).all(axis=1).to_numpy()]
+            if table.empty:
+                raise InputError(f"{source} holds balances of elevation bands only; give those of whole glaciers.")
+    return table.reset_index(drop=True)
+
+
+def _parsed(source: str, table: pd.DataFrame, layout: Layout, factor: float) -> pd.DataFrame:
+    """Texts as numbers in our units, missing marks as missing; rows with a glacier, a year and a balance."""
+    columns = {ours: table[theirs.lower()] for ours, theirs in layout.columns.items() if theirs.lower() in table}
+    empty = pd.Series([None] * len(table), dtype=object)
+    ids = text.identifiers(columns["glacier"])
+    if layout.spare_id is not None and layout.spare_id[1].lower() in table:
+        prefix, column = layout.spare_id
+        ids = ids.fillna(prefix + text.identifiers(table[column.lower()]))
+    records = pd.DataFrame({"glacier": ids})
+    for name in COLUMNS[1:]:
+        column = columns.get(name, empty)
+        if name in ("name", "system"):
+            records[name] = text.texts(column).fillna("")
+            continue
+        if name == "equilibrium_line_altitude":
+            column = text.texts(column).map(lambda value: value and value.lstrip("<>"))
+        values = text.numbers(column, source, layout.columns.get(name, name))
+        marks = values.abs().isin(MARKS)
+        if name == "accumulation_area_ratio":
+            marks |= values.isin(SHARE_MARKS)
+        records[name] = values.mask(marks)
+    records = records.dropna(subset=list(layout.needed)).reset_index(drop=True)
+    records[list(BALANCES)] *= factor
+    if layout.percent:
+        records["accumulation_area_ratio"] /= 100
+    broken = records.balance_year % 1 != 0
+    if broken.any():
+        raise InputError(f"{source}: balance year {records.balance_year[broken].iloc[0]:g} is not a whole year.")
+    return records.astype({"glacier": str})[list(COLUMNS)]
+
+
+def _require_possible(source: str, records: pd.DataFrame, factor: float) -> None:
+    """Refuse numbers beyond the limits, balances that are a thousand times off before all; years become integers."""
+    _require_unit(source, records, factor)
+    years, last = records.balance_year, date.today().year + 1
+    wrong = ~years.between(FIRST_YEAR, last)
+    if wrong.any():
+        raise InputError(
+            f"{source}: balance year {years[wrong].iloc[0]:g} of {records.glacier[wrong].iloc[0]} is not between "
+            f"{FIRST_YEAR} and {last}."
+        )
+    records["balance_year"] = years.astype(int)
+    for name, limit in LIMITS.items():
+        wrong = ~(records[name].between(limit.low, limit.high) | records[name].isna())
+        if wrong.any():
+            worst = records[wrong].iloc[0]
+            raise InputError(
+                f"{source}: {name} {worst[name]:g} {limit.unit} of {worst.glacier} in {worst.balance_year} is not "
+                f"between {limit.low:g} and {limit.high:g} ({limit.source}); correct it, or leave it empty if it is "
+                "missing."
+            )
+
+
+def _require_unit(source: str, records: pd.DataFrame, factor: float) -> None:
+    limit = LIMITS["balance"].high
+    large = records.balance.abs() > limit
+    if large.any():
+        worst = records[large].iloc[0]
+        unit, other = ("m", "mm") if factor == 1 else ("mm", "m")
+        raise InputError(
+            f"{source}: balance {worst.balance / factor:g} of {worst.glacier} in {worst.balance_year:g} is not "
+            f"possible in {unit} w.e. ({LIMITS['balance'].source}); is it missing, or are the numbers in {other} w.e.?"
+        )
+    if factor != 1 and np.median(records.balance.abs()) < limit * 1e-3:
+        raise InputError(f"{source}: the balances are all below {limit:g} mm w.e.; are they in m w.e.?")

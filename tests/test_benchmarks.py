@@ -1,0 +1,88 @@
+"""Each benchmark runs, on sizes that take seconds; the figures are for a quiet machine."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from facies_xr.nn.network import DenseNet, FaciesNet
+
+HOME = Path(__file__).parents[1] / "benchmarks"
+
+
+def benchmark(name):
+    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", HOME / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def printed(capsys, *words):
+    out = capsys.readouterr().out
+    assert all(word in out for word in words), out
+
+
+def test_terrain(tmp_path, capsys):
+    run = benchmark("terrain")
+    run.write_dem(tmp_path / "dem.tif", 600)
+    run.measure(tmp_path / "dem.tif", 600, tmp_path / "layers.zarr")
+    printed(capsys, "600^2", "Mpx/s")
+
+
+def test_shadow(monkeypatch, capsys):
+    run = benchmark("shadow")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(sys, "argv", ["shadow.py", "100"])
+    run.main()
+    printed(capsys, "exact : march", "8 suns, blocks of 16 rows")
+
+
+def test_glaciers(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["glaciers.py", "800"])
+    benchmark("glaciers").main()
+    printed(capsys, "800^2, 10 glaciers")
+
+
+def test_dense(monkeypatch):
+    run = benchmark("dense")
+    monkeypatch.setattr(run, "PIXELS", 8)
+    torch.manual_seed(0)
+    ways = run.ways(FaciesNet(11).eval(), DenseNet(11).eval())
+    for name in ("straightforward patches", "best patches", "contexts in torch, 32 px", "compiled, 32 px",
+                 "dense by design, 64 px"):  # fmt: skip
+        ways[name][0]()
+
+
+def test_load(monkeypatch, tmp_path, capsys):
+    run = benchmark("load")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    run.timed(64, 1, tmp_path)
+    run.memory(64, 1, tmp_path)
+    printed(capsys, "facies_xr on stackstac", "facies_xr on odc-stac")
+
+
+def test_smoothing(monkeypatch, capsys):
+    benchmark("smoothing").main()
+    printed(capsys, "Mpx/s")
+
+
+def test_tile(tmp_path, capsys):
+    run = benchmark("tile")
+    data = run.cube(128, 1).assign(glacier_index=(("y", "x"), run.glaciers(128)))
+    data.chunk(y=64, x=64).to_zarr(tmp_path / "cube.zarr")
+    run.classify(tmp_path / "cube.zarr", tmp_path / "maps.zarr")
+    printed(capsys, "128^2", "px classified")
+
+
+def test_zonal(tmp_path, capsys):
+    run = benchmark("zonal")
+    run.maps(300, 9).to_zarr(tmp_path / "maps.zarr", consolidated=False)
+    run.run(tmp_path / "maps.zarr")
+    printed(capsys, "9")
+
+
+@pytest.mark.parametrize("path", sorted(HOME.glob("*.py")), ids=lambda p: p.stem)
+def test_each_benchmark_is_run_here(path):
+    assert f"test_{path.stem}" in globals()

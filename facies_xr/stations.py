@@ -295,4 +295,6 @@ def dress(data: xr.Dataset, station: str) -> xr.Dataset:
     for name in data.variables:
         if name in contract:
             data[name].attrs.update(contract[str(name)].attributes)
+    for coordinate in data.coords.values():
+        coordinate.encoding.setdefault("_FillValue", None)  # no place of a coordinate is missing (CF 2.5.1)
     return data

@@ -11,7 +11,7 @@ import xarray as xr
 from .. import grids, lazy, stations
 from ..classes import NAMES, NODATA
 from ..errors import ModelError
-from ..nn import calibration, evaluate, features, patches, prepare, registry
+from ..nn import calibration, evaluate, features, packed, patches, prepare, registry
 from . import albedo, smoothing
 from .planes import Planes
 
@@ -63,6 +63,7 @@ def classify(
     ModelError
         If there is no such model, or it was trained on another level of reflectance.
     """
+    features.require_dataset(cube)
     grids.geobox(cube)
     members = registry.Members.of(model)
     classifier = members.classifiers[0]
@@ -72,6 +73,7 @@ def classify(
             stacklevel=3,
         )
     features.require(cube, classifier.feature_set)
+    cube = packed.unpacked(cube, (*classifier.features, *albedo.LIANG))
     level = _check_level(cube, classifier, accept_level)
     ensemble = len(members.handles) > 1
     smoother = smoothing.Smoother.of(smooth, cube, ensemble) if smooth is not None else None

@@ -52,7 +52,7 @@ UNMENDED = {
         "test_the_later_of_two_revisions",
         "test_a_saved_answer_is_searched_without_the_network",
     ),
-    "maps.inference": ("test_missing_pixels_stay_missing", "test_other_shapes_are_named"),
+
 }
 
 

@@ -28,7 +28,6 @@ UNMENDED = {
     "mtl": "27 of 6",
     "safe": "9 of 5",
     "records": "4 of 3",
-    "outlines": "2 of 2",
     "model": "37 of 10",
     "fit": "8 of 3",
 }

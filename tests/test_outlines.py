@@ -157,7 +157,7 @@ def test_ids_are_texts_and_numbers_have_no_fraction(values, expected):
 
 def test_metres_without_their_crs_are_no_degrees():
     rows = gpd.GeoDataFrame({"glacier": ["a"]}, geometry=[shapely.box(600000, 5180000, 602000, 5182000)], crs=4326)
-    with pytest.raises(OutlineError, match="600000, 5.18e.06 to .* are no degrees"):
+    with pytest.raises(OutlineError, match=r"600000, 5\.18e\+06 to .* are no degrees"):
         outlines.read(rows)
     assert outlines.read(rows.set_crs(32632, allow_override=True)).area.tolist() == [4e6]
 

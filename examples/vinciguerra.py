@@ -17,7 +17,7 @@ import rioxarray
 import xarray as xr
 
 import facies_xr as fx
-from facies_xr import plot
+from facies_xr import metrics, plot
 from facies_xr.classes import VALUES
 
 OFFSET = {2019: 0, 2021: 0, 2022: -1000}
@@ -52,9 +52,9 @@ def _from_20_m(values: xr.DataArray) -> xr.DataArray:
     return fine.fillna(coarse.sel(y=values.y, x=values.x, method="nearest").drop_vars(["x", "y"]).values)
 
 
-def iou(found: np.ndarray, labelled: np.ndarray) -> float:
+def iou(mapped: np.ndarray, labelled: np.ndarray) -> float:
     """Intersection over union of two masks."""
-    return float((found & labelled).sum() / (found | labelled).sum())
+    return float(metrics.iou(metrics.confusion(labelled, mapped, 2))[1])
 
 
 def main() -> None:

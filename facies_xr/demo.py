@@ -61,7 +61,7 @@ def run(folder: str | Path, console: Console | None = None, world: World = WORLD
     say("searching its catalogue, loading the cube, deriving the terrain, lazily")
     cube = cube_of(region, world)
     say(f"classifying {cube.sizes['time']} dates with {MODEL}, calibrating, writing {folder / 'maps.zarr'}")
-    maps = store.write(cube.facies.classify(MODEL, probability=True).facies.calibrate(), folder / "maps.zarr")
+    maps = store.write(cube.facies.classify(MODEL, class_score=True).facies.calibrate(), folder / "maps.zarr")
     say("glacier statistics and surface mass balance")
     smb = maps.facies.smb(region.observations, areas="expected")
     write_csv(smb, folder / "balance.csv")

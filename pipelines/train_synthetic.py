@@ -14,8 +14,9 @@ before the scores on the data card are computed.
 import json
 import sys
 import warnings
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -26,7 +27,8 @@ import xarray as xr
 import facies_xr as fx
 from facies_xr import metrics
 from facies_xr.classes import NAMES, NODATA
-from facies_xr.maps import codes, uncertainty
+from facies_xr.maps import uncertainty
+from facies_xr.maps.codes import SURFACE, UNSEEN
 from facies_xr.maps.statistics import CORRECTIONS
 from facies_xr.nn import registry, train
 from facies_xr.nn.calibration import Calibrator
@@ -37,12 +39,7 @@ from facies_xr.synthetic import Region, World
 from facies_xr.synthetic.world import VERSION
 
 FIRST_SEED = 10_000
-TRAIN, VALIDATION, TEST = range(32), range(32, 40), range(40, 48)
 SETTINGS = train.Settings(epochs=10, batch=64, dropout=0.2)
-TRAINED, CHECKED, HELD_OUT = 12_800, 2_000, 8_000
-"""Points that train, that choose the epoch, and of each of the two sets that fit the calibrator and test."""
-FEWEST = 2000
-"""Pixels of a scene whose areas count."""
 
 NAME = {4: "synthetic-v1", 1: "synthetic-v1-bands"}
 MODELS = Path(fx.__file__).parent / "models"
@@ -62,19 +59,51 @@ def randomised(k: int) -> World:
     )
 
 
-def build(folder: Path, k: int) -> None:
-    """Samples of feature set 4 of one world, as arrays; the world itself is not kept."""
+@dataclass(frozen=True)
+class Plan:
+    """Which worlds are for what, and how many of their points."""
+
+    world: Callable[[int], World] = randomised
+    """World of a number."""
+    train: range = range(32)
+    validation: range = range(32, 40)
+    """These choose the epoch and fit the calibrator."""
+    test: range = range(40, 48)
+    trained: int = 12_800
+    """Points that train."""
+    checked: int = 2_000
+    """Points that choose the epoch."""
+    held_out: int = 8_000
+    """Points of each of the two sets that fit the calibrator and test."""
+    fewest: int = 2_000
+    """Pixels of a scene whose areas count."""
+
+
+PLAN = Plan()
+
+
+def cube_of(folder: Path, plan: Plan, k: int) -> tuple[Region, xr.Dataset]:
+    """A world, built if it is not there, and its cube."""
+    world = plan.world(k)
+    region = world.build(folder / f"world-{k:03d}")
+    cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
+    return region, fx.add_terrain(cube, region.dem, region.outlines)
+
+
+def build(folder: Path, plan: Plan, k: int) -> None:
+    """Samples of feature set 4 of one world, as arrays."""
     target = folder / f"{k:03d}.npz"
     if target.exists():
         return
     warnings.simplefilter("ignore")
-    world = randomised(k)
-    region = world.build(folder / f"world-{k:03d}")
-    cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
-    cube = fx.add_terrain(cube, region.dem, region.outlines)
-    found = sample(cube, gpd.read_file(region.points), 4)
+    region, cube = cube_of(folder, plan, k)
+    samples = sample(cube, gpd.read_file(region.points), 4)
     np.savez(
-        target, patches=found.patches.astype("float16"), label=found.label, glacier=found.glacier, scene=found.scene
+        target,
+        patches=samples.patches.astype("float16"),
+        label=samples.label,
+        glacier=samples.glacier,
+        scene=samples.scene,
     )
 
 
@@ -91,15 +120,36 @@ def samples(folder: Path, worlds: range, feature_set: int, most: int) -> Samples
     return found[rng.permutation(len(found))]
 
 
+def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: train.Settings) -> Classifier:
+    """A classifier with its calibrator and data card."""
+    fitted = samples(folder, plan.train, feature_set, plan.trained)
+    validated, tested = (samples(folder, worlds, feature_set, plan.held_out) for worlds in (plan.validation, plan.test))
+    run = train.fit(fitted, validated[: plan.checked], feature_set, name, settings)
+    found = train.predict(run.classifier.network, run.classifier.inputs(validated.patches))
+    population = "labelled points of synthetic worlds, classes in equal numbers where they are common"
+    calibrator = Calibrator.fit(found.argmax(1), found.max(1), validated.label, population)
+    classifier = replace(run.classifier, calibrator=calibrator)
+    card = {
+        "trained_on": f"{len(fitted)} labelled points in worlds {plan.train.start}-{plan.train.stop - 1} of "
+        "facies_xr.synthetic (pipelines/train_synthetic.py); no real scene",
+        "epochs": settings.epochs,
+        "best_epoch": run.best_epoch + 1,
+        "synthetic_scores": scores(classifier, tested),
+        "world_version": (folder / "VERSION").read_text(),
+        "licence": "MIT",
+        "not_for": "conclusions about real glaciers: it has seen none. Use it to try the package, and train or import "
+        "a classifier for real scenes.",
+    }
+    return replace(classifier, card=card)
+
+
 def scores(classifier: Classifier, tested: Samples) -> dict:
     """Scores on labelled points of the test worlds."""
-    found = train.predict(classifier.network, train.scaled(tested.patches, classifier.minimum, classifier.maximum,
-                                                           classifier.mean))  # fmt: skip
-    label, score = found.argmax(1), found.max(1)
     assert classifier.calibrator is not None
+    found = train.predict(classifier.network, classifier.inputs(tested.patches))
+    label, score = found.argmax(1), found.max(1)
     confidence = classifier.calibrator(label, score)
-    counts = metrics.confusion(tested.label, label, len(NAMES))
-    f1, right = metrics.f1(counts), label == tested.label
+    f1, right = metrics.f1(metrics.confusion(tested.label, label, len(NAMES))), label == tested.label
     return {
         "points": len(tested),
         "scenes": int(np.unique(tested.scene).size),
@@ -112,42 +162,42 @@ def scores(classifier: Classifier, tested: Samples) -> dict:
     }
 
 
-def maps_and_truth(folder: Path, k: int, classifier: Classifier) -> tuple[xr.Dataset, np.ndarray]:
+def maps_and_truth(folder: Path, plan: Plan, k: int, classifier: Classifier) -> tuple[xr.Dataset, np.ndarray]:
     """Calibrated maps of a world, in memory, and the true class of the ground (time, y, x)."""
-    world, region = randomised(k), Region(folder / f"world-{k:03d}")
-    cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
-    cube = fx.add_terrain(cube, region.dem, region.outlines)
-    maps = cube.facies.classify(classifier, probability=True).facies.calibrate().compute()
+    region, cube = cube_of(folder, plan, k)
+    maps = cube.facies.classify(classifier, class_score=True).facies.calibrate().compute()
     truth = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
     return maps, truth.sel(time=maps.time, method="nearest").values
 
 
-def with_areas(folder: Path, classifier: Classifier) -> Classifier:
+def with_areas(folder: Path, plan: Plan, classifier: Classifier) -> Classifier:
     """The classifier with the class weights that give the true areas of the validation worlds' scenes."""
     assert classifier.calibrator is not None
-    found = []
-    for k in VALIDATION:
-        maps, truth = maps_and_truth(folder, k, classifier)
+    scenes = []
+    for k in plan.validation:
+        maps, truth = maps_and_truth(folder, plan, k, classifier)
         for t, surface in enumerate(truth):
-            here = maps.isel(time=t)
+            scene = maps.isel(time=t)
             r, c, p = uncertainty.seen_surface(
-                np.where(here.facies_map == NODATA, codes.UNSEEN, here.facies_map),
-                np.where(surface == NODATA, 0, here.glacier_index),
-                *(here[name].values for name in ("elevation", "confidence", "probability")),
+                codes=np.where(scene.facies_map == NODATA, UNSEEN, scene.facies_map),
+                index=np.where(surface == NODATA, 0, scene.glacier_index),
+                elevation=scene.elevation.values,
+                confidence=scene.confidence.values,
+                probability=scene.probability.values,
             )
-            if r.size >= FEWEST:
+            if r.size >= plan.fewest:
                 areas = np.bincount(surface[r, c], minlength=len(NAMES)) / r.size
                 weights = np.ones(len(NAMES))
-                weights[list(codes.SURFACE)] = uncertainty.weights_for(p, areas[list(codes.SURFACE)])
-                found.append(tuple(weights.round(3).tolist()))
-    return replace(classifier, calibrator=replace(classifier.calibrator, scenes=tuple(found)))
+                weights[list(SURFACE)] = uncertainty.weights_for(p, areas[list(SURFACE)])
+                scenes.append(tuple(weights.round(3).tolist()))
+    return replace(classifier, calibrator=replace(classifier.calibrator, scenes=tuple(scenes)))
 
 
-def check_areas(folder: Path, classifier: Classifier) -> pd.DataFrame:
+def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFrame:
     """Accumulation area ratios of the test worlds against the truth, for each correction of the probabilities."""
     rows = []
-    for k in TEST:
-        maps, truth = maps_and_truth(folder, k, classifier)
+    for k in plan.test:
+        maps, truth = maps_and_truth(folder, plan, k, classifier)
         true_maps = maps.assign(facies_map=maps.facies_map.copy(data=truth))
         known = fx.statistics(true_maps, draws=0, min_coverage=0.5).compute()
         for correction in CORRECTIONS:
@@ -180,48 +230,28 @@ def check_areas(folder: Path, classifier: Classifier) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Build or train, as the arguments say."""
+    """Build, train, or compute and check the areas, as the arguments say."""
     command, folder = sys.argv[1], Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     if command == "build":
         (folder / "VERSION").write_text(str(VERSION))
+        numbers = [*PLAN.train, *PLAN.validation, *PLAN.test]
         with ProcessPoolExecutor(2) as pool:
-            list(pool.map(build, [folder] * 48, range(48)))
-        return
-    if command == "areas":
-        classifier = with_areas(folder, registry.load_model(sys.argv[3]))
+            list(pool.map(build, [folder] * len(numbers), [PLAN] * len(numbers), numbers))
+    elif command == "train":
+        feature_set, architecture = int(sys.argv[3]), (sys.argv[4:] or ["patch"])[0]
+        name = NAME[feature_set] + ("" if architecture == "patch" else f"-{architecture}")
+        classifier = trained(folder, PLAN, feature_set, name, replace(SETTINGS, architecture=architecture))
+        print(with_areas(folder, PLAN, classifier).save(MODELS / f"{name}.safetensors"))
+        print(json.dumps(classifier.card, indent=1))
+    elif command == "areas":
+        classifier = with_areas(folder, PLAN, registry.load_model(sys.argv[3]))
         print(classifier.save(MODELS / f"{sys.argv[3]}.safetensors"))
-        return
-    if command == "check":
+    elif command == "check":
         warnings.simplefilter("ignore")
-        print(check_areas(folder, registry.load_model(sys.argv[3])).to_string())
-        return
-    feature_set, architecture = int(sys.argv[3]), (sys.argv[4:] or ["patch"])[0]
-    name = NAME[feature_set] + ("" if architecture == "patch" else f"-{architecture}")
-    settings = replace(SETTINGS, architecture=architecture)
-    fitted = samples(folder, TRAIN, feature_set, TRAINED)
-    validated, tested = (samples(folder, worlds, feature_set, HELD_OUT) for worlds in (VALIDATION, TEST))
-    run = train.fit(fitted, validated[:CHECKED], feature_set, name, settings)
-    network = run.classifier
-    checked = train.predict(
-        network.network, train.scaled(validated.patches, network.minimum, network.maximum, network.mean)
-    )
-    population = "labelled points of synthetic worlds, classes in equal numbers where they are common"
-    calibrator = Calibrator.fit(checked.argmax(1), checked.max(1), validated.label, population)
-    network = replace(network, calibrator=calibrator)
-    card = {
-        "trained_on": f"{len(fitted)} labelled points in worlds {TRAIN.start}-{TRAIN.stop - 1} of "
-        "facies_xr.synthetic (pipelines/train_synthetic.py); no real scene",
-        "epochs": SETTINGS.epochs,
-        "best_epoch": run.best_epoch + 1,
-        "synthetic_scores": scores(network, tested),
-        "world_version": (folder / "VERSION").read_text(),
-        "licence": "MIT",
-        "not_for": "conclusions about real glaciers: it has seen none. Use it to try the package, and train or import "
-        "a classifier for real scenes.",
-    }
-    path = with_areas(folder, replace(network, card=card)).save(MODELS / f"{name}.safetensors")
-    print(path, json.dumps(card, indent=1))
+        print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
+    else:
+        sys.exit(__doc__)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from ..stations import BANDS
+from ..stations import BANDS, CLASSIFY
 
 LIANG = {"blue": 0.356, "red": 0.130, "nir": 0.373, "swir1": 0.085, "swir2": 0.072}
 """Weights of the narrow-to-broadband shortwave albedo, used for every sensor; constant ``LIANG_OFFSET``."""
@@ -38,10 +38,5 @@ def liang(cube: xr.Dataset) -> xr.DataArray:
         bits = sum(1 << BANDS.index(band) for band in LIANG)
         total = total.where((cube["saturated"] & np.uint8(bits)) == 0)
     total = total.clip(0, 1).astype("float32")
-    total.attrs = {
-        "long_name": "narrow-to-broadband shortwave albedo index (Liang 2001)",
-        "units": "1",
-        "level": cube.attrs.get("level", "unknown"),
-        "grid_mapping": "spatial_ref",
-    }
+    total.attrs = CLASSIFY["albedo"].attributes | {"level": cube.attrs.get("level", "unknown")}
     return total

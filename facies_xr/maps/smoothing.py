@@ -1,4 +1,4 @@
-"""Clean maps: small corrections of the labels, by their neighbours or by their place on the glacier.
+"""Clean maps: small corrections of the labels, by their neighbours or by their elevation on the glacier.
 
 Every step takes labels and scores of a window and gives both anew, so that the confidence of a smoothed map is that of
 the label shown. Pixels without a label stay so, and count for nothing.
@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numba
 import numpy as np
+import xarray as xr
 from scipy.ndimage import label as components
 
 from ..classes import NAMES, NODATA, VALUES
-from ..errors import InputError, MissingVariableError
-from ..nn.features import GlacierScale
+from ..errors import InputError, MissingVariableError, one_of
+from ..nn.features import ELEVATION_RANGE, GlacierScale, relative_elevation
+from .planes import Planes
 
 SIEVE = 9
 """Patches of fewer pixels are taken by what surrounds them. [px]"""
@@ -33,56 +35,60 @@ class Window:
     """(y, x) uint8"""
     scores: np.ndarray
     """(class, y, x) float32"""
-    place: np.ndarray | None
-    """Elevation between the glacier's lowest (0) and highest (1) pixel. (y, x)"""
+    relative_elevation: np.ndarray | None
+    """Between the glacier's lowest (0) and highest (1) pixel. (y, x)"""
 
 
 def mode(window: Window) -> Window:
     """Label that is most frequent among the 3 x 3 neighbours; of equals the smallest."""
-    return Window(_mode(window.labels), window.scores, window.place)
+    return Window(_mode(window.labels), window.scores, window.relative_elevation)
 
 
 def majority(window: Window) -> Window:
     """Label with the largest mean score among the 3 x 3 neighbours; the means are the scores."""
     known = window.labels != NODATA
     scores = _mean(np.where(known, window.scores, 0), known)
-    return Window(np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores, window.place)
+    return Window(np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores, window.relative_elevation)
 
 
 def sieve(window: Window) -> Window:
     """Patches of fewer than 9 pixels, joined by their edges, take the label that most of their edges touch."""
-    return Window(_sieve(window.labels), window.scores, window.place)
+    return Window(_sieve(window.labels), window.scores, window.relative_elevation)
 
 
 def elevation(window: Window) -> Window:
     """A soft prior: debris, ice, refrozen-like, firn and snow tend to follow each other upwards.
 
     The odds of a class are multiplied by exp(s r (h - 1/2)), s the strength, r the class's rank in the order, h the
-    place between the glacier's ends; shadow, water and cloud keep theirs.
+    relative elevation; shadow, water and cloud keep theirs.
     """
-    assert window.place is not None
+    assert window.relative_elevation is not None
     known = window.labels != NODATA
     rank = np.array([ORDER.get(name, np.nan) for name in NAMES], "float32")
     ordered = np.isfinite(rank)
-    weight = np.exp(STRENGTH * np.nan_to_num(rank)[:, None, None] * (np.clip(window.place, 0, 1) - 0.5))
+    weight = np.exp(STRENGTH * np.nan_to_num(rank)[:, None, None] * (np.clip(window.relative_elevation, 0, 1) - 0.5))
     weighted = np.where(ordered[:, None, None], window.scores * weight, 0)
     before, after = window.scores[ordered].sum(0), weighted.sum(0)
     kept = np.divide(before, after, out=np.ones_like(after), where=after > 0)
     scores = np.where(ordered[:, None, None], weighted * kept, window.scores)
-    return Window(np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores.astype("float32"), window.place)
+    return Window(
+        np.where(known, scores.argmax(0), NODATA).astype("uint8"), scores.astype("float32"), window.relative_elevation
+    )
 
 
 @dataclass(frozen=True)
 class Step:
-    """A way to smooth, and how far it looks."""
+    """A way to smooth."""
 
     apply: Callable[[Window], Window]
     reach: int
-    """[px]"""
+    """How far it looks. [px]"""
+    by_elevation: bool = False
+    """Whether it needs to know where on its glacier a pixel lies."""
 
 
 STEPS = {
-    "elevation": Step(elevation, 0),
+    "elevation": Step(elevation, 0, by_elevation=True),
     "majority": Step(majority, 1),
     "mode": Step(mode, 1),
     "sieve": Step(sieve, SIEVE + 1),
@@ -91,30 +97,51 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Smoother:
-    """Applies steps in their order to one tile: (label, confidence[, disagreement], scores) of what is shown."""
+    """Applies steps in their order to one tile."""
 
     names: tuple[str, ...]
-    spread: bool
-    """Whether the scores are followed by the standard deviations of an ensemble."""
+    ensemble: bool
+    """Whether the scores have a spread over an ensemble's members."""
 
     @classmethod
-    def of(cls, smooth: str | Sequence[str], cube, spread: bool) -> "Smoother":
-        """Smoother by name, or by names in the order of their use."""
+    def of(cls, smooth: str | Sequence[str], cube: xr.Dataset, ensemble: bool) -> "Smoother":
+        """Smoother by name, or by names in the order of their use.
+
+        Raises
+        ------
+        InputError
+            If there is no such step.
+        MissingVariableError
+            If a step needs what the cube lacks.
+        """
         names = (smooth,) if isinstance(smooth, str) else tuple(smooth)
-        if not names or not set(names) <= set(STEPS):
-            raise InputError(f"smooth={smooth!r}: choose among {', '.join(STEPS)}.")
-        found = cls(names, spread)
-        missing = [n for n in (*found.places, "glacier_elevation_min") if n not in cube]
-        if found.places and missing:
-            raise MissingVariableError(
-                f'smooth="elevation" needs {", ".join(map(repr, missing))}; add them with fx.add_terrain.'
-            )
-        return found
+        if not names:
+            raise InputError(f"smooth={smooth!r} names no step; choose among {', '.join(STEPS)}, or leave it out.")
+        for name in names:
+            one_of("smooth", name, STEPS)
+        smoother = cls(names, ensemble)
+        if smoother.by_elevation:
+            needed = (*smoother.positional, *smoother.glacier_variables)
+            if missing := [name for name in needed if name not in cube]:
+                raise MissingVariableError(
+                    f'smooth="elevation" needs {", ".join(map(repr, missing))}; add them with fx.add_terrain.'
+                )
+        return smoother
 
     @property
-    def places(self) -> tuple[str, ...]:
-        """Variables that tell where on its glacier a pixel lies, if a step asks for it."""
-        return ("elevation", "glacier_index") if "elevation" in self.names else ()
+    def by_elevation(self) -> bool:
+        """Whether a step needs to know where on its glacier a pixel lies."""
+        return any(STEPS[name].by_elevation for name in self.names)
+
+    @property
+    def positional(self) -> tuple[str, ...]:
+        """Variables of the cube that tell it."""
+        return ("elevation", "glacier_index") if self.by_elevation else ()
+
+    @property
+    def glacier_variables(self) -> tuple[str, ...]:
+        """Variables of the glaciers that tell it."""
+        return ELEVATION_RANGE.needs if self.by_elevation else ()
 
     @property
     def reach(self) -> int:
@@ -122,37 +149,45 @@ class Smoother:
         return sum(STEPS[name].reach for name in self.names)
 
     @property
-    def channels(self) -> int:
-        """Label, confidence, scores, and disagreement of an ensemble."""
-        return 2 + self.spread + len(NAMES)
+    def inputs(self) -> Planes:
+        """What it takes of a tile."""
+        spread = len(NAMES) * self.ensemble
+        return Planes.of(label=1, class_score=len(NAMES), score_spread=spread, **dict.fromkeys(self.positional, 1))
+
+    @property
+    def outputs(self) -> Planes:
+        """What it gives: scores, confidence and disagreement of the label shown."""
+        return Planes.of(label=1, confidence=1, disagreement=int(self.ensemble), class_score=len(NAMES))
 
     def __call__(self, blocks: list[np.ndarray], inside: tuple[slice, slice], scale: GlacierScale | None) -> np.ndarray:
-        """Of the blocks of label, scores[, their spread][, the places]: channels of the tile."""
-        n = len(NAMES)
-        scores = np.stack(blocks[1 : 1 + n])
-        place = _place(blocks[-2], blocks[-1], scale) if scale is not None else None
-        window = Window(blocks[0].astype("uint8"), scores, place)
+        """Planes of the outputs, of one tile, from blocks of the inputs with their surroundings."""
+        inputs, outputs = self.inputs, self.outputs
+        heights = None
+        if scale is not None:
+            z, index = (blocks[inputs.only(name)] for name in self.positional)
+            heights = _relative_elevation(z, index, scale)
+        window = Window(blocks[inputs.only("label")].astype("uint8"), np.stack(blocks[inputs["class_score"]]), heights)
         for name in self.names:
             window = STEPS[name].apply(window)
         labels, scores = window.labels[inside], window.scores[(slice(None), *inside)]
         known = labels != NODATA
         shown = np.where(known, labels, 0)[None].astype("int64")
-        rows = [labels, np.where(known, np.take_along_axis(scores, shown, 0)[0], np.nan)]
-        if self.spread:
-            spread = np.stack(blocks[1 + n : 1 + 2 * n])[(slice(None), *inside)]
-            rows.append(np.where(known, np.take_along_axis(spread, shown, 0)[0], np.nan))
-        return np.concatenate([np.stack(rows), np.where(known, scores, np.nan)]).astype("float32")
+        out = outputs.empty(labels.shape)
+        out[outputs["label"]] = labels
+        out[outputs["confidence"]] = np.where(known, np.take_along_axis(scores, shown, 0), np.nan)
+        if self.ensemble:
+            spread = np.stack(blocks[inputs["score_spread"]])[(slice(None), *inside)]
+            out[outputs["disagreement"]] = np.where(known, np.take_along_axis(spread, shown, 0), np.nan)
+        out[outputs["class_score"]] = np.where(known, scores, np.nan)
+        return out
 
 
-def _place(z: np.ndarray, index: np.ndarray, scale: GlacierScale) -> np.ndarray:
-    """Elevation of each pixel within its glacier, 1/2 where the glacier has no relief."""
-    out = np.full(z.shape, 0.5, "float32")
+def _relative_elevation(elevation: np.ndarray, index: np.ndarray, scale: GlacierScale) -> np.ndarray:
+    """Elevation of each pixel between the ends of its glacier, 1/2 where it is not known."""
+    out = np.full(elevation.shape, np.nan, "float32")
     for number in np.unique(index[index > 0]):
-        k = scale.row(int(number))
-        low, high = scale.elevation_min[k], scale.elevation_max[k]
-        own = index == number
-        if high > low:
-            out[own] = (z[own] - low) / (high - low)
+        here = index == number
+        out[here] = relative_elevation(elevation[here], *scale.of_glacier(int(number), ELEVATION_RANGE))
     return np.nan_to_num(out, nan=0.5)
 
 

@@ -2,20 +2,30 @@
 
 A calibrator maps the largest softmax value of a pixel, given the label that it won, to P(correct) for the population
 on which it was fitted. It is monotone, and each class's map is drawn towards that of all classes by how many samples
-of the class there are. It travels as JSON.
+of the class there are. In a classifier's file it is JSON, beside maps it is variables.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
-from ..classes import NAMES
+from ..classes import NAMES, NODATA
 from ..errors import ModelError
+from ..stations import CALIBRATOR
+from .model_file import is_number
 
 KNOTS = 64
 """Knots of a stored map."""
+
+DECIMALS = {"calibrator_correct": 6, "class_share": 6, "scene_weight": 4}
+"""Of what is stored, few enough for variables of float32 to give the same numbers again."""
+
+LARGEST_WEIGHT = 1000.0
+"""Of a class in a scene."""
 
 PRIOR = 200.0
 """Samples of all classes that a class's own map is blended with."""
@@ -39,6 +49,28 @@ class Calibrator:
     scenes: tuple[tuple[float, ...], ...] = ()
     """For each scene on which the classifier was checked the weights of the classes with which its probabilities give
     the true areas; none if no scene's areas were known."""
+
+    def __post_init__(self):
+        def hold(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        score = _numbers("the knots of its scores", self.score, (0.0, 1.0))
+        if not score or (np.diff(score) <= 0).any():
+            raise ModelError("this is not a calibrator: the knots of its scores do not increase.")
+        if set(self.correct) != set(NAMES):
+            raise ModelError(f"this is not a calibrator: its classes are not {', '.join(NAMES)}.")
+        hold("score", score)
+        hold("correct", {n: _numbers(f"P(correct) of {n}", v, (0.0, 1.0), len(score)) for n, v in self.correct.items()})
+        if len(self.shares):
+            hold("shares", _numbers("the shares of its classes", self.shares, (0.0, 1.0), len(NAMES)))
+        limits = (0.0, LARGEST_WEIGHT)
+        hold("scenes", tuple(_numbers("the weights of a scene", w, limits, len(NAMES)) for w in self.scenes))
+        if not all(map(any, self.scenes)):
+            raise ModelError("this is not a calibrator: the weights of a scene are all 0.")
+        for what in ("population", "method"):
+            text = getattr(self, what)
+            if not isinstance(text, str) or not text.strip() or not text.isprintable():
+                raise ModelError(f"this is not a calibrator: its {what} must be a text that can be printed.")
 
     @classmethod
     def fit(cls, label: np.ndarray, score: np.ndarray, truth: np.ndarray, population: str) -> "Calibrator":
@@ -70,9 +102,14 @@ class Calibrator:
             mine = label == value
             own = monotone(mine) if mine.sum() > 1 else pooled
             share = mine.sum() / (mine.sum() + PRIOR)
-            maps[name] = tuple(np.round(share * own + (1 - share) * pooled, 6).tolist())
+            maps[name] = tuple(np.round(share * own + (1 - share) * pooled, DECIMALS["calibrator_correct"]).tolist())
         shares = np.bincount(truth, minlength=len(NAMES)) / truth.size
-        return cls(tuple(np.round(knots, 6).tolist()), maps, population, shares=tuple(np.round(shares, 6).tolist()))
+        return cls(
+            tuple(np.round(knots, DECIMALS["calibrator_correct"]).tolist()),
+            maps,
+            population,
+            shares=tuple(np.round(shares, DECIMALS["class_share"]).tolist()),
+        )
 
     def __call__(self, label: np.ndarray, score: np.ndarray) -> np.ndarray:
         """P(correct) of labels with their scores; NaN where the score is NaN. float32"""
@@ -81,6 +118,47 @@ class Calibrator:
             mine = (label == value) & np.isfinite(score)
             out[mine] = np.interp(score[mine], self.score, self.correct[name])
         return out
+
+    def to_variables(self) -> xr.Dataset:
+        """As variables of maps: ``calibrator_correct``, and ``class_share`` and ``scene_weight`` if they are known."""
+        correct = np.array([self.correct[name] for name in NAMES], "float32")
+        about = {"method": self.method, "population": self.population}
+        variables = xr.Dataset(
+            {"calibrator_correct": (("facies_class", "score"), correct, about)},
+            coords={"facies_class": np.array(NAMES), "score": np.array(self.score)},
+        )
+        if self.shares:
+            variables["class_share"] = ("facies_class", np.array(self.shares, "float32"))
+        if self.scenes:
+            variables["scene_weight"] = (("scene", "facies_class"), np.array(self.scenes, "float32"))
+        return variables
+
+    @classmethod
+    def from_variables(cls, data: xr.Dataset) -> "Calibrator":
+        """From the variables of maps, or of a store of them; others are ignored.
+
+        Raises
+        ------
+        ModelError
+            If the variables are missing, or their classes are not those of this version.
+        """
+        if "calibrator_correct" not in data or "score" not in data.coords:
+            raise ModelError("the dataset has no 'calibrator_correct' with its coordinate 'score'.")
+        correct = data["calibrator_correct"]
+        if list(data["facies_class"].values) != list(NAMES):
+            raise ModelError("the calibrator's classes are not those of this version; classify again.")
+
+        def rounded(name: str) -> np.ndarray:
+            return np.round(data[name].transpose(*CALIBRATOR[name].dims).values.astype("float64"), DECIMALS[name])
+
+        return cls(
+            tuple(data["score"].values.tolist()),
+            dict(zip(NAMES, map(tuple, rounded("calibrator_correct").tolist()), strict=True)),
+            str(correct.attrs["population"]),
+            str(correct.attrs["method"]),
+            tuple(rounded("class_share").tolist()) if "class_share" in data else (),
+            tuple(map(tuple, rounded("scene_weight").tolist())) if "scene_weight" in data else (),
+        )
 
     def to_json(self) -> str:
         """As text."""
@@ -97,14 +175,55 @@ class Calibrator:
         """
         try:
             found = json.loads(text)
-            maps = {name: tuple(map(float, found["correct"][name])) for name in NAMES}
-            knots = tuple(map(float, found["score"]))
-            if any(len(values) != len(knots) for values in maps.values()):
-                raise ValueError("maps and knots differ in length")
-            scenes = tuple(tuple(map(float, weights)) for weights in found.get("scenes", ()))
-            if any(len(weights) != len(NAMES) for weights in scenes):
-                raise ValueError("the weights of a scene are not one for each class")
-            shares = tuple(map(float, found.get("shares", ())))
-            return cls(knots, maps, str(found["population"]), str(found["method"]), shares, scenes)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"this is not a calibrator: {error}") from error
+            return cls(
+                found["score"],
+                found["correct"],
+                found["population"],
+                found["method"],
+                found.get("shares", ()),
+                found.get("scenes", ()),
+            )
+        except KeyError as error:
+            raise ModelError(f"this is not a calibrator: it lacks {error}.") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"this is not a calibrator: {error}.") from error
+
+
+def _numbers(
+    what: str, values: Iterable[Any], limits: tuple[float, float], size: int | None = None
+) -> tuple[float, ...]:
+    """Numbers that lie within limits, as many as there must be."""
+    values = tuple(values)
+    if not all(map(is_number, values)) or (size is not None and len(values) != size):
+        count = "" if size is None else f"{size} "
+        raise ModelError(f"this is not a calibrator: {what} must be {count}finite numbers.")
+    if not all(limits[0] <= value <= limits[1] for value in values):
+        raise ModelError(f"this is not a calibrator: {what} must lie between {limits[0]:g} and {limits[1]:g}.")
+    return tuple(map(float, values))
+
+
+def class_probability(label: np.ndarray, confidence: np.ndarray, class_score: np.ndarray) -> np.ndarray:
+    """Probability of each class, of pixels of which one is calibrated.
+
+    Parameters
+    ----------
+    label : ndarray (...)
+        Class shown.
+    confidence : ndarray (...)
+        Probability that it is right; the other classes share the rest as their scores do, evenly if these are 0.
+    class_score : ndarray (..., facies_class)
+
+    Returns
+    -------
+    ndarray (..., facies_class)
+        Sums to 1; NaN where there is no label. float32
+    """
+    known = label != NODATA
+    shown = np.arange(len(NAMES)) == label[..., None]
+    others = np.where(shown, 0, class_score.astype("float64"))
+    total = others.sum(-1, keepdims=True)
+    share = np.divide(others, total, out=np.full(others.shape, 1 / (len(NAMES) - 1)), where=total > 0)
+    probability = np.where(shown, confidence[..., None], share * (1 - confidence[..., None]))
+    return np.where(known[..., None], probability, np.nan).astype("float32")

@@ -1,57 +1,137 @@
-"""The four feature sets and the scaling that belongs to a glacier (Maslov et al. 2026, section 2).
+"""Features by name, the sets of them, and the scaling that belongs to a glacier (Maslov et al. 2026, section 2).
 
 Elevation and proximity are relative to the glacier of the pixel in the middle of a patch: its context keeps that
 scale where it reaches into a neighbour, and its proximity is 0 there. The scaling to the bounds of the training data
 belongs to the classifier.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from ..errors import GridError, MissingVariableError
-from ..stations import BANDS
+from ..stations import BANDS, SHADOW_UNKNOWN
 
-FEATURES = (*BANDS, "elevation", "slope", "shadow_mask", "hillshade", "proximity")
-"""All features, in the order of the network's channels."""
 
-FEATURE_SETS = {1: FEATURES[:6], 2: FEATURES[:8], 3: FEATURES[:10], 4: FEATURES[:11]}
+def relative_elevation(elevation: np.ndarray, lowest: float, highest: float) -> np.ndarray:
+    """Elevation between the ends of a glacier, 0 at its lowest pixel and 1 at its highest; 1/2 without relief.
 
-_SHADOW_UNKNOWN = 255
+    Parameters
+    ----------
+    elevation : ndarray
+        [m]
+    lowest, highest : float
+        Of the glacier. [m]
+    """
+    if highest > lowest:
+        return (elevation - lowest) / (highest - lowest)
+    return np.where(np.isnan(elevation), np.nan, np.float32(0.5))
+
+
+@dataclass(frozen=True)
+class GlacierScaling:
+    """How a feature is made relative to one glacier."""
+
+    needs: tuple[str, ...]
+    """Variables of the glaciers that it needs."""
+    apply: Callable[..., np.ndarray]
+    """``apply(values, on_glacier, *of_the_glacier)``, the last in the order of ``needs``."""
+
+
+def _to_elevation_range(values: np.ndarray, on_glacier: np.ndarray, lowest: float, highest: float) -> np.ndarray:
+    return relative_elevation(values, lowest, highest)
+
+
+def _to_largest_proximity(values: np.ndarray, on_glacier: np.ndarray, largest: float) -> np.ndarray:
+    """Distance relative to the largest inside the glacier, 0 outside, and 0 for a glacier without extent."""
+    relative = np.where(on_glacier, values / largest if largest > 0 else 0, 0)
+    return np.where(np.isfinite(values), relative, np.nan)
+
+
+ELEVATION_RANGE = GlacierScaling(("glacier_elevation_min", "glacier_elevation_max"), _to_elevation_range)
+LARGEST_PROXIMITY = GlacierScaling(("glacier_proximity_max",), _to_largest_proximity)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A variable of the cube that a network sees."""
+
+    name: str
+    scaling: GlacierScaling | None = None
+    """How it is made relative to a glacier; None: it stays as it is."""
+    unknown: int | None = None
+    """Flag that marks a gap, besides NaN."""
+    unit: str = "reflectance must be 0..1, not DN"
+    """What its numbers must be, for messages."""
+
+
+FEATURES = {
+    feature.name: feature
+    for feature in (
+        *(Feature(band) for band in BANDS),
+        Feature("elevation", ELEVATION_RANGE, unit="elevation and the glaciers' bounds must have one unit, metres"),
+        Feature("slope", unit="slope must be in degrees"),
+        Feature("shadow_mask", unknown=SHADOW_UNKNOWN, unit="shadow_mask must be 0, 1 or 255"),
+        Feature("hillshade", unit="hillshade must be 0..1"),
+        Feature("proximity", LARGEST_PROXIMITY, unit="proximity and glacier_proximity_max must have one unit, metres"),
+    )
+}
+"""All features by name."""
+
+FEATURE_SETS: dict[int, tuple[str, ...]] = {
+    1: BANDS,
+    2: (*BANDS, "elevation", "slope"),
+    3: (*BANDS, "elevation", "slope", "shadow_mask", "hillshade"),
+    4: (*BANDS, "elevation", "slope", "shadow_mask", "hillshade", "proximity"),
+}
+"""Features of each set, in the order of the network's channels."""
+
+
+def glacier_variables(names: Iterable[str]) -> tuple[str, ...]:
+    """Variables of the glaciers that features need; none if no feature is relative to a glacier."""
+    scalings = (FEATURES[name].scaling for name in names)
+    return tuple(needed for scaling in scalings if scaling is not None for needed in scaling.needs)
 
 
 @dataclass(frozen=True, eq=False)
 class GlacierScale:
-    """Bounds of each glacier, looked up by its number; NaN in the fields that a feature set does not need."""
+    """What the scaling of features needs to know of each glacier, looked up by its number."""
 
     number: np.ndarray
-    elevation_min: np.ndarray
-    elevation_max: np.ndarray
-    proximity_max: np.ndarray
+    """Increasing."""
+    values: Mapping[str, np.ndarray]
+    """By name of the variable."""
 
     @classmethod
-    def of(cls, scene: xr.Dataset) -> "GlacierScale":
-        """Bounds as ``add_terrain`` gives them, at one date."""
-        order = np.argsort(scene.glacier_number.values)
-        names = ("glacier_elevation_min", "glacier_elevation_max", "glacier_proximity_max")
-        return cls(scene.glacier_number.values[order], *(scene[n].values[order] for n in names))
+    def of(cls, scene: xr.Dataset, variables: Sequence[str]) -> "GlacierScale":
+        """Variables of the glaciers as ``add_terrain`` gives them, at one date."""
+        order = np.argsort(scene["glacier_number"].values)
+        return cls(scene["glacier_number"].values[order], {name: scene[name].values[order] for name in variables})
 
     @classmethod
-    def by_date(cls, cube: xr.Dataset) -> "list[GlacierScale]":
-        """Bounds at each date of a cube; one for all where they do not change."""
+    def by_date(cls, cube: xr.Dataset, variables: Sequence[str]) -> "list[GlacierScale | None]":
+        """Scale at each date of a cube, one for all where it does not change; None without variables."""
         dates = cube.sizes.get("time", 1)
-        if "time" not in cube["glacier_elevation_min"].dims:
-            return [cls.of(cube)] * dates
-        return [cls.of(cube.isel(time=t)) for t in range(dates)]
+        if not variables:
+            return [None] * dates
+        if not any("time" in cube[name].dims for name in variables):
+            return [cls.of(cube, variables)] * dates
+        return [cls.of(cube.isel(time=t), variables) for t in range(dates)]
 
-    def row(self, number: int) -> int:
-        """Position of a glacier."""
+    def of_glacier(self, number: int, scaling: GlacierScaling) -> list[float]:
+        """Values of one glacier that a scaling needs.
+
+        Raises
+        ------
+        MissingVariableError
+            If there is no such glacier.
+        """
         k = int(np.searchsorted(self.number, number))
         if k == self.number.size or self.number[k] != number:
             raise MissingVariableError(f"glacier_index holds {number}, which glacier_number does not know.")
-        return k
+        return [self.values[name][k] for name in scaling.needs]
 
 
 def require(cube: xr.Dataset, feature_set: int) -> None:
@@ -63,48 +143,57 @@ def require(cube: xr.Dataset, feature_set: int) -> None:
     GridError
         If a variable is not on (time, y, x) or (y, x).
     """
-    missing = [name for name in FEATURE_SETS[feature_set] if name not in cube]
-    if feature_set > 1:
-        missing += [n for n in ("glacier_index", "glacier_elevation_min", "glacier_elevation_max") if n not in cube]
-    if feature_set == 4:
-        missing += [n for n in ("glacier_proximity_max",) if n not in cube]
+    names = FEATURE_SETS[feature_set]
+    of_glaciers = glacier_variables(names)
+    missing = [n for n in (*names, *(("glacier_index",) if of_glaciers else ()), *of_glaciers) if n not in cube]
     if missing:
-        bands = [name for name in missing if name in BANDS]
-        remedy = "load it with fx.load" if bands else "add it with fx.add_terrain(cube, dem, outlines)"
+        remedy = (
+            "load it with fx.load" if set(missing) & set(BANDS) else "add it with fx.add_terrain(cube, dem, outlines)"
+        )
         has = ", ".join(map(str, cube.data_vars)) or "nothing"
         raise MissingVariableError(
             f"feature set {feature_set} needs {', '.join(repr(m) for m in missing)}; the cube has {has}. "
             f"Either {remedy}, or choose a model of a smaller feature set."
         )
-    for name in (*FEATURE_SETS[feature_set], *(["glacier_index"] if "glacier_index" in cube else [])):
+    for name in (*names, *(["glacier_index"] if "glacier_index" in cube else [])):
         if cube[name].dims not in (("time", "y", "x"), ("y", "x")):
             raise GridError(f"{name!r} has dims {cube[name].dims}; it must be (time, y, x) or (y, x).")
 
 
-def stack(planes: Sequence[np.ndarray], feature_set: int) -> np.ndarray:
-    """Features of one window as (feature, y, x) float32, NaN where a feature is unknown."""
-    out = np.stack([np.asarray(p, "float32") for p in planes])
-    if feature_set >= 3:
-        shadow = out[FEATURES.index("shadow_mask")]
-        shadow[shadow == _SHADOW_UNKNOWN] = np.nan
+def stack(planes: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
+    """Features of one window as (feature, y, x) float32, NaN where a feature is unknown.
+
+    Parameters
+    ----------
+    planes : sequence of ndarray (y, x)
+    names : sequence of str
+        Of the features, in the same order.
+    """
+    out = np.stack([np.asarray(plane, "float32") for plane in planes])
+    for plane, name in zip(out, names, strict=True):
+        if (flag := FEATURES[name].unknown) is not None:
+            plane[plane == flag] = np.nan
     return out
 
 
-def relative_to(features: np.ndarray, index: np.ndarray, scale: GlacierScale, number: int) -> np.ndarray:
-    """Features with elevation and proximity relative to one glacier.
+def relative_to(
+    features: np.ndarray, names: Sequence[str], index: np.ndarray, scale: GlacierScale, number: int
+) -> np.ndarray:
+    """Features (feature, y, x) relative to one glacier, those that are not relative as they are.
 
-    Notes
-    -----
-    elevation: (z - zmin) / (zmax - zmin); proximity: d / dmax inside the glacier, 0 outside. A glacier without
-    relief has elevation 0, one without extent proximity 0.
+    Parameters
+    ----------
+    features : ndarray (feature, y, x)
+    names : sequence of str
+        Of the features, in the same order.
+    index : ndarray (y, x)
+        Number of the glacier of each pixel.
+    scale : GlacierScale
+    number : int
+        Of the glacier.
     """
-    out, k = features.copy(), scale.row(number)
-    if len(out) > 6:
-        low, high = scale.elevation_min[k], scale.elevation_max[k]
-        out[6] = (out[6] - low) / (high - low) if high > low else np.where(np.isnan(out[6]), np.nan, 0)
-    if len(out) > 10:
-        largest = scale.proximity_max[k]
-        known = np.isfinite(out[10])
-        out[10] = np.where(index == number, out[10] / largest if largest > 0 else 0, 0)
-        out[10][~known] = np.nan
+    out = features.copy()
+    for plane, name in zip(out, names, strict=True):
+        if (scaling := FEATURES[name].scaling) is not None:
+            plane[:] = scaling.apply(plane, index == number, *scale.of_glacier(number, scaling))
     return out

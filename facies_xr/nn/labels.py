@@ -9,7 +9,7 @@ import xarray as xr
 from .. import grids
 from ..classes import VALUES
 from ..errors import InputError
-from . import features, patches
+from . import features, patches, prepare
 
 COLUMNS = ("class", "item", "geometry")
 
@@ -79,29 +79,24 @@ def sample(cube: xr.Dataset, points: gpd.GeoDataFrame, feature_set: int) -> Samp
 
 
 def _scene(scene: xr.Dataset, points: gpd.GeoDataFrame, box, feature_set: int) -> Samples:
-    names = [*features.FEATURE_SETS[feature_set], "glacier_index"]
-    planes = scene[names].compute()
-    index = planes["glacier_index"].values
-    raw = features.stack([planes[n].values for n in names[:-1]], feature_set)
-    valid = np.isfinite(raw).all(0)
+    names = features.FEATURE_SETS[feature_set]
+    planes = scene[[*names, "glacier_index"]].compute()
     whole = (slice(0, box.height), slice(0, box.width))
-    usable = valid & (index > 0) & (patches.valid_share(patches.frame(valid, whole)) >= 0.5)
+    index = planes["glacier_index"].values
+    window = prepare.Window.of([planes[n].values for n in names], names, index, whole)
     c, r = (np.floor(v).astype(int) for v in ~box.affine * (points.geometry.x.values, points.geometry.y.values))
-    inside = (r >= 0) & (c >= 0) & (r < box.height) & (c < box.width)
-    inside[inside] = usable[r[inside], c[inside]]
-    r, c, kept = r[inside], c[inside], points[inside]
+    usable = (r >= 0) & (c >= 0) & (r < box.height) & (c < box.width)
+    usable[usable] = window.wanted[r[usable], c[usable]]
+    r, c = r[usable], c[usable]
 
-    source = patches.sources(valid)
-    nothing = np.full(len(raw), np.nan, "float32")
-    scale = features.GlacierScale.of(scene)
-    out = np.empty((r.size, len(raw), patches.SIZE, patches.SIZE), "float32")
-    numbers = index[r, c]
-    for number in np.unique(numbers):
-        own = features.relative_to(raw, index, scale, int(number)) if feature_set > 1 else raw
-        framed = patches.frame(patches.fill(own, source, nothing), whole)
-        mine = numbers == number
-        out[mine] = patches.cut(framed, r[mine], c[mine])
-    ids = scene["glacier"].values[np.searchsorted(scene["glacier_number"].values, numbers)]
-    return Samples(
-        out, kept["class"].map(VALUES).to_numpy("int64"), ids.astype(str), np.full(r.size, str(scene["item"].item()))
-    )
+    variables = features.glacier_variables(names)
+    scale = features.GlacierScale.of(scene, variables) if variables else None
+    nothing = np.full(len(names), np.nan, "float32")
+    out = np.empty((r.size, len(names), patches.SIZE, patches.SIZE), "float32")
+    for relative, wanted in window.by_glacier(scale):
+        mine = wanted[r, c]
+        if mine.any():
+            out[mine] = patches.cut(window.framed(relative, nothing), r[mine], c[mine])
+    ids = scene["glacier"].values[np.searchsorted(scene["glacier_number"].values, index[r, c])]
+    label = points["class"][usable].map(VALUES).to_numpy("int64")
+    return Samples(out, label, ids.astype(str), np.full(r.size, str(scene["item"].item())))

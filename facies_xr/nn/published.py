@@ -17,7 +17,14 @@ from torch import nn
 from ..errors import ModelError
 from .classifier import Classifier
 from .features import FEATURE_SETS
+from .model_file import is_number
 from .network import FaciesNet
+
+PUBLISHED = (1, 2, 3, 4)
+"""Feature sets of the published weights, which state only how many features they take."""
+
+LARGEST = 10_000_000
+"""Numbers of a layer, some hundred times those of the published network."""
 
 ESTIMATED_BOUNDS = {
     "blue": (-0.004, 2.05),
@@ -35,7 +42,19 @@ ESTIMATED_BOUNDS = {
 """Bounds inferred from an earlier data set of the authors and from the weights' own statistics; the visible and near
 infrared are within some per cent, the shortwave infrared within 30 %."""
 
-MEANS = (0.206, 0.194, 0.171, 0.141, 0.064, 0.094, 0.491, 0.083, 0.923, 0.940, 0.246)
+MEANS = {
+    "blue": 0.206,
+    "green": 0.194,
+    "red": 0.171,
+    "nir": 0.141,
+    "swir1": 0.064,
+    "swir2": 0.094,
+    "elevation": 0.491,
+    "slope": 0.083,
+    "shadow_mask": 0.923,
+    "hillshade": 0.940,
+    "proximity": 0.246,
+}
 """Means of the scaled features, inferred from the first batch normalisation of the published weights."""
 
 
@@ -64,19 +83,20 @@ def load_keras(path: str | Path, bounds: Mapping[str, Sequence[float]] | str | P
     layers = _layers(path)
     kernel = layers[0][1]["kernel:0"]
     channels = kernel.shape[2] if kernel.ndim == 4 else 0
-    feature_set = next((k for k, names in FEATURE_SETS.items() if len(names) == channels), None)
+    feature_set = next((k for k in PUBLISHED if len(FEATURE_SETS[k]) == channels), None)
     if feature_set is None:
-        counts = ", ".join(str(len(names)) for names in FEATURE_SETS.values())
+        counts = ", ".join(str(len(FEATURE_SETS[k])) for k in PUBLISHED)
         raise ModelError(f"{path}: its first layer takes {channels} features; the feature sets have {counts}.")
     network = FaciesNet(channels)
     _fill(network, layers, path)
-    low, high, source = _bounds(bounds, FEATURE_SETS[feature_set])
+    names = FEATURE_SETS[feature_set]
+    low, high, source = _bounds(bounds, names)
     return Classifier(
         network.eval(),
         feature_set,
         low,
         high,
-        np.array(MEANS[:channels], "float32"),
+        np.array([MEANS[name] for name in names], "float32"),
         path.stem,
         bounds=source,
         card={
@@ -103,20 +123,39 @@ def _layers(path: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
         raise ModelError('Keras weights need h5py; install it with: pip install "facies_xr[keras]".') from None
     if not path.is_file():
         raise ModelError(f"weights file {path} does not exist.")
+    found = []
     try:
         with h5py.File(path) as file:
             if "layer_names" not in file.attrs:
                 raise ModelError(f"{path} is no Keras weights file: it lists no layer_names.")
-            found = []
             for name in (_text(n) for n in file.attrs["layer_names"]):
-                names = [_text(n) for n in file[name].attrs["weight_names"]]
+                names = [_text(n) for n in _within(path, file, name).attrs["weight_names"]]
                 if names:
-                    found.append((name, {n.rsplit("/", 1)[-1]: file[name][n][...] for n in names}))
-    except (OSError, KeyError) as error:
+                    group = file[name]
+                    found.append((name, {n.rsplit("/", 1)[-1]: _array(path, _within(path, group, n)) for n in names}))
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{path} is not a complete HDF5 file of Keras weights: {error}") from error
     if not found:
         raise ModelError(f"{path}: its layers have no weights.")
     return found
+
+
+def _within(path: Path, group: Any, name: str) -> Any:
+    """Member of a group, which must lie in the same file."""
+    if group[name].file.filename != group.file.filename:
+        raise ModelError(f"{path}: {name} is a link to another file; weights must be in this one.")
+    return group[name]
+
+
+def _array(path: Path, data: Any) -> np.ndarray:
+    """Numbers of a layer."""
+    if data.external or data.is_virtual:
+        raise ModelError(f"{path}: {data.name} lies in another file; weights must be in this one.")
+    if data.size > LARGEST:
+        raise ModelError(f"{path}: {data.name} has {data.size:.3g} numbers; a layer has less than {LARGEST:.3g}.")
+    return np.array(data[...], "float32")
 
 
 def _text(name: Any) -> str:
@@ -163,9 +202,12 @@ def _bounds(given: Any, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray
     if missing := [name for name in features if name not in table]:
         raise ModelError(f"the bounds lack {', '.join(missing)}; give (minimum, maximum) of {', '.join(features)}.")
     try:
-        low, high = np.array([[float(v) for v in table[name]] for name in features], "float32").T
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the bounds must be two numbers for each feature: {error}") from error
+        pairs = [np.ravel(table[name]).tolist() for name in features]
+    except ValueError:
+        pairs = [[]]
+    if not all(len(pair) == 2 and all(map(is_number, pair)) for pair in pairs):
+        raise ModelError("the bounds must be two numbers for each feature, minimum and maximum.")
+    low, high = np.array(pairs, "float64").T
     return low, high, source
 
 
@@ -178,9 +220,14 @@ def _read_bounds(given: Any) -> Mapping[str, Any]:
         raise ModelError(f"bounds file {path} does not exist.")
     try:
         if path.suffix.lower() == ".json":
-            return json.loads(path.read_text())
+            table = json.loads(path.read_text())
+            if not isinstance(table, Mapping):
+                raise ModelError(f"bounds file {path} must map each feature to its minimum and maximum.")
+            return table
         table = pd.read_csv(path).set_index("feature")
-        return {str(name): (row["minimum"], row["maximum"]) for name, row in table.iterrows()}
-    except (ValueError, KeyError) as error:
+        return {str(n): (float(row["minimum"]), float(row["maximum"])) for n, row in table.iterrows()}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
         columns = "feature, minimum, maximum"
         raise ModelError(f"bounds file {path} is neither JSON nor a CSV with the columns {columns}: {error}") from error

@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from rich.progress import Progress
 
+from .. import metrics
 from ..classes import NAMES
+from ..errors import InputError, one_of
+from . import prepare
 from .classifier import Classifier
 from .features import FEATURE_SETS
 from .labels import Samples
@@ -57,45 +60,60 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     Returns
     -------
     Run
+
+    Raises
+    ------
+    InputError
+        If there is no such architecture, or there are no samples.
     """
     settings = settings or Settings()
+    one_of("architecture", settings.architecture, ARCHITECTURES)
+    for what, samples in (("training", train), ("validation", validation)):
+        if len(samples) == 0:
+            raise InputError(f"there are no {what} samples.")
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     low, high, mean = statistics(train.patches)
+    inputs, checked = (
+        prepare.without_gaps(prepare.scaled(samples.patches, low, high), mean) for samples in (train, validation)
+    )
     network = ARCHITECTURES[settings.architecture](len(FEATURE_SETS[feature_set]), settings.dropout)
     network = network.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    schedule = cosine(optimiser, len(train), settings)
     weight = torch.from_numpy(balancing_weights(train.label, train.scene))
-    inputs = scaled(train.patches, low, high, mean)
-    checked = scaled(validation.patches, low, high, mean)
-    steps = settings.epochs * math.ceil(len(train) / settings.batch)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     best: tuple[float, int, dict] = (-1.0, 0, {})
     history = []
     with Progress() as bar:
-        row = bar.add_task(name, total=steps)
+        row = bar.add_task(name, total=schedule.T_max)
         for epoch in range(settings.epochs):
             network.train()
             order = rng.permutation(len(train))
             for k in range(0, len(train), settings.batch):
                 chosen = order[k : k + settings.batch]
                 x = augment(torch.from_numpy(inputs[chosen]), rng).to(device, memory_format=torch.channels_last)
-                y = F.one_hot(torch.from_numpy(train.label[chosen]), len(NAMES)).float()
-                y = (y * (1 - SMOOTHING) + SMOOTHING / len(NAMES)).to(device)
+                y = smoothed(torch.from_numpy(train.label[chosen])).to(device)
                 loss = focal_loss(network(x), y, weight[chosen].to(device))
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
                 schedule.step()
                 bar.advance(row)
-            history.append(mean_iou(validation.label, predict(network, checked).argmax(1)))
+            history.append(mean_iou(network, checked, validation.label))
             bar.update(row, description=f"{name} IoU {history[-1]:.3f}")
             if history[-1] > best[0]:
                 best = (history[-1], epoch, {n: t.detach().clone() for n, t in network.state_dict().items()})
     network.load_state_dict(best[2])
-    found = Classifier(network.cpu().eval(), feature_set, low, high, mean, name)
-    return Run(found, best[1], history)
+    return Run(Classifier(network.cpu().eval(), feature_set, low, high, mean, name), best[1], history)
+
+
+def cosine(
+    optimiser: torch.optim.Optimizer, samples: int, settings: Settings
+) -> torch.optim.lr_scheduler.CosineAnnealingLR:
+    """Learning rate that falls to 0 over all batches, as half a cosine."""
+    steps = settings.epochs * math.ceil(samples / settings.batch)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
 
 
 def statistics(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -105,29 +123,36 @@ def statistics(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return low, high, (np.nanmean(patches, axis=(0, 2, 3), dtype="float64") - low) / (high - low)
 
 
-def scaled(patches: np.ndarray, low, high, mean) -> np.ndarray:
-    """Patches scaled to bounds, gaps as the mean. float32"""
-    low, high, mean = (np.asarray(v, "float32")[None, :, None, None] for v in (low, high, mean))
-    out = (patches - low) / (high - low)
-    return np.where(np.isnan(out), mean, out).astype("float32")
+def smoothed(label: torch.Tensor) -> torch.Tensor:
+    """Labels (n) as probabilities (n, class): a tenth is shared by all classes."""
+    return F.one_hot(label, len(NAMES)).float() * (1 - SMOOTHING) + SMOOTHING / len(NAMES)
 
 
 def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Flips, quarter turns, contrast +-5 % about each channel's mean, brightness +-.01 of all channels; by sample."""
+    """Patches flipped, turned, with another contrast (+-5 %) and brightness (+-.01), each by chance for itself."""
     n = x.shape[0]
     flips, turns = rng.random((2, n)) < 0.5, rng.integers(0, 4, n)
-    out = torch.empty_like(x)
-    for k in range(n):
-        one = x[k]
-        if flips[0, k]:
-            one = one.flip(2)
-        if flips[1, k]:
-            one = one.flip(1)
-        out[k] = torch.rot90(one, int(turns[k]), (1, 2))
-    contrast = torch.from_numpy(rng.uniform(0.95, 1.05, n).astype("float32"))[:, None, None, None]
-    brightness = torch.from_numpy(rng.uniform(-0.01, 0.01, n).astype("float32"))[:, None, None, None]
-    middle = out.mean((2, 3), keepdim=True)
-    return (out - middle) * contrast + middle + brightness
+    turned = torch.stack([orient(x[k], flips[0, k], flips[1, k], turns[k]) for k in range(n)])
+    contrast, brightness = (
+        torch.from_numpy(rng.uniform(middle - half, middle + half, n).astype("float32"))
+        for middle, half in ((1, 0.05), (0, 0.01))
+    )
+    return relight(turned, contrast, brightness)
+
+
+def orient(patch: torch.Tensor, mirror: bool, overturn: bool, quarters: int) -> torch.Tensor:
+    """Patch (feature, y, x) with its columns reversed, then its rows, then turned by quarters, each if asked for."""
+    if mirror:
+        patch = patch.flip(2)
+    if overturn:
+        patch = patch.flip(1)
+    return torch.rot90(patch, int(quarters), (1, 2))
+
+
+def relight(x: torch.Tensor, contrast: torch.Tensor, brightness: torch.Tensor) -> torch.Tensor:
+    """Patches with a contrast (n) about the mean of each channel and a brightness (n) added to all channels."""
+    middle = x.mean((2, 3), keepdim=True)
+    return (x - middle) * contrast[:, None, None, None] + middle + brightness[:, None, None, None]
 
 
 @torch.inference_mode()
@@ -142,11 +167,7 @@ def predict(network: Network, inputs: np.ndarray, batch: int = 256) -> np.ndarra
     return np.concatenate(parts)
 
 
-def mean_iou(label: np.ndarray, predicted: np.ndarray) -> float:
-    """Mean over classes of intersection over union; classes that neither has are left out."""
-    scores = []
-    for value in range(len(NAMES)):
-        both, either = (label == value) & (predicted == value), (label == value) | (predicted == value)
-        if either.any():
-            scores.append(both.sum() / either.sum())
-    return float(np.mean(scores))
+def mean_iou(network: Network, inputs: np.ndarray, label: np.ndarray) -> float:
+    """Intersection over union of a network on scaled patches, mean over the classes that labels or network have."""
+    counts = metrics.confusion(label, predict(network, inputs).argmax(1), len(NAMES))
+    return float(np.nanmean(metrics.iou(counts)))

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import facies_xr as fx
-from facies_xr import lazy
-from facies_xr.classes import NODATA
+from facies_xr import lazy, stations
+from facies_xr.classes import NAMES, NODATA
 from facies_xr.errors import GridError, InputError, MissingVariableError, ModelError
 from facies_xr.nn import features, patches
 from facies_xr.nn.network import ARCHITECTURES
@@ -70,11 +70,11 @@ def test_maps_follow_the_rules_patch_by_patch(scene, classifier, architecture):
     holed = scene.copy(deep=True)
     rows, columns = np.nonzero(scene.glacier_index.values)
     holed["red"][0, rows[50] - 2 : rows[50] + 3, columns[50] - 4 : columns[50] + 1] = np.nan
-    maps = fx.classify(holed, classifier, probability=True).isel(time=0).compute()
+    maps = fx.classify(holed, classifier, class_score=True).isel(time=0).compute()
     keys, expected = by_hand(holed, classifier, 0)
     r, c = np.array(keys).T
-    np.testing.assert_allclose(maps.probability.values[:, r, c].T, expected, atol=2e-5)
-    np.testing.assert_array_equal(maps.facies_map.values[r, c], maps.probability.values[:, r, c].argmax(0))
+    np.testing.assert_allclose(maps.class_score.values[:, r, c].T, expected, atol=2e-5)
+    np.testing.assert_array_equal(maps.facies_map.values[r, c], maps.class_score.values[:, r, c].argmax(0))
     np.testing.assert_allclose(maps.confidence.values[r, c], expected.max(1), atol=2e-5)
     rest = np.ones(maps.facies_map.shape, bool)
     rest[r, c] = False
@@ -142,6 +142,57 @@ def test_calibrated_once_and_never_twice(scene, classifier):
         fx.calibrate(fx.classify(scene, random_classifier(4, calibrator=None)))
 
 
+def of_the_labels(maps):
+    """Probability of each label its confidence, the other classes as they are to each other; by xarray alone."""
+    shown = xr.DataArray(np.arange(len(NAMES)), dims="facies_class") == maps.facies_map.clip(max=len(NAMES) - 1)
+    others = maps.class_score.where(~shown, 0)
+    share = others / others.sum("facies_class")
+    probability = xr.where(shown, maps.confidence, share * (1 - maps.confidence))
+    return probability.where(maps.facies_map != NODATA).transpose(*maps.class_score.dims)
+
+
+def test_probabilities_take_the_place_of_scores(cube, classifier, no_compute, tmp_path):
+    weights = tuple(map(tuple, np.linspace(0.5, 2, 16).reshape(2, 8).tolist()))
+    weighted = dataclasses.replace(classifier.calibrator, scenes=weights)
+    maps = fx.classify(cube, dataclasses.replace(classifier, calibrator=weighted), class_score=True)
+    part = maps.isel(time=[1], y=slice(30, 130), x=slice(30, 130))
+    with no_compute():
+        lazily = part.facies.calibrate()
+    assert lazy.is_lazy(lazily.probability)
+    assert lazily.probability.dims == maps.class_score.dims
+    found = lazily.compute()
+    assert not {"class_score", "calibrator_correct", "score", "confidence_raw"} & set(found.variables)
+    assert {"class_share", "scene_weight"} <= set(found)
+    for name in ("confidence", "probability"):
+        assert found[name].attrs["population"] == "random numbers"
+        assert found[name].attrs["calibrated"]
+        assert found[name].attrs["classifier_digest"] == maps.attrs["classifier_digest"]
+    assert (found.facies_map != NODATA).any()
+    raw = part.compute()
+    expected = of_the_labels(raw.assign(confidence=found.confidence))
+    np.testing.assert_allclose(found.probability, expected, atol=1e-6)
+    kept = fx.calibrate(raw, keep_raw=True)
+    np.testing.assert_array_equal(kept.probability, found.probability)
+    assert kept.calibrator_correct.attrs["population"] == "random numbers"
+    again = fx.calibrate(fx.write(part, tmp_path / "maps.zarr", progress=False)).compute()
+    np.testing.assert_array_equal(again.probability, found.probability)
+    np.testing.assert_array_equal(again.scene_weight, np.array(weights, "float32"))
+
+
+def test_outputs_are_dressed_as_their_stations_say(scene, classifier):
+    maps = fx.classify(scene, classifier, class_score=True)
+    for data, station in ((maps, "classify"), (fx.calibrate(maps, keep_raw=True), "calibrate")):
+        stations.require(data, station, for_what="the test", remedy="dress it")
+        for name, variable in stations.STATIONS[station].items():
+            if name in data.variables:
+                assert data[name].dims == variable.dims, name
+                assert data[name].dtype.name.startswith(variable.dtype) or data[name].dtype.kind == variable.dtype, name
+                for key, value in variable.attributes.items():
+                    np.testing.assert_array_equal(data[name].attrs[key], value, err_msg=f"{name}.{key}")
+    plain = fx.classify(clear_sky((34, 36), time=False), random_classifier(1, calibrator=None))
+    assert set(plain.data_vars) == {"facies_map", "confidence"}
+
+
 def test_albedo_is_liangs_and_missing_where_a_band_is_saturated(cube, classifier):
     part = cube.isel(time=0).compute()
     albedo = fx.classify(cube, classifier).albedo.isel(time=0).compute()
@@ -154,7 +205,7 @@ def test_albedo_is_liangs_and_missing_where_a_band_is_saturated(cube, classifier
     np.testing.assert_allclose(albedo.values[~hot], expected.clip(0, 1).values[~hot], atol=1e-6)
 
 
-@pytest.mark.parametrize("band", features.BANDS)
+@pytest.mark.parametrize("band", features.FEATURE_SETS[1])
 def test_a_missing_band_is_named(bands_classifier, band):
     with pytest.raises(MissingVariableError, match=f"'{band}'"):
         clear_sky().drop_vars(band).facies.classify(bands_classifier)

@@ -107,21 +107,21 @@ CUBE = clear_sky((560, 40))
 
 @pytest.fixture(scope="module")
 def whole(bands_classifier):
-    return fx.classify(CUBE, bands_classifier, smooth=["majority", "sieve"], probability=True).compute()
+    return fx.classify(CUBE, bands_classifier, smooth=["majority", "sieve"], class_score=True).compute()
 
 
 @given(st.sampled_from([(100, 40), (512, 17), (77, 33)]))
 @settings(max_examples=3, deadline=None)
 def test_no_chunk_layout_changes_a_smoothed_map(whole, bands_classifier, chunks):
     cube = CUBE.chunk(y=chunks[0], x=chunks[1])
-    found = fx.classify(cube, bands_classifier, smooth=["majority", "sieve"], probability=True).compute()
-    for name in ("facies_map", "confidence", "probability"):
+    found = fx.classify(cube, bands_classifier, smooth=["majority", "sieve"], class_score=True).compute()
+    for name in ("facies_map", "confidence", "class_score"):
         np.testing.assert_array_equal(found[name].values, whole[name].values, err_msg=name)
 
 
 def test_confidence_is_that_of_the_label_shown(whole):
     label_shown = np.where(whole.facies_map.values == NODATA, 0, whole.facies_map.values)[:, None].astype(int)
-    shown = np.take_along_axis(whole.probability.values, label_shown, 1)[:, 0]
+    shown = np.take_along_axis(whole.class_score.values, label_shown, 1)[:, 0]
     known = whole.facies_map.values != NODATA
     np.testing.assert_array_equal(whole.confidence.values[known], shown[known])
     assert np.isnan(whole.confidence.values[~known]).all()
@@ -140,10 +140,10 @@ def test_each_step_is_lazy_and_keeps_what_is_unknown(cube, no_compute, classifie
 
 def test_the_elevation_prior_after_a_model_that_needs_no_elevation(cube, bands_classifier):
     scene = cube.isel(time=[1], x=slice(32, 121))
-    found = fx.classify(scene, bands_classifier, smooth="elevation", probability=True).compute()
+    found = fx.classify(scene, bands_classifier, smooth="elevation", class_score=True).compute()
     known = found.facies_map != NODATA
     assert known.any()
-    np.testing.assert_allclose(found.probability.sum("facies_class").values[known.values], 1, atol=1e-5)
+    np.testing.assert_allclose(found.class_score.sum("facies_class").values[known.values], 1, atol=1e-5)
 
 
 def test_what_is_surely_hidden_stays_so_under_the_elevation_prior():
@@ -160,7 +160,7 @@ def test_an_ensembles_spread_is_that_of_the_label_shown():
     members = [random_classifier(1, seed=k) for k in range(3)]
     cube = CUBE.isel(y=slice(0, 60))
     found = fx.classify(cube, members, smooth="mode").compute()
-    each = [fx.classify(cube, member, probability=True).probability.compute() for member in members]
+    each = [fx.classify(cube, member, class_score=True).class_score.compute() for member in members]
     spread = np.std([p.values for p in each], axis=0)
     known = found.facies_map.values != NODATA
     label_shown = np.where(known, found.facies_map.values, 0)[:, None].astype(int)
@@ -169,7 +169,7 @@ def test_an_ensembles_spread_is_that_of_the_label_shown():
 
 
 def test_bad_names_are_named(bands_classifier):
-    with pytest.raises(InputError, match="smooth='blur': choose among elevation, majority, mode, sieve"):
+    with pytest.raises(InputError, match="smooth='blur': choose 'elevation' or 'majority' or 'mode' or 'sieve'"):
         fx.classify(CUBE, bands_classifier, smooth="blur")
     with pytest.raises(MissingVariableError, match="smooth=\"elevation\" needs 'elevation', 'glacier_index'"):
         fx.classify(CUBE, bands_classifier, smooth="elevation")

@@ -32,16 +32,6 @@ def probable_maps(p_snow, *, weights=(), shares=(), chunks=None):
     return maps.chunk(y=chunks, x=chunks) if chunks else maps
 
 
-def of_the_labels(maps):
-    """Maps whose probability of each label is its confidence, the other classes as they were to each other."""
-    label = maps.facies_map.clip(max=len(NAMES) - 1)
-    shown = xr.DataArray(np.arange(len(NAMES)), dims="facies_class") == label
-    others = maps.probability.where(~shown, 0)
-    share = (others / others.sum("facies_class")).fillna(1 / (len(NAMES) - 1))
-    probability = xr.where(shown, maps.confidence, share * (1 - maps.confidence)).transpose(*maps.probability.dims)
-    return maps.assign(probability=probability.astype("float32"))
-
-
 def field(n=400, draw=0, scene=5, resolution=10.0):
     """One draw's field, by a threshold that is swept: here from its parts."""
     places = (np.arange(n) + 0.5) * resolution
@@ -133,8 +123,7 @@ def test_intervals_cover_the_truth_of_worlds_that_the_model_never_saw(tmp_path):
         region = world.build(tmp_path / str(seed))
         cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
         cube = fx.add_terrain(cube, region.dem, region.outlines)
-        maps = cube.facies.classify("synthetic-v1-dense", probability=True).facies.calibrate().compute()
-        maps = of_the_labels(maps)
+        maps = cube.facies.classify("synthetic-v1-dense", class_score=True).facies.calibrate().compute()
         surface = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
         true_maps = maps.assign(
             facies_map=maps.facies_map.copy(data=surface.sel(time=maps.time, method="nearest").values)

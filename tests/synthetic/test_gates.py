@@ -21,7 +21,7 @@ from facies_xr.synthetic import World
 pytestmark = pytest.mark.slow
 
 WORLDS = 12
-BANDS = list(features.FEATURES[:6])
+BANDS = list(features.FEATURE_SETS[1])
 
 
 def randomised(k: int) -> World:

@@ -1,0 +1,52 @@
+"""The pipelines run: each once, as a whole, on a tiny world."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import facies_xr as fx
+from facies_xr.classes import NAMES
+from facies_xr.maps.codes import HIDDEN
+from facies_xr.nn.classifier import Classifier
+
+PIPELINES = Path(fx.__path__[0]).parent / "pipelines"
+
+
+def pipeline(name):
+    specification = importlib.util.spec_from_file_location(name, PIPELINES / f"{name}.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_training_on_synthetic_worlds(world, region, tmp_path):
+    script = pipeline("train_synthetic")
+    one = range(1)
+    plan = script.Plan(lambda k: world, one, one, one, trained=240, checked=20, held_out=80, fewest=50)
+    (tmp_path / "world-000").symlink_to(region.folder)
+    (tmp_path / "VERSION").write_text("8")
+    script.build(tmp_path, plan, 0)
+    settings = dataclasses.replace(script.SETTINGS, epochs=1, batch=8, architecture="dense")
+    fitted = script.trained(tmp_path, plan, 1, "tiny", settings)
+    assert fitted.card["synthetic_scores"]["points"] == 80
+    assert fitted.card["best_epoch"] == 1
+    assert fitted.calibrator.shares == pytest.approx(
+        np.bincount(script.samples(tmp_path, one, 1, 80).label, minlength=len(NAMES)) / 80, abs=1e-6
+    )
+
+    classifier = script.with_areas(tmp_path, plan, fitted)
+    weights = np.array(classifier.calibrator.scenes)
+    assert 1 <= len(weights) <= len(world.years)
+    assert (weights[:, [NAMES.index(name) for name in HIDDEN]] == 1).all()
+    assert (weights > 0).all()
+    again = Classifier.load(classifier.save(tmp_path / "tiny.safetensors"))
+    assert again.digest == classifier.digest != fitted.digest
+
+    table = script.check_areas(tmp_path, plan, fx.load_model("synthetic-v1-dense"))
+    assert {correction for _, correction in table.index} <= {"scenes", "prior", "none"}
+    assert len(table) > 0
+    assert ((table.covered >= 0) & (table.covered <= 1)).all()

@@ -10,15 +10,6 @@ UNMENDED = {
         "test_what_no_longer_reads",
         "test_errors",
     ),
-    "outlines": (
-        "test_rows_that_are_no_ice",
-        "test_dates_as_people_write_them",
-        "test_a_date_that_cannot_be_told_is_refused",
-        "test_a_real_table_with_the_day_first",
-        "test_metres_are_no_degrees",
-        "test_areas_as_people_have_them",
-        "test_ids_that_went_through_a_number",
-    ),
     "smb.records": (
         "test_a_spreadsheet_is_read_or_its_dialect_named",
         "test_a_decimal_year_is_not_cut",

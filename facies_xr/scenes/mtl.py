@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,17 +25,18 @@ def groups(href: str) -> Groups:
     MetadataError
         If the file cannot be read or is not an MTL.
     """
+    shown = access.shown(str(href))
     try:
         text = access.read_text(str(href))
     except (OSError, UnicodeDecodeError) as error:
-        raise MetadataError(f"MTL {access.shown(str(href))} cannot be read: {access.reason(error)}") from error
-    parse = {".json": _from_json, ".xml": _from_xml}.get(Path(href).suffix.lower(), _from_text)
+        raise MetadataError(f"MTL {shown} cannot be read: {access.reason(error)}") from error
+    parse = {".json": _from_json, ".xml": _from_xml}.get(access.suffix(str(href)), _from_text)
     try:
         found = parse(text)
-    except (ValueError, ElementTree.ParseError) as error:
-        raise MetadataError(f"MTL {href} is broken: {error}") from error
+    except (ValueError, AttributeError, IndexError, RecursionError, ElementTree.ParseError) as error:
+        raise MetadataError(f"MTL {shown} is broken: {access.reason(error)}") from error
     if "IMAGE_ATTRIBUTES" not in found:
-        raise MetadataError(f"{href} is not a Landsat MTL: it has no group IMAGE_ATTRIBUTES.")
+        raise MetadataError(f"{shown} is not a Landsat MTL: it has no group IMAGE_ATTRIBUTES.")
     return found
 
 
@@ -58,7 +58,11 @@ def _from_text(text: str) -> Groups:
 
 def _from_json(text: str) -> Groups:
     (root,) = json.loads(text).values()
-    return {group: dict(values) for group, values in root.items() if isinstance(values, dict)}
+    return {
+        group: {key: value if isinstance(value, dict | list) else str(value) for key, value in values.items()}
+        for group, values in root.items()
+        if isinstance(values, dict)
+    }
 
 
 def _from_xml(text: str) -> Groups:

@@ -12,7 +12,7 @@ import pandas as pd
 
 import facies_xr as fx
 from facies_xr import plot
-from facies_xr.scenes.catalog import from_folders
+from facies_xr.scenes.folders import from_folders
 
 AREA = (-114.04, 47.65, -113.98, 47.69)
 

@@ -102,7 +102,7 @@ def catalog(
     out: Annotated[Path, typer.Option("-o", "--out", help="Items file to write.")] = Path("catalog.json"),
 ) -> None:
     """STAC items of local Landsat and SAFE folders, for `search` and `map`."""
-    from .scenes.catalog import from_folders
+    from .scenes.folders import from_folders
 
     items = from_folders(folder)
     items.save_object(str(out))

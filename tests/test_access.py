@@ -11,7 +11,7 @@ import pytest
 import facies_xr as fx
 from facies_xr import access
 from facies_xr.errors import AccessError, SceneReadError
-from facies_xr.scenes import sensors
+from facies_xr.scenes import missions
 from facies_xr.stations import BANDS
 
 from .scenes.test_cube import noise_scene
@@ -166,7 +166,7 @@ def test_a_sign_in_that_gdal_cannot_make_is_refused_at_once(item):
 
 def test_the_object_store_is_chosen_where_the_website_wants_a_sign_in(shared):
     path = shared / "stac_items" / "odcstac_LC08_L2SP_028030_20200114_20200824_02_T1_SR.json"
-    scene = sensors.resolve(json.loads(path.read_text()))
+    scene = missions.resolve(json.loads(path.read_text()))
     assert all(band.href.startswith("s3://usgs-landsat/") for band in scene.bands.values())
     assert scene.qa.startswith("s3://usgs-landsat/")
 

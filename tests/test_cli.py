@@ -8,7 +8,7 @@ import pytest
 
 import facies_xr as fx
 
-from .test_store import chunk_bytes
+from .store.maps import chunk_bytes
 
 
 def run(*arguments, check=True, **options):
@@ -54,14 +54,14 @@ def test_dry_run_says_and_does_nothing(region, model, tmp_path):
 
 
 def test_map_takes_the_clearest_of_each_year(region, model, world):
-    from facies_xr.scenes import selection
+    from facies_xr.scenes import missions, selection
 
     items = fx.search(region.catalog, region.outlines, years=world.years)
     best = selection.best(items, region.outlines)
     shown = run("map", region.catalog, region.outlines, "--years", "2009-2021", "--model", model, "--best", "1",
                 "--dry-run", "--dem", region.dem).stdout  # fmt: skip
     assert f"{len(best)} scenes" in shown
-    assert len({selection.sensors.resolve(i).datatake for i in best}) == len(world.years)
+    assert len({missions.resolve(i).datatake for i in best}) == len(world.years)
 
 
 def test_catalog_of_landsat_folders(shared, tmp_path):

@@ -11,7 +11,7 @@ from .. import store
 from ..classes import NAMES
 from ..nn import evaluate, registry
 from ..nn.patches import RADIUS
-from ..scenes.sensors import SENSORS
+from ..scenes import missions
 
 PROBE = 48
 """Edge of the raster with which the speed of this machine is measured. [px]"""
@@ -55,10 +55,11 @@ def estimate(cube: xr.Dataset, model: Any, cores: int, *, probability: bool = Fa
     scenes = sum(len(str(i).split()) for i in np.atleast_1d(cube["item"].values)) if "item" in cube.coords else dates
     resolution = abs(float(cube.x[1] - cube.x[0]))
     sensors = [str(s) for s in np.atleast_1d(cube["sensor"].values)] if "sensor" in cube.coords else []
+    instruments = missions.instruments()
     read = sum(
-        grid[0] * grid[1] * min(1.0, (resolution / r) ** 2) * (1 if SENSORS[s].saturated_from == 255 else 2)
+        grid[0] * grid[1] * min(1.0, (resolution / r) ** 2) * instruments[s].pixel_bytes
         for s in sensors
-        for r in SENSORS[s].resolutions
+        for r in instruments[s].resolutions
     )
     tiles = dates * int(np.prod([-(-n // store.TILE) for n in grid]))
     channels = 1 + 4 + 4 + (4 * len(NAMES) if probability else 0)

@@ -4,6 +4,7 @@ All glaciers are counted in one pass over the blocks. The counts are whole numbe
 the chunks; what follows is arithmetic on arrays (glacier, elevation band), in :mod:`facies_xr.maps.glaciers`.
 """
 
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,9 @@ CORRECTIONS = ("scenes", "prior", "none")
 
 _NEEDED = ("facies_map", "glacier_index", "glacier_number", "elevation", "glacier_elevation_min",
            "glacier_elevation_max")  # fmt: skip
+
+_OF_STORE = re.compile("facies_xr_store|spatial:|proj:")
+"""Attributes of a store and its grid."""
 
 
 def statistics(
@@ -184,7 +188,9 @@ def _dataset(maps: xr.Dataset, values: dict, bands: Bands) -> xr.Dataset:
     data["scene_date"] = ("time", maps["time"].values)
     coords = {n: c for n, c in maps.coords.items() if set(c.dims) <= {"time", "glacier"} and n != "spatial_ref"}
     coords |= {"facies_class": np.array(NAMES), "elevation_band": bands.middle}
-    result = xr.Dataset(data, coords=coords, attrs=maps.attrs)
+    # What a store says of its grid and of itself does not hold for a table.
+    attrs = {k: v for k, v in maps.attrs.items() if isinstance(v, str | int | float) and not _OF_STORE.match(str(k))}
+    result = xr.Dataset(data, coords=coords, attrs=attrs)
     if "albedo" in maps:
         result["albedo"].attrs["level"] = maps["albedo"].attrs.get("level", "unknown")
     return result

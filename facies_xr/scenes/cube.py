@@ -9,15 +9,16 @@ import pandas as pd
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from .. import access, degrees, grids, lazy, outlines
-from ..errors import AccessError, CatalogError, FaciesError, GridError, InputError, MetadataError
+from .. import access, degrees, grids, lazy, outlines, stations
+from ..errors import AccessError, CatalogError, FaciesError, GridError, MetadataError, one_of
 from ..seasons import Season
-from ..stations import BANDS
-from . import readers, sensors
-from .sensors import LOW_SUN, Scene
+from ..stations import BANDS, STANDARD_NAME
+from . import missions, readers
+from .collection import scene_of
+from .scene import LOW_SUN, Scene
 
-LANDSAT_ORIGIN = 15.0
-"""Edges of Landsat's 30 m pixels, modulo 30. [m]"""
+READERS = ("facies_xr", "stackstac", "odc")
+"""What makes the graph; the pixels are the same."""
 
 
 def load(
@@ -31,7 +32,7 @@ def load(
     chunks: int = lazy.CHUNK,
     nir: Literal["B08", "B8A"] = "B08",
     qa: bool = False,
-    reader: Literal["stackstac", "odc"] = "stackstac",
+    reader: Literal["facies_xr", "stackstac", "odc"] = "facies_xr",
     on_error: Literal["raise", "drop"] = "raise",
 ) -> xr.Dataset:
     """Lazy cube of reflectance from STAC items; no pixel is read.
@@ -56,8 +57,8 @@ def load(
         Near infrared of Sentinel-2: B08 (10 m) or B8A (20 m), whose spectrum is nearer to Landsat 8's.
     qa : bool
         Load the providers' pixel classes too, where they have them.
-    reader : {"stackstac", "odc"}
-        Library that makes the graph; the numbers are the same.
+    reader : {"facies_xr", "stackstac", "odc"}
+        What makes the graph: we or a library; the pixels are the same.
     on_error : {"raise", "drop"}
         What to do with a scene whose metadata are broken: stop, or leave it out with a warning.
 
@@ -80,10 +81,9 @@ def load(
     GridError
         If the grid cannot be made, or no scene touches it.
     """
-    if on_error not in ("raise", "drop"):
-        raise InputError(f'on_error={on_error!r}: choose "raise" or "drop".')
-    if reader not in ("stackstac", "odc"):
-        raise InputError(f'reader={reader!r}: choose "stackstac" or "odc".')
+    one_of("on_error", on_error, ("raise", "drop"))
+    one_of("reader", reader, READERS)
+    missions.check_nir(nir)
     scenes = _scenes(items, nir, on_error)
     box = _grid(scenes, area, resolution, crs, like)
     datatakes = _datatakes(_touching(scenes, box), area, box)
@@ -91,29 +91,35 @@ def load(
     pixels = read(datatakes, box, chunks, BANDS, readers.reflectances)
     cube = _dataset(pixels, datatakes, box, season_of(items, box, season))
     if qa:
-        codes = read(datatakes, box, chunks, ["qa"], readers.classes)
-        cube["qa"] = ("time", "y", "x"), lazy.codes(codes), {**_QA, "grid_mapping": "spatial_ref"}
-        kinds = [next((_QA_KIND[s.sensor] for s in group if s.qa), "none") for group in datatakes]
-        cube = cube.assign_coords(qa_kind=("time", np.array(kinds), {"long_name": "origin of the pixel classes"}))
-    return cube
+        codes = read(datatakes, box, chunks, ["qa"], readers.classes)["qa"]
+        cube["qa"] = ("time", "y", "x"), lazy.blockwise(_whole, [codes], "uint16")
+        names = [next((missions.of(s).CLASSES.name for s in group if s.qa), "none") for group in datatakes]
+        cube = cube.assign_coords(qa_kind=("time", np.array(names)))
+    return stations.dress(cube, "load")
 
 
-def _reader(name: str):
+def _reader(name: str) -> readers.Reader:
     if name == "stackstac":
-        return readers.with_stackstac
-    from .odc import with_odc
+        from .stackstac import with_stackstac
 
-    return with_odc
+        return with_stackstac
+    if name == "odc":
+        from .odc import with_odc
+
+        return with_odc
+    from .windows import with_windows
+
+    return with_windows
 
 
 def _scenes(items: Iterable, nir: str, on_error: str) -> list[Scene]:
     scenes: list[Scene] = []
     for item in items:
         try:
-            scene = sensors.resolve(item, nir)
+            scene = scene_of(item, items, nir)
             for href in scene.files:
                 access.check(href)
-            scene = scene.calibrated()
+            scene = missions.calibrated(scene)
         except AccessError:
             raise
         except FaciesError as error:
@@ -144,17 +150,16 @@ def _grid(scenes: Sequence[Scene], area: Any, resolution: float, crs: Any, like:
     if area is None:
         west, south, east, north = np.array([s.bbox for s in scenes]).T
         area = (west.min(), south.min(), east.max(), north.max())
-    landsat_alone = all(s.sensor.startswith("landsat") for s in scenes)
-    origin = LANDSAT_ORIGIN if landsat_alone and resolution == 30 else 0.0
-    return grids.grid(area, resolution, crs=crs, origin=origin)
+    origins = {missions.of(s).ORIGIN.get(resolution, 0.0) for s in scenes}
+    return grids.grid(area, resolution, crs=crs, origin=origins.pop() if len(origins) == 1 else 0.0)
 
 
 def _touching(scenes: Sequence[Scene], box: GeoBox) -> list[Scene]:
     grid = degrees.of_grid(box)
-    found = [s for s in scenes if s.footprint.intersects(grid)]
-    if not found:
+    touching = [s for s in scenes if s.footprint.intersects(grid)]
+    if not touching:
         raise GridError(f"none of the {len(scenes)} scenes touches the grid; check the outlines and their CRS.")
-    return found
+    return touching
 
 
 def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Scene]]:
@@ -170,8 +175,8 @@ def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Sce
 
 def season_of(items: Iterable, box: GeoBox, season: Any = None) -> Season:
     """Season that names balance years: as given, else the one of the search, else that of the grid's latitude."""
-    told = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
-    return Season.parse(told) if told else Season.at(grids.centre_lonlat(box)[1])
+    given = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
+    return Season.parse(given) if given else Season.at(grids.centre_lonlat(box)[1])
 
 
 def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) -> xr.Dataset:
@@ -192,51 +197,36 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
         "balance_year": season.balance_year(times),
         "calibration": np.array([s.bands["blue"].why for s in leading]),
     }
-    coords: dict[str, Any] = {name: ("time", values, dict(_TIMED[name])) for name, values in timed.items()}
-    centre = f"{season.month:02d}-{season.day:02d}"
-    coords["balance_year"][2].update(season_centre=centre, season_half_width=season.half_width)
-    level = leading[0].level
-    attrs = {"level": level}
-    if narrow := {s.instrument.numbers["nir"] for s in leading if s.sensor == "sentinel-2"}:
-        attrs["sentinel_2_nir"] = " ".join(sorted(narrow))
-    georeferenced = {"grid_mapping": "spatial_ref"}
+    coords = {name: ("time", values) for name, values in timed.items()}
+    planes, dims = [pixels[band] for band in BANDS], ("time", "y", "x")
     data = {
-        band: (
-            ("time", "y", "x"),
-            lazy.real_plane(pixels, k),
-            {"units": "1", "long_name": f"{name} reflectance", "standard_name": _STANDARD_NAME[level], **georeferenced},
-        )
-        for k, (band, name) in enumerate(_LONG_NAME.items())
+        band: (dims, lazy.blockwise(np.real, [plane], "float32")) for band, plane in zip(BANDS, planes, strict=True)
     }
-    data["saturated"] = (("time", "y", "x"), lazy.flag_planes(pixels), {**_SATURATED, **georeferenced})
-    return xr.Dataset(data, coords={**coords, **grids.coords(box)}, attrs=attrs)
+    data["saturated"] = (dims, lazy.blockwise(_flags, planes, "uint8"))
+    level = leading[0].level
+    cube = xr.Dataset(data, {**coords, **grids.coords(box)}, {"level": level, **_near_infrared(leading)})
+    cube["time"].attrs |= {"long_name": "time of the datatake", "standard_name": "time"}
+    cube["balance_year"].attrs |= season.to_attrs()
+    for band in BANDS:
+        cube[band].attrs["standard_name"] = STANDARD_NAME[level]
+    return cube
 
 
-_STANDARD_NAME = {"TOA": "toa_bidirectional_reflectance", "SR": "surface_bidirectional_reflectance"}
-_LONG_NAME = dict(
-    zip(BANDS, ("blue", "green", "red", "near infrared", "shortwave infrared 1", "shortwave infrared 2"), strict=True)
-)
-_SATURATED: dict[str, Any] = {
-    "long_name": "bands to which a saturated source pixel contributes",
-    "flag_masks": np.uint8(1) << np.arange(6, dtype="uint8"),
-    "flag_meanings": " ".join(BANDS),
-}
-_QA = {"long_name": "pixel classes of the provider; 0 where there are none"}
-_QA_KIND = {name: "SCL" if name == "sentinel-2" else "QA_PIXEL" for name in sensors.SENSORS}
-_SUN = "place that the sun's angles hold for"
-_TIMED = {
-    "time": {"long_name": "time of the datatake", "standard_name": "time"},
-    "item": {"long_name": "scenes of the datatake, in mosaic order"},
-    "sensor": {"long_name": "sensor"},
-    "sun_azimuth": {
-        "units": "degree",
-        "standard_name": "solar_azimuth_angle",
-        "long_name": "sun azimuth, clockwise from true north",
-    },
-    "sun_elevation": {"units": "degree", "standard_name": "solar_elevation_angle", "long_name": "sun elevation"},
-    "sun_longitude": {"units": "degrees_east", "long_name": _SUN},
-    "sun_latitude": {"units": "degrees_north", "long_name": _SUN},
-    "cloud_cover": {"units": "percent", "long_name": "cloud cover of the scene"},
-    "balance_year": {"long_name": "balance year, named by its end"},
-    "calibration": {"long_name": "origin of scale and offset of the blue band"},
-}
+def _near_infrared(scenes: Sequence[Scene]) -> dict[str, str]:
+    """Attributes that say which near infrared was taken, of missions that give a choice."""
+    attrs = {}
+    for name, mission in missions.MISSIONS.items():
+        numbers = {s.instrument.numbers["nir"] for s in scenes if mission.NIR and missions.of(s) is mission}
+        if numbers:
+            attrs[f"{name.replace('-', '_')}_nir"] = " ".join(sorted(numbers))
+    return attrs
+
+
+def _flags(*planes: np.ndarray) -> np.ndarray:
+    """One bit a band: set where the imaginary part is positive."""
+    return np.packbits(np.stack([plane.imag > 0 for plane in planes]), axis=0, bitorder="little")[0]
+
+
+def _whole(codes: np.ndarray) -> np.ndarray:
+    """Real part as whole numbers, 0 for NaN."""
+    return np.nan_to_num(codes.real).astype("uint16")

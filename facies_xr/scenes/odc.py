@@ -1,11 +1,11 @@
-"""odc-stac's graph over our reader: the second reader, leaner where a datatake has many scenes.
+"""odc-stac's graph over our reader (``load(..., reader="odc")``).
 
 odc-loader asks its driver to open a source and to read the part of it that one chunk of the grid needs. The driver
-here answers with the same pixels as our reader under stackstac, in the same complex numbers.
+here answers with the pixels of our own reader, in the same complex numbers.
 """
 
 import datetime
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,27 +17,17 @@ import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
-from .. import lazy
 from . import readers
-from .sensors import Scene
+from .scene import Scene
 
 FIRST = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 """Stands for the time of the first datatake: odc-stac sorts by time, and ours are in order already."""
 
 
 def with_odc(
-    datatakes: Sequence[Sequence[Scene]],
-    box: GeoBox,
-    chunks: int,
-    names: Sequence[str],
-    sources_of: Callable[[Scene], Mapping[str, readers.Source]],
+    datatakes: Sequence[Sequence[Scene]], box: GeoBox, chunks: int, names: Sequence[str], sources_of: readers.Sources
 ):
-    """Datatakes as one lazy array; see :func:`facies_xr.scenes.readers.with_stackstac`.
-
-    Returns
-    -------
-    dask Array (datatake, band, y, x) of complex64
-    """
+    """Datatakes as lazy arrays of each band; see :mod:`facies_xr.scenes.readers`."""
     sources = {
         readers.key(scene, name): readers.BandReader(source, box)
         for group in datatakes
@@ -58,7 +48,7 @@ def with_odc(
         fuse_func=f"{__name__}.{keep_first.__name__}",
         driver=_Driver(sources),
     )
-    return lazy.stack([table[band].data for band in names], axis=1)
+    return {band: table[band].data for band in names}
 
 
 def keep_first(merged: np.ndarray, scene: np.ndarray) -> None:

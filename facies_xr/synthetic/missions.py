@@ -15,8 +15,10 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from .. import grids
-from ..scenes.sensors import SENSORS
+from ..scenes.missions import instruments
 from ..stations import BANDS
+
+INSTRUMENTS = instruments()
 
 SLC_FAILURE = datetime(2003, 5, 31)
 
@@ -71,11 +73,11 @@ class Landsat:
     @property
     def dtype(self) -> str:
         """Type of the files' numbers."""
-        return "uint16" if SENSORS[self.plan.sensor].name == "OLI" else "uint8"
+        return "uint16" if INSTRUMENTS[self.plan.sensor].name == "OLI" else "uint8"
 
     def file(self, band: str) -> str:
         """Name of a band's file."""
-        return f"{self.id}_{SENSORS[self.plan.sensor].numbers[band]}.TIF"
+        return f"{self.id}_{INSTRUMENTS[self.plan.sensor].numbers[band]}.TIF"
 
     def grid(self, band: str) -> GeoBox:
         """The mission's own pixels over the region."""
@@ -85,7 +87,7 @@ class Landsat:
     @property
     def factors(self) -> tuple[np.ndarray, np.ndarray]:
         """REFLECTANCE_MULT and REFLECTANCE_ADD of the bands; they differ from scene to scene."""
-        name = SENSORS[self.plan.sensor].name
+        name = INSTRUMENTS[self.plan.sensor].name
         if name == "OLI":
             return np.full(6, 2e-5), np.full(6, -0.1)
         rng = np.random.default_rng([self.plan.seed, 7])
@@ -97,7 +99,7 @@ class Landsat:
         """Digital numbers of a band's reflectance; 0 is missing."""
         m, a = (f[band] for f in self.factors)
         sine = math.sin(math.radians(self.plan.sun_elevation))
-        top = SENSORS[self.plan.sensor].saturated_from
+        top = INSTRUMENTS[self.plan.sensor].saturated_from
         return _digits((reflectance * sine - a) / m, top, self.dtype)
 
     def gaps(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
@@ -112,7 +114,7 @@ class Landsat:
     @property
     def _mtl(self) -> dict[str, dict[str, Any]]:
         m, a = self.factors
-        sensor, numbers = SENSORS[self.plan.sensor], [n[1:] for n in SENSORS[self.plan.sensor].numbers.values()]
+        sensor, numbers = INSTRUMENTS[self.plan.sensor], [n[1:] for n in INSTRUMENTS[self.plan.sensor].numbers.values()]
         lon, lat = _corners(self.grid("red"))
         corners: dict[str, str] = {}
         for corner, x, y in zip(("UL", "UR", "LR", "LL"), lon, lat, strict=True):
@@ -160,13 +162,15 @@ class Landsat:
                 roles=["data"],
                 extra_fields={"eo:bands": [{"name": n, "common_name": common.get(b, b), "gsd": 30}]},
             )
-            for b, n in SENSORS[self.plan.sensor].numbers.items()
+            for b, n in INSTRUMENTS[self.plan.sensor].numbers.items()
         }
         for kind in ("json", "txt"):
             assets[f"MTL.{kind}"] = pystac.Asset(f"{home}/{self.id}_MTL.{kind}", roles=["metadata"])
         properties = {
             "platform": self.plan.sensor.upper().replace("-", "_"),
-            "instruments": ["OLI", "TIRS"] if self.dtype == "uint16" else [SENSORS[self.plan.sensor].name.strip("+")],
+            "instruments": ["OLI", "TIRS"]
+            if self.dtype == "uint16"
+            else [INSTRUMENTS[self.plan.sensor].name.strip("+")],
             "landsat:wrs_path": "192",
             "landsat:wrs_row": "028",
             "landsat:correction": "L1TP",
@@ -210,15 +214,15 @@ class Sentinel:
 
     def file(self, band: str) -> str:
         """Name of a band's file."""
-        return f"{SENSORS['sentinel-2'].numbers[band]}.tif"
+        return f"{INSTRUMENTS['sentinel-2'].numbers[band]}.tif"
 
     def grid(self, band: str) -> GeoBox:
         """The mission's own pixels over the region."""
-        return _covering(self.box, self.box.crs, SENSORS["sentinel-2"].resolutions[BANDS.index(band)], 0)
+        return _covering(self.box, self.box.crs, INSTRUMENTS["sentinel-2"].resolutions[BANDS.index(band)], 0)
 
     def encode(self, reflectance: np.ndarray, band: int) -> np.ndarray:
         """Digital numbers of a band's reflectance; 0 is missing."""
-        return _digits(reflectance * 10000 + self.offset, SENSORS["sentinel-2"].saturated_from, "uint16")
+        return _digits(reflectance * 10000 + self.offset, INSTRUMENTS["sentinel-2"].saturated_from, "uint16")
 
     def gaps(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
         """No pixel is missing within the grid."""

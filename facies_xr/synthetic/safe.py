@@ -5,7 +5,7 @@ from pathlib import Path
 import pystac
 import rasterio
 
-from ..scenes.sensors import MSI
+from ..scenes.sentinel2 import MSI
 from ..stations import BANDS
 
 BAND_IDS = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]

@@ -12,9 +12,8 @@ import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
-from .. import access, grids, rasters
+from .. import access, grids, rasters, stac
 from ..errors import GridError, InputError
-from ..scenes import catalog
 from . import relief
 
 COARSENING = 16
@@ -161,8 +160,8 @@ def open_dem(dem: Any, box: GeoBox) -> Dem:
         if dem.ndim != 2:
             raise InputError(f"the DEM has dims {dem.dims}; give one band (y, x).")
         return Dem(rasters.ArrayRaster(dem.values, grids.any_geobox(dem)), box, str(dem.name or "DataArray"))
-    if isinstance(dem, str) and dem in catalog.CATALOGS:
-        return _tiles(catalog.dem_tiles(dem, box.buffered(MARGIN)), box, f"Copernicus GLO-30 of {dem}")
+    if isinstance(dem, str) and dem in stac.CATALOGS:
+        return _tiles(stac.dem_tiles(dem, box.buffered(MARGIN)), box, f"Copernicus GLO-30 of {dem}")
     if isinstance(dem, str | Path):
         if not access.is_remote(str(dem)) and Path(dem).is_dir():
             dem = sorted(p for p in Path(dem).rglob("*") if p.suffix.lower() in (".tif", ".tiff"))

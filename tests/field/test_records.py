@@ -8,7 +8,8 @@ import xarray as xr
 
 from facies_xr import outlines
 from facies_xr.errors import InputError
-from facies_xr.smb import observations
+from facies_xr.smb import records
+from facies_xr.smb.match import match
 
 from . import read_or_refused
 
@@ -17,7 +18,7 @@ TWO_YEARS = [["A", 2010, -0.51], ["A", 2011, 0.12]]
 
 def read(path, text, encoding="utf-8", **options):
     path.write_bytes(text.encode(encoding))
-    return observations.read(path, **options)
+    return records.read(path, **options)
 
 
 def rows(table):
@@ -101,7 +102,7 @@ def test_a_position_on_another_continent_beats_name_and_number(tmp_path, glacier
         }
     )
     text = f"glacier,name,longitude,latitude,balance_year,balance\n{glacier},{name},{longitude},{latitude},2010,-0.5\n"
-    matched, report = observations.match(read(tmp_path / "table.csv", text), maps)
+    matched, report = match(read(tmp_path / "table.csv", text), maps)
     assert report.glacier.isna().all(), report
     assert len(matched) == 0
 
@@ -113,11 +114,11 @@ def test_ids_that_went_through_a_number(tmp_path):
     assert ids == ["491", "507"]
     text = "glacier,balance_year,balance\n491,2010,-0.5\n{}491,2011,-0.6\n507,2010,-0.7\n"
     for blank in ("", ",,\n"):  # a line without anything makes pandas read numbers as floats
-        records = read(tmp_path / "table.csv", text.format(blank))
-        assert len(observations.match(records, xr.Dataset(coords={"glacier": ids}))[0]) == 3
+        table = read(tmp_path / "table.csv", text.format(blank))
+        assert len(match(table, xr.Dataset(coords={"glacier": ids}))[0]) == 3
 
 
 def test_ids_keep_their_leading_zeros(tmp_path):
-    records = read(tmp_path / "table.csv", "glacier,balance_year,balance\n00491,2010,-0.5\n00507,2010,-0.7\n")
-    assert records.glacier.tolist() == ["00491", "00507"]
-    assert len(observations.match(records, xr.Dataset(coords={"glacier": ["00491", "00507"]}))[0]) == 2
+    table = read(tmp_path / "table.csv", "glacier,balance_year,balance\n00491,2010,-0.5\n00507,2010,-0.7\n")
+    assert table.glacier.tolist() == ["00491", "00507"]
+    assert len(match(table, xr.Dataset(coords={"glacier": ["00491", "00507"]}))[0]) == 2

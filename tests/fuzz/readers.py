@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from facies_xr.smb.models import METHODS, PREDICTORS
 
 import facies_xr as fx
 from facies_xr import outlines
 from facies_xr.nn.classifier import Classifier
-from facies_xr.scenes.sensors import read_mtl, read_safe, resolve
-from facies_xr.smb import observations
+from facies_xr.scenes import landsat, sentinel2
+from facies_xr.scenes.missions import resolve
+from facies_xr.smb import records as balances
 from facies_xr.smb.fitted import Fit
+from facies_xr.smb.methods.named import METHODS
+from facies_xr.smb.problem import OPTIONAL, REQUIRED, Problem
 from facies_xr.synthetic.safe import write_safe
 
 from . import damage, plausible
@@ -118,7 +120,7 @@ def mtl(sources: Sources) -> Reader:
     def read(raw: bytes) -> list:
         path = folder / "LC08_MTL.txt"
         path.write_bytes(raw)
-        return [read_mtl(path)]
+        return landsat.read(path)
 
     texts = [p.read_text() for p in sources.real("landsat_l1_montana_mission/*/*_MTL.txt")]
     texts += [p.read_text() for p in sorted(Path(sources.region.catalog).parent.glob("scenes/*/*_MTL.txt"))]
@@ -146,7 +148,7 @@ def safe(sources: Sources) -> Reader:
         path = names[name.decode()]
         try:
             path.write_bytes(text)
-            return read_safe(product)
+            return sentinel2.read(product)
         finally:
             path.write_text(files[path])
 
@@ -163,7 +165,7 @@ def records(sources: Sources) -> Reader:
 
     def read(raw: bytes) -> pd.DataFrame:
         path.write_bytes(raw)
-        return observations.read(path)
+        return balances.read(path)
 
     own = (
         "glacier,balance_year,balance,winter_balance,longitude,latitude,accumulation_area_ratio\n"
@@ -221,19 +223,21 @@ def fit(sources: Sources) -> Reader:
     path = sources.folder / "fit.json"
     rng = np.random.default_rng(0)
     rows = pd.DataFrame([(g, year) for g in "ABCD" for year in range(2000, 2009)], columns=["glacier", "balance_year"])
-    for name in PREDICTORS:
+    for name in REQUIRED + OPTIONAL:
         rows[name] = rng.uniform(0.2, 0.8, len(rows))
+    rows["flags"] = 0
     rows["observed"] = 3 * rows.snow_fraction - 2 + rng.normal(0, 0.2, len(rows))
-    documents = [json.loads(Fit.of(rows, method).save(path).read_text()) for method in METHODS]
+    problem = Problem(rows, optional=OPTIONAL)
+    documents = [json.loads(Fit.of(problem, method).save(path).read_text()) for method in METHODS]
 
     def damaged(rng: Random, document: dict) -> bytes:
-        raw = _json(damage.of_document(rng, document, ("full", "short", "method", "format")))
+        raw = _json(damage.of_document(rng, document, ("fitted", "method", "definitions", "format")))
         return damage.of_bytes(rng, raw) if rng.random() < 0.25 else raw
 
     def read(raw: bytes) -> tuple:
         path.write_bytes(raw)
-        found = Fit.load(path)
-        return found.predict(rows), *found.interval(rows)
+        predicted = Fit.load(path).predict(problem)
+        return predicted.mean, predicted.lower, predicted.upper
 
     return Reader(documents, damaged, _json, read, lambda found: plausible.prediction(*found))
 

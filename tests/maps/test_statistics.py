@@ -516,6 +516,19 @@ def test_a_map_without_glaciers():
     assert end_of_season(found).sizes["glacier"] == 0
 
 
+def test_statistics_of_a_store_are_a_table_of_their_own(tmp_path):
+    """What a store says of its grid and of itself is not carried along; NetCDF could not even hold it."""
+    maps = maps_of(snow_above(2400)).assign_attrs(dem="GLO-30", level="TOA")
+    store = fx.write(maps.chunk(), tmp_path / "maps.zarr", progress=False)
+    assert "zarr_conventions" in store.attrs
+    found = statistics(store).compute()
+    found.to_netcdf(tmp_path / "statistics.nc")
+    with xr.open_dataset(tmp_path / "statistics.nc") as again:
+        assert again.attrs["dem"] == "GLO-30"
+        assert not [name for name in again.attrs if name.startswith(("spatial:", "proj:", "zarr", "facies_xr"))]
+        xr.testing.assert_equal(again.accumulation_area_ratio, found.accumulation_area_ratio)
+
+
 def test_large_numbers_of_glaciers():
     maps = maps_of(snow_above(2400))
     far = maps.assign(glacier_index=maps.glacier_index * 500_000_000 // 4 * 4)

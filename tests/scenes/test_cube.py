@@ -20,7 +20,7 @@ from rasterio.vrt import WarpedVRT
 import facies_xr as fx
 from facies_xr import grids, store
 from facies_xr.errors import CatalogError, GridError, MetadataError, SceneReadError
-from facies_xr.scenes import catalog, sensors
+from facies_xr.scenes import folders, sentinel2
 from facies_xr.stations import BANDS
 
 AREA = (-114.10, 47.62, -114.00, 47.70)
@@ -29,7 +29,7 @@ MONTANA = (("lt5", "123457"), ("le7", "123457"), ("lc8", "234567"))
 
 @pytest.fixture(scope="module")
 def montana(shared):
-    return catalog.from_folders(shared / "landsat_l1_montana_mission")
+    return folders.from_folders(shared / "landsat_l1_montana_mission")
 
 
 def toa(shared, folder, number):
@@ -95,7 +95,7 @@ def noise_scene(folder, name, *, epsg, resolution, left, top, size=300, day="202
     """A Sentinel-2 item of white noise, with untagged DN 0 in a corner and a hole, and some saturated pixels."""
     rng = np.random.default_rng(sum(map(ord, name)))
     assets = {}
-    for number in sensors.SENSORS["sentinel-2"].numbers.values():
+    for number in sentinel2.MSI.numbers.values():
         dn = rng.integers(1, 12000, (size, size)).astype("uint16")
         dn[:20, :30] = 0
         if hole:
@@ -299,12 +299,12 @@ def test_bad_catalogues_are_named(tmp_path, shared):
     with pytest.raises(CatalogError, match="TOA"):
         fx.search("planetary-computer", AREA, years=2020)
     with pytest.raises(CatalogError, match="holds no scene"):
-        catalog.from_folders(tmp_path)
+        folders.from_folders(tmp_path)
     copy = tmp_path / "lc8"
     shutil.copytree(shared / "landsat_l1_montana_mission" / "lc8", copy)
     next(copy.glob("*_B5.TIF")).unlink()
     with pytest.raises(CatalogError, match="nir"):
-        catalog.from_folders(copy)
+        folders.from_folders(copy)
 
 
 def test_a_catalogue_moves_with_its_files(region, world, tmp_path):

@@ -7,11 +7,14 @@ from rasterio.transform import from_origin
 
 import facies_xr as fx
 from facies_xr import access
-from facies_xr.errors import InputError
-from facies_xr.scenes import catalog
+from facies_xr.errors import InputError, SceneReadError
+from facies_xr.scenes import folders
+from facies_xr.scenes.cube import READERS
 from facies_xr.stations import BANDS
 
 from .test_cube import AREA, noise_scene
+
+LIBRARIES = [reader for reader in READERS if reader != "facies_xr"]
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +29,11 @@ def scenes(tmp_path_factory):
 
 
 @pytest.mark.parametrize("chunks", [97, 512])
-def test_odc_stac_gives_the_same_bits(scenes, chunks):
+@pytest.mark.parametrize("reader", LIBRARIES)
+def test_every_reader_gives_the_same_bits(scenes, chunks, reader):
     options = {"like": fx.load(scenes, resolution=10, crs=32632)}
     first = fx.load(scenes, **options).compute()
-    second = fx.load(scenes, **options, reader="odc", chunks=chunks).compute()
+    second = fx.load(scenes, **options, reader=reader, chunks=chunks).compute()
     assert first.sizes["time"] == 2
     for band in (*BANDS, "saturated"):
         np.testing.assert_array_equal(first[band].values, second[band].values)
@@ -38,16 +42,30 @@ def test_odc_stac_gives_the_same_bits(scenes, chunks):
     assert np.isfinite(first.blue.values).any(axis=(1, 2)).all()
 
 
-def test_odc_stac_on_real_scenes(shared):
-    items = catalog.from_folders(shared / "landsat_l1_montana_mission")
-    first, second = (fx.load(items, AREA, resolution=10, reader=r).compute() for r in ("stackstac", "odc"))
+@pytest.mark.parametrize("reader", LIBRARIES)
+def test_every_reader_on_real_scenes(shared, reader):
+    items = folders.from_folders(shared / "landsat_l1_montana_mission")
+    first, second = (fx.load(items, AREA, resolution=10, reader=r).compute() for r in ("facies_xr", reader))
     for band in (*BANDS, "saturated"):
         np.testing.assert_array_equal(first[band].values, second[band].values)
 
 
-def test_odc_stac_reads_no_pixel(scenes, no_compute):
+@pytest.mark.parametrize("reader", READERS)
+def test_no_reader_reads_a_pixel(scenes, no_compute, reader):
     with no_compute():
-        assert fx.load(scenes, resolution=10, crs=32632, reader="odc").blue.chunks
+        assert fx.load(scenes, resolution=10, crs=32632, reader=reader).blue.chunks
+
+
+def test_where_a_scene_has_no_pixel_no_file_is_opened(scenes, tmp_path):
+    """Chunks beyond a scene's box stay missing though its files are gone; chunks within it name the file."""
+    gone = scenes[0].full_copy()
+    for asset in gone.assets.values():
+        asset.href = str(tmp_path / "gone.tif")
+    wide = fx.load([scenes[0]], (11.3, 46.7, 12.3, 47.1), resolution=10, crs=32632)
+    cube = fx.load([gone], like=wide, chunks=512)
+    assert np.isnan(cube.blue[0, :512, :512].values).all()
+    with pytest.raises(SceneReadError, match="gone"):
+        cube.blue.sel(x=698000, y=5194000, method="nearest").compute()
 
 
 def test_unknown_readers_are_named(scenes):
@@ -74,7 +92,7 @@ def with_classes(item, folder, left, top):
     return classes, narrow
 
 
-@pytest.mark.parametrize("reader", ["stackstac", "odc"])
+@pytest.mark.parametrize("reader", READERS)
 def test_classes_are_nearest_and_never_scaled(tmp_path, reader):
     item = noise_scene(tmp_path, "Q", epsg=32632, resolution=10, left=600000, top=5200000)
     bare = noise_scene(tmp_path, "R", epsg=32632, resolution=10, left=600000, top=5200000, day="2020-08-25")
@@ -107,10 +125,10 @@ def test_signatures_never_show():
 
 def test_real_scenes_in_another_zone_do_not_depend_on_chunks_or_library(shared):
     """Montana from zone 11 to 12, where plain readers differ by .03 reflectance between layouts."""
-    items = catalog.from_folders(shared / "landsat_l1_montana_mission")
+    items = folders.from_folders(shared / "landsat_l1_montana_mission")
     told = {"resolution": 30, "crs": 32612}
     whole = fx.load(items, AREA, chunks=2048, **told).compute()
-    for options in ({"chunks": 170}, {"chunks": 230, "reader": "odc"}):
+    for options in ({"chunks": 170}, {"chunks": 170, "reader": "stackstac"}, {"chunks": 230, "reader": "odc"}):
         other = fx.load(items, AREA, **told, **options).compute()
         for band in (*BANDS, "saturated"):
             np.testing.assert_array_equal(other[band].values, whole[band].values)

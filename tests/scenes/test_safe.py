@@ -9,7 +9,7 @@ import pytest
 
 import facies_xr as fx
 from facies_xr.errors import MetadataError
-from facies_xr.scenes import catalog, sensors
+from facies_xr.scenes import folders, missions, sentinel2
 from facies_xr.stations import BANDS
 from facies_xr.synthetic.safe import write_safe
 
@@ -33,7 +33,7 @@ def products(region, tmp_path_factory):
 
 def test_a_safe_folder_gives_the_cube_of_its_catalogue(products, region):
     folder, items, _ = products
-    found = catalog.from_folders(folder)
+    found = folders.from_folders(folder)
     assert len(found) == len(items)
     like = fx.load(items, region.outlines)
     expected, cube = like.compute(), fx.load(found, like=like).compute()
@@ -44,9 +44,9 @@ def test_a_safe_folder_gives_the_cube_of_its_catalogue(products, region):
 
 
 def test_offsets_come_from_the_xml_band_by_band(products):
-    _, items, folders = products
-    for item, folder in zip(items, folders, strict=True):
-        (scene,) = sensors.read_safe(folder)
+    _, items, paths = products
+    for item, folder in zip(items, paths, strict=True):
+        (scene,) = sentinel2.read(folder)
         assert scene.level == "TOA"
         for band in scene.bands.values():
             expected = item.assets["blue"].extra_fields["raster:bands"][0]["offset"]
@@ -55,21 +55,21 @@ def test_offsets_come_from_the_xml_band_by_band(products):
 
 
 def test_an_item_without_baseline_is_calibrated_by_its_xml(products):
-    _, items, folders = products
-    for item, folder in zip(items, folders, strict=True):
+    _, items, paths = products
+    for item, folder in zip(items, paths, strict=True):
         bare = item.full_copy()
         for asset in bare.assets.values():
             asset.extra_fields.pop("raster:bands", None)
         for key in ("s2:processing_baseline", "s2:product_uri"):
             bare.properties.pop(key)
         with pytest.raises(MetadataError, match="offset is unknown"):
-            sensors.resolve(bare)
+            missions.resolve(bare)
         bare.add_asset("product_metadata", item.assets["blue"].clone())
         bare.assets["product_metadata"].href = str(folder / "MTD_MSIL1C.xml")
-        scene = sensors.resolve(bare)
+        scene = missions.resolve(bare)
         assert scene.bands["red"].scale is None
         expected = item.assets["red"].extra_fields["raster:bands"][0]["offset"]
-        assert scene.calibrated().bands["red"].offset == pytest.approx(expected)
+        assert missions.calibrated(scene).bands["red"].offset == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_broken_products_are_named(products, tmp_path, pattern, replacement, mes
         text, message = re.sub(r"<RADIO_ADD_OFFSET.*?</RADIO_ADD_OFFSET>", "", text), "no offsets"
     path.write_text(text)
     with pytest.raises(MetadataError, match=message):
-        sensors.read_safe(folder)
+        sentinel2.read(folder)
 
 
 def test_a_missing_image_is_named(products, tmp_path):
     folder = shutil.copytree(products[2][0], tmp_path / "copy.SAFE")
     next(folder.rglob("*_B11.jp2")).unlink()
     with pytest.raises(MetadataError, match=r"B11 \(swir1\)"):
-        sensors.read_safe(folder)
+        sentinel2.read(folder)

@@ -14,8 +14,9 @@ from rasterio.transform import from_origin
 from rich.console import Console
 
 import facies_xr as fx
+from facies_xr import stac
 from facies_xr.errors import CatalogError, InputError
-from facies_xr.scenes import sensors
+from facies_xr.scenes import landsat, missions
 
 from ..servers import Files, stac_api
 from .test_cube import noise_scene
@@ -84,12 +85,10 @@ def test_equals_are_ranked_by_their_day(scenes, tmp_path):
 
 
 def test_landsat_bits(tmp_path):
-    from facies_xr.scenes.selection import _bad
-
     # USGS Landsat 8-9 Collection 2 Level-1 guide, table 3-2: usual values of QA_PIXEL.
     clear, clear_snow, water, cloud, shadow, dilated, cirrus, fill = 21824, 30048, 21952, 22280, 23888, 21826, 54596, 1
     codes = np.array([clear, clear_snow, water, cloud, shadow, dilated, cirrus, fill, 0], "uint16")
-    assert _bad(codes, "QA_PIXEL").tolist() == [False] * 3 + [True] * 6
+    assert landsat.CLASSES.unclear(codes).tolist() == [False] * 3 + [True] * 6
 
 
 # -- a real API on loopback -------------------------------------------------------------------------------------
@@ -149,14 +148,12 @@ def test_nothing_found_says_why(served):
 
 
 def test_an_api_that_fails_for_a_while_is_asked_again(monkeypatch, tmp_path):
-    from facies_xr.scenes import catalog
-
-    monkeypatch.setattr(catalog, "BACK_OFF", 0.01)
+    monkeypatch.setattr(stac, "BACK_OFF", 0.01)
     (tmp_path / "landing").write_text("{}")
     files = Files(tmp_path, lambda number: "error")
     with files.serve() as url, pytest.raises(CatalogError, match="does not answer"):
         fx.search(f"{url}/landing", GLACIER, years=2020)
-    assert len(files.requests) == catalog.RETRIES + 1
+    assert len(files.requests) == stac.RETRIES + 1
 
 
 def test_the_table_shows_what_was_found(served):
@@ -169,4 +166,4 @@ def test_the_table_shows_what_was_found(served):
     page = found._repr_html_()
     assert "<td>2018</td><td></td>" in page
     assert "<td>2020</td><td>5</td>" in page
-    assert sensors.resolve(found[0]).sensor == "sentinel-2"
+    assert missions.resolve(found[0]).sensor == "sentinel-2"

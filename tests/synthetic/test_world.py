@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
-from facies_xr.scenes import sensors
+from facies_xr.scenes import landsat, missions
 from facies_xr.scenes.sun import position
 from facies_xr.smb.records import read
 from facies_xr.stations import BANDS
@@ -148,7 +148,7 @@ def test_missions_write_their_own_numbers(region, world):
     kinds = {i["properties"]["platform"].lower().replace("_", "-") for i in items.values()}
     assert len(kinds) >= 3
     for item in items.values():
-        scene = sensors.resolve(item)
+        scene = missions.resolve(item)
         folder = region.folder / "scenes" / scene.id
         with rasterio.open(next(folder.glob("*B*.[tT][iI][fF]"))) as file:
             assert file.nodata is None  # as the missions: 0 is missing, and no tag says so
@@ -159,8 +159,8 @@ def test_missions_write_their_own_numbers(region, world):
             assert file.res == (step, step)
             assert file.transform.c % step == (15 if step == 30 else 0)
         if scene.sensor.startswith("landsat"):
-            by_text = sensors.read_mtl(next(folder.glob("*_MTL.txt")))
-            by_json = sensors.read_mtl(next(folder.glob("*_MTL.json")))
+            (by_text,) = landsat.read(next(folder.glob("*_MTL.txt")))
+            (by_json,) = landsat.read(next(folder.glob("*_MTL.json")))
             assert by_text.bands["red"].scale == by_json.bands["red"].scale
 
 

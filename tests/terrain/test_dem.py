@@ -11,9 +11,8 @@ import shapely
 from pyproj import Transformer
 from rasterio.transform import from_origin
 
-from facies_xr import grids, rasters
+from facies_xr import grids, rasters, stac
 from facies_xr.errors import CatalogError, GridError, InputError
-from facies_xr.scenes import catalog
 from facies_xr.terrain.dem import open_dem
 
 from ..servers import stac_api
@@ -131,15 +130,15 @@ def test_copernicus_tiles_come_from_a_catalogue(four, tmp_path, monkeypatch):
         with rasterio.open(path) as file:
             bounds = shapely.box(*file.bounds)
         item = pystac.Item(f"tile-{k}", shapely.geometry.mapping(bounds), list(bounds.bounds),
-                           datetime.datetime(2021, 4, 22), {}, collection=catalog.DEM_COLLECTION)  # fmt: skip
+                           datetime.datetime(2021, 4, 22), {}, collection=stac.DEM_COLLECTION)  # fmt: skip
         item.add_asset("data", pystac.Asset(path))
         features.append(item.to_dict(include_self_link=False))
     items = tmp_path / "items.json"
     items.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
     box = utm_box(9.97, 45.97, 10.03, 46.03)
     with stac_api(items) as url:
-        known = catalog.CATALOGS["earth-search"]
-        monkeypatch.setitem(catalog.CATALOGS, "earth-search", type(known)(url, known.collections, known.remark))
+        known = stac.CATALOGS["earth-search"]
+        monkeypatch.setitem(stac.CATALOGS, "earth-search", type(known)(url, known.collections, known.remark))
         found = open_dem("earth-search", box).read(slice(0, box.height), slice(0, box.width))
         np.testing.assert_allclose(found, true_heights(box), atol=0.02)
         with pytest.raises(CatalogError, match="no tile"):

@@ -1,8 +1,5 @@
-"""Metadata files that travel with scenes: Landsat's MTL in its three spellings, Sentinel-2's XML."""
+"""Sentinel-2's metadata files: the XML of a product and of its granules."""
 
-import json
-import re
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,67 +8,10 @@ from pyproj import Transformer
 from .. import access, degrees
 from ..errors import MetadataError
 
-
-def mtl_groups(href: str) -> dict[str, dict[str, Any]]:
-    """Groups of a Landsat metadata file (TXT, JSON or XML).
-
-    A Level-2 file holds the same keys in several groups, so keys are never taken without their group.
-
-    Returns
-    -------
-    dict of dict
-        Group name to its keys and values; values are text.
-
-    Raises
-    ------
-    MetadataError
-        If the file cannot be read or is not an MTL.
-    """
-    try:
-        text = access.read_text(str(href))
-    except (OSError, UnicodeDecodeError) as error:
-        raise MetadataError(f"MTL {access.shown(str(href))} cannot be read: {access.reason(error)}") from error
-    parse = {".json": _from_json, ".xml": _from_xml}.get(Path(href).suffix.lower(), _from_text)
-    try:
-        groups = parse(text)
-    except (ValueError, ElementTree.ParseError) as error:
-        raise MetadataError(f"MTL {href} is broken: {error}") from error
-    if "IMAGE_ATTRIBUTES" not in groups:
-        raise MetadataError(f"{href} is not a Landsat MTL: it has no group IMAGE_ATTRIBUTES.")
-    return groups
-
-
-def _from_text(text: str) -> dict[str, dict[str, Any]]:
-    groups: dict[str, dict[str, Any]] = {}
-    path: list[str] = []
-    for line in text.splitlines():
-        if not (match := re.fullmatch(r"\s*(\w+)\s*=\s*(.*?)\s*", line)):
-            continue
-        key, value = match.groups()
-        if key == "GROUP":
-            path.append(value)
-        elif key == "END_GROUP":
-            path.pop()
-        elif path:
-            groups.setdefault(path[-1], {})[key] = value.strip('"')
-    return groups
-
-
-def _from_json(text: str) -> dict[str, dict[str, Any]]:
-    (root,) = json.loads(text).values()
-    return {group: dict(values) for group, values in root.items() if isinstance(values, dict)}
-
-
-def _from_xml(text: str) -> dict[str, dict[str, Any]]:
-    return {group.tag: {entry.tag: entry.text or "" for entry in group} for group in ElementTree.fromstring(text)}
-
-
-# -- Sentinel-2 -------------------------------------------------------------------------------------------------
-
 _BAND_IDS = dict(enumerate(["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]))
 
 
-def safe_product(href: str) -> dict[str, Any]:
+def product(href: str) -> dict[str, Any]:
     """Facts of a Sentinel-2 product (MTD_MSIL1C.xml, MTD_MSIL2A.xml).
 
     Returns
@@ -103,18 +43,18 @@ def safe_product(href: str) -> dict[str, Any]:
     }
 
 
-def safe_granule(href: str) -> dict[str, Any]:
+def granule(href: str) -> dict[str, Any]:
     """Facts of a Sentinel-2 granule (MTD_TL.xml): time, mean sun angles [degree], CRS and extent."""
     root = _xml(href)
     sun = root.find(".//Mean_Sun_Angle")
     if sun is None:
         raise MetadataError(f"{href} has no Mean_Sun_Angle.")
     crs = _required(root, "HORIZONTAL_CS_CODE", href)
-    place = next((g for g in root.iter("Geoposition") if g.attrib.get("resolution") == "10"), None)
+    corner = next((g for g in root.iter("Geoposition") if g.attrib.get("resolution") == "10"), None)
     size = next((g for g in root.iter("Size") if g.attrib.get("resolution") == "10"), None)
-    if place is None or size is None:
+    if corner is None or size is None:
         raise MetadataError(f"{href} has no Geoposition and Size of 10 m.")
-    left, top = (float(_required(place, key, href)) for key in ("ULX", "ULY"))
+    left, top = (float(_required(corner, key, href)) for key in ("ULX", "ULY"))
     width, height = (10 * float(_required(size, key, href)) for key in ("NCOLS", "NROWS"))
     bbox = Transformer.from_crs(crs, 4326, always_xy=True).transform_bounds(left, top - height, left + width, top)
     return {

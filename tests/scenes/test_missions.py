@@ -9,7 +9,7 @@ import pytest
 import shapely
 
 from facies_xr.errors import MetadataError
-from facies_xr.scenes import calibration, metadata, sensors
+from facies_xr.scenes import landsat, missions, mtl, sun
 from facies_xr.stations import BANDS
 
 
@@ -23,7 +23,7 @@ def test_factors_are_those_of_the_mtl(shared, folder, numbers):
     home = shared / "landsat_l1_montana_mission" / folder
     mtl = flat_mtl(next(home.glob("*_MTL.txt")))
     sine = math.sin(math.radians(float(mtl["SUN_ELEVATION"])))
-    scene = sensors.read_mtl(home)
+    (scene,) = landsat.read(home)
     for band, n in zip(BANDS, numbers, strict=True):
         assert scene.bands[band].scale == pytest.approx(float(mtl[f"REFLECTANCE_MULT_BAND_{n}"]) / sine)
         assert scene.bands[band].offset == pytest.approx(float(mtl[f"REFLECTANCE_ADD_BAND_{n}"]) / sine)
@@ -35,7 +35,7 @@ def test_old_files_are_calibrated_by_radiance_and_say_so(shared):
     home = shared / "landsat_l1_montana_mission" / "le7"
     mtl = flat_mtl(next(home.glob("*_MTL.txt")))
     sine = math.sin(math.radians(float(mtl["SUN_ELEVATION"])))
-    scene = sensors.read_mtl(home)
+    (scene,) = landsat.read(home)
     distance = 1.0087  # 5 May, from an almanac
     irradiance = dict(zip(BANDS, (2036, 1856, 1525, 1071, 221.6, 81.4), strict=True))
     for band, n in zip(BANDS, "123457", strict=True):
@@ -50,11 +50,11 @@ def test_old_files_are_calibrated_by_radiance_and_say_so(shared):
 
 def test_earth_sun_distance(shared):
     mtl = flat_mtl(next((shared / "landsat_l1_montana_mission" / "lc8").glob("*_MTL.txt")))
-    distance = calibration.earth_sun_distance(mtl["DATE_ACQUIRED"])
+    distance = landsat.earth_sun_distance(mtl["DATE_ACQUIRED"])
     assert distance == pytest.approx(float(mtl["EARTH_SUN_DISTANCE"]), abs=5e-4)
     # Perihelion about 4 January 0.9833 au, aphelion about 5 July 1.0167 au (Astronomical Almanac).
-    assert calibration.earth_sun_distance("2015-01-04") == pytest.approx(0.9833, abs=5e-4)
-    assert calibration.earth_sun_distance("2015-07-05") == pytest.approx(1.0167, abs=5e-4)
+    assert landsat.earth_sun_distance("2015-01-04") == pytest.approx(0.9833, abs=5e-4)
+    assert landsat.earth_sun_distance("2015-07-05") == pytest.approx(1.0167, abs=5e-4)
 
 
 def test_three_spellings_of_an_mtl(tmp_path):
@@ -76,18 +76,18 @@ def test_three_spellings_of_an_mtl(tmp_path):
         "a_MTL.xml": xml + "</LANDSAT_METADATA_FILE>",
     }.items():
         (tmp_path / name).write_text(content)
-        assert metadata.mtl_groups(str(tmp_path / name)) == groups
+        assert mtl.groups(str(tmp_path / name)) == groups
 
 
 def test_a_level_2_mtl_has_two_sets_under_the_same_names():
-    mtl = {
+    groups = {
         "LEVEL2_SURFACE_REFLECTANCE_PARAMETERS": {f"REFLECTANCE_{k}_BAND_{n}": v for n in range(1, 8)
                                                   for k, v in (("MULT", 2.75e-5), ("ADD", -0.2))},
         "LEVEL1_RADIOMETRIC_RESCALING": {f"REFLECTANCE_{k}_BAND_{n}": v for n in range(1, 8)
                                          for k, v in (("MULT", 2e-5), ("ADD", -0.1))},
     }  # fmt: skip
-    surface = calibration.of_mtl(mtl, sensors.OLI, "SR", 30.0, "x")["blue"]
-    toa = calibration.of_mtl(mtl, sensors.OLI, "TOA", 30.0, "x")["blue"]
+    surface = landsat.of_mtl(groups, landsat.OLI, "SR", 30.0, "x")["blue"]
+    toa = landsat.of_mtl(groups, landsat.OLI, "TOA", 30.0, "x")["blue"]
     assert (surface.scale, surface.offset) == (2.75e-5, -0.2)
     assert (toa.scale, toa.offset) == pytest.approx((4e-5, -0.2))  # divided by sin 30 = 1/2
 
@@ -98,7 +98,7 @@ def item(shared):
 
 
 def test_sentinel_offset_stands_in_the_asset(item):
-    scene = sensors.resolve(item)
+    scene = missions.resolve(item)
     assert (scene.sensor, scene.level) == ("sentinel-2", "TOA")
     for band in BANDS:
         assert (scene.bands[band].scale, scene.bands[band].offset) == (1e-4, -0.1)
@@ -110,7 +110,7 @@ def test_without_a_scale_the_processing_baseline_decides_not_the_date(item, base
     for asset in item["assets"].values():
         asset.pop("raster:bands", None)
     item["properties"]["s2:processing_baseline"] = baseline
-    assert sensors.resolve(item).bands["red"].offset == pytest.approx(offset)
+    assert missions.resolve(item).bands["red"].offset == pytest.approx(offset)
 
 
 def missing_sun(item):
@@ -162,7 +162,7 @@ def test_a_missing_fact_is_an_error_that_names_it(item, change, message):
     broken = copy.deepcopy(item)
     change(broken)
     with pytest.raises(MetadataError, match=message) as error:
-        sensors.resolve(broken)
+        missions.resolve(broken)
     assert broken["id"] in str(error.value)
 
 
@@ -174,7 +174,7 @@ def test_the_sun_is_computed_from_time_and_place_where_the_item_is_silent(shared
     silent = copy.deepcopy(told)
     for key in ("view:sun_azimuth", "view:sun_elevation"):
         silent["properties"].pop(key)
-    told, computed = sensors.resolve(told), sensors.resolve(silent)
+    told, computed = missions.resolve(told), missions.resolve(silent)
     assert computed.sun_azimuth == pytest.approx(told.sun_azimuth, abs=0.05)
     assert computed.sun_elevation == pytest.approx(told.sun_elevation, abs=0.05)
 
@@ -182,10 +182,10 @@ def test_the_sun_is_computed_from_time_and_place_where_the_item_is_silent(shared
 def test_a_box_is_taken_from_the_geometry_where_it_is_missing(item):
     bare = copy.deepcopy(item)
     box = bare.pop("bbox")
-    assert sensors.resolve(bare).bbox == pytest.approx(box, abs=0.01)
+    assert missions.resolve(bare).bbox == pytest.approx(box, abs=0.01)
     bare.pop("geometry")
     with pytest.raises(MetadataError, match="neither bbox nor geometry"):
-        sensors.resolve(bare)
+        missions.resolve(bare)
 
 
 def test_landsat_without_mtl_is_refused(shared):
@@ -194,22 +194,22 @@ def test_landsat_without_mtl_is_refused(shared):
     item["properties"]["landsat:correction"] = "L1TP"
     item["assets"] = {k: v for k, v in item["assets"].items() if "MTL" not in k}
     with pytest.raises(MetadataError, match="MTL"):
-        sensors.resolve(item)
+        missions.resolve(item)
 
 
 @pytest.mark.parametrize("pattern", ["*sentinel-1*", "*cop-dem*", "*LM01*", "stactools_copdem*"])
 def test_other_items_are_refused(shared, pattern):
     for path in (shared / "stac_items").glob(pattern):
         with pytest.raises(MetadataError):
-            sensors.resolve(json.loads(path.read_text()))
+            missions.resolve(json.loads(path.read_text()))
 
 
 def test_broken_folders_are_named(tmp_path):
     with pytest.raises(MetadataError, match="expected one"):
-        sensors.read_mtl(tmp_path)
+        landsat.read(tmp_path)
     (tmp_path / "LC08_X_MTL.txt").write_text("GROUP = L1\nEND\n")
     with pytest.raises(MetadataError, match="not a Landsat MTL"):
-        sensors.read_mtl(tmp_path)
+        landsat.read(tmp_path)
 
 
 # What the providers' documentation says of each kind of item: sensor, level, scale, offset of its bands.
@@ -247,11 +247,11 @@ def test_items_of_every_provider_and_generation(shared, pattern):
     assert paths
     for path in paths:
         item = json.loads(path.read_text())
-        scene = sensors.resolve(item)
+        scene = missions.resolve(item)
         assert (scene.sensor, scene.level) == (sensor, level), path.name
         for name, band in scene.bands.items():
             assert (band.scale, band.offset) == pytest.approx((scale, offset)), (path.name, name, band.why)
-            number = (sensors.SENSORS[sensor].numbers)[name]
+            number = (missions.instruments()[sensor].numbers)[name]
             assert re.search(rf"{number}[._]", band.href.rsplit("/", 1)[-1]), (name, band.href)
         if sensor != "sentinel-2":
             assert scene.qa.upper().endswith("QA_PIXEL.TIF")
@@ -263,7 +263,7 @@ def test_items_of_every_provider_and_generation(shared, pattern):
 def refusal(item):
     """Why an item is refused, None if it is not."""
     try:
-        sensors.resolve(item)
+        missions.resolve(item)
     except MetadataError as error:
         return str(error)
     return None
@@ -284,10 +284,10 @@ def test_every_feature_of_every_answer_is_a_scene_or_is_refused_by_name(shared):
 def test_a_scene_across_the_antimeridian_is_one_place(shared):
     for pattern, longitude in (("*T01LAC*L1C.json", 179.78), ("usgs_LC08_L2SR_084024*", -178.96),
                                ("usgs_LT05_L2SR_087017*", -177.8)):  # fmt: skip
-        scene = sensors.resolve(json.loads(next((shared / "stac_items").glob(pattern)).read_text()))
+        scene = missions.resolve(json.loads(next((shared / "stac_items").glob(pattern)).read_text()))
         assert scene.centre[0] == pytest.approx(longitude, abs=0.2)
         assert len(shapely.get_parts(scene.footprint)) == 2
         if scene.datetime.hour == 0:
             continue  # the item has a date only
-        told = sensors.sun.position(scene.datetime.to_pydatetime(), *scene.centre)
+        told = sun.position(scene.datetime.to_pydatetime(), *scene.centre)
         assert told == pytest.approx((scene.sun_azimuth, scene.sun_elevation), abs=1.5)

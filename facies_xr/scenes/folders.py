@@ -1,0 +1,84 @@
+"""STAC items of local folders, as the missions' archives ship them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+import rasterio
+import shapely
+from pyproj import Transformer
+
+from ..errors import CatalogError
+from . import missions
+from .scene import Scene
+
+
+def from_folders(folder: str | Path) -> pystac.ItemCollection:
+    """STAC items of all products of the known missions in and below a folder.
+
+    Raises
+    ------
+    CatalogError
+        If there is none.
+    MetadataError
+        If metadata are broken or a band file is missing.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CatalogError(f"{folder} is not a folder.")
+    scenes = [
+        scene
+        for mission in missions.MISSIONS.values()
+        for product in mission.products(folder)
+        for scene in mission.read(product)
+    ]
+    if not scenes:
+        raise CatalogError(f"{folder} holds no scene: no *_MTL.txt and no MTD_MSIL1C.xml in it or below it.")
+    return pystac.ItemCollection([_item(scene) for scene in sorted(scenes, key=lambda s: (s.datetime, s.id))])
+
+
+def _item(scene: Scene) -> pystac.Item:
+    """Item in the form of the providers' own, with the geometry of the files."""
+    properties, described = missions.of(scene).describe(scene)
+    assets = {
+        key: pystac.Asset.from_dict({**asset, "href": str(Path(asset["href"]).resolve())})
+        for key, asset in described.items()
+    }
+    names = {band.href: name for name, band in scene.bands.items()}
+    for key, asset in described.items():
+        if asset["href"] in names:
+            try:
+                with rasterio.open(asset["href"]) as file:
+                    assets[key].extra_fields |= {
+                        "proj:shape": list(file.shape),
+                        "proj:transform": list(file.transform)[:6],
+                    }
+                    crs, bounds = file.crs, file.bounds
+            except (OSError, rasterio.errors.RasterioError) as error:
+                raise CatalogError(f"scene {scene.id}: {names[asset['href']]} cannot be read: {error}") from error
+    outline = shapely.segmentize(shapely.box(*bounds), (bounds.right - bounds.left) / 8)
+    ring = shapely.transform(outline, lambda xy: _to_degrees(crs, xy))
+    common: dict[str, Any] = {
+        "platform": scene.sensor,
+        "instruments": [scene.instrument.name.lower()],
+        "view:sun_azimuth": scene.sun_azimuth,
+        "view:sun_elevation": scene.sun_elevation,
+        "proj:code": f"EPSG:{crs.to_epsg()}" if crs.to_epsg() else None,
+    }
+    if math.isfinite(scene.cloud_cover):
+        properties["eo:cloud_cover"] = scene.cloud_cover
+    item = pystac.Item(
+        id=scene.id,
+        geometry=shapely.geometry.mapping(ring),
+        bbox=list(ring.bounds),
+        datetime=scene.datetime.to_pydatetime(),
+        properties=common | properties,
+    )
+    item.assets = assets
+    return item
+
+
+def _to_degrees(crs, xy: np.ndarray) -> np.ndarray:
+    return np.column_stack(Transformer.from_crs(crs, 4326, always_xy=True).transform(*xy.T))

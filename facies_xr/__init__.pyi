@@ -9,7 +9,6 @@ from .nn.registry import load_model as load_model
 from .scenes.catalog import search as search
 from .scenes.cube import load as load
 from .scenes.selection import best as best
-from .smb.balance import fit as fit
 from .smb.balance import smb as smb
 from .smb.download import fetch as fetch
 from .smb.evaluate import scores as scores

@@ -14,7 +14,6 @@ import facies_xr
 ROOT = Path(facies_xr.__file__).parent
 GROUND = (
     "access",
-    "bilinear",
     "classes",
     "degrees",
     "errors",
@@ -93,6 +92,19 @@ def relative_imports(path: Path) -> list[tuple[str, str]]:
     ]
 
 
+def test_no_circle_between_modules():
+    paths = {module_of(p): p for p in ROOT.rglob("*.py")}
+    needs = {}
+    for module, path in paths.items():
+        imported = [(f"{base}.{name}".strip("."), base) for base, name in relative_imports(path)]
+        needs[module] = {whole if whole in paths else base for whole, base in imported} - {module}
+    del needs[""]
+    while ready := [module for module, others in needs.items() if not others & needs.keys()]:
+        for module in ready:
+            del needs[module]
+    assert not needs, f"these modules import each other in a circle: {sorted(needs)}"
+
+
 def test_private_names_stay_in_their_module():
     private = [
         f"{module_of(path)} imports {name} of {base}"
@@ -103,9 +115,32 @@ def test_private_names_stay_in_their_module():
     assert private == []
 
 
+def test_private_names_are_not_reached_through_a_module():
+    reached = []
+    for path in ROOT.rglob("*.py"):
+        modules = {m.rsplit(".", 1)[-1] for m in (module_of(p) for p in ROOT.rglob("*.py")) if m}
+        imported = {name for _, name in relative_imports(path)} & modules
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_attribute = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+            if is_attribute and node.value.id in imported and re.match("_[^_]", node.attr):
+                reached.append(f"{module_of(path)} uses {node.value.id}.{node.attr}")
+    assert reached == []
+
+
 def test_only_lazy_knows_dask_array():
     users = [p.name for p in ROOT.rglob("*.py") if "dask.array" in p.read_text() and room_of(p) != "lazy"]
     assert users == []
+
+
+def test_no_module_and_no_function_is_long():
+    long = [f"{module_of(p)}: {n} lines" for p in ROOT.rglob("*.py") if (n := p.read_text().count("\n")) > 360]
+    for path in ROOT.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+                if (lines := node.end_lineno - first.lineno + 1) > 60:
+                    long.append(f"{module_of(path)}.{node.name}: {lines} lines")
+    assert long == []
 
 
 def test_import_is_light():

@@ -8,7 +8,7 @@ import pytest
 
 import facies_xr as fx
 
-from .test_store import chunk_bytes
+from .store.maps import chunk_bytes
 
 
 def run(*arguments, check=True, **options):

@@ -14,7 +14,7 @@ from PIL import Image
 from facies_xr import demo, store
 from facies_xr.synthetic import World
 
-from .test_store import chunk_bytes
+from .store.maps import chunk_bytes
 
 SMALL = World(seed=11, years=(2007, 2011, 2016, 2019, 2022), glaciers=4, glacier_length=330.0)
 
@@ -22,7 +22,7 @@ SMALL = World(seed=11, years=(2007, 2011, 2016, 2019, 2022), glaciers=4, glacier
 def test_the_whole_line_on_a_small_world(tmp_path):
     result = demo.run(tmp_path, world=SMALL)
     maps = store.open_store(tmp_path / "maps.zarr")
-    assert (store.ledger(tmp_path / "maps.zarr").status == store.DONE).all()
+    assert (store.Ledger(tmp_path / "maps.zarr").status.timed == store.DONE).all()
     assert "calibrated" in maps.confidence.attrs
     table = pd.read_csv(tmp_path / "balance.csv")
     assert len(table) == SMALL.glaciers * (2022 - 2007 + 1)  # years without a scene are rows that say so

@@ -1,104 +1,30 @@
-"""The Dataset at each station: one table, which the documentation shows, and everything is held to it."""
+"""The Dataset at each station is what facies_xr.stations says, and the documentation shows the same."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import facies_xr as fx
+from facies_xr import stations
 from facies_xr.classes import NAMES, NODATA
+from facies_xr.errors import MissingVariableError
 from facies_xr.smb.problem import FLAGS
 
-TYX, YX, TG, GB = ("time", "y", "x"), ("y", "x"), ("time", "glacier"), ("glacier", "balance_year")
 
-# variable: dims, dtype, units
-LOAD = {b: (TYX, "float32", "1") for b in ("blue", "green", "red", "nir", "swir1", "swir2")} | {
-    "saturated": (TYX, "uint8", None),
-    "item": (("time",), "U", None),
-    "sensor": (("time",), "U", None),
-    "sun_azimuth": (("time",), "float64", "degree"),
-    "sun_elevation": (("time",), "float64", "degree"),
-    "cloud_cover": (("time",), "float64", "percent"),
-    "balance_year": (("time",), "int32", None),
-    "spatial_ref": ((), "int", None),
-}
-TERRAIN = {
-    "elevation": (YX, "float32", "m"),
-    "slope": (YX, "float32", "degree"),
-    "hillshade": (TYX, "float32", "1"),
-    "shadow_mask": (TYX, "uint8", None),
-    "glacier_index": (YX, "int32", None),
-    "proximity": (YX, "float32", "m"),
-    "glacier_elevation_min": (("glacier",), "float32", "m"),
-    "glacier_elevation_max": (("glacier",), "float32", "m"),
-    "glacier_proximity_max": (("glacier",), "float32", "m"),
-    "glacier": (("glacier",), "U", None),
-    "glacier_number": (("glacier",), "int32", None),
-    "glacier_name": (("glacier",), "U", None),
-    "longitude": (("glacier",), "float64", "degrees_east"),
-    "latitude": (("glacier",), "float64", "degrees_north"),
-    "outline_date": (("glacier",), "datetime64", None),
-}
-CARRIED = {k: TERRAIN[k] for k in TERRAIN if k not in ("slope", "hillshade", "shadow_mask", "proximity")}
-TIMED = {k: v for k, v in LOAD.items() if v[0] == ("time",)}
-CLASSIFY = {
-    "facies_map": (TYX, "uint8", None),
-    "confidence": (TYX, "float32", "1"),
-    "albedo": (TYX, "float32", "1"),
-    "class_score": (("time", "facies_class", "y", "x"), "float32", "1"),
-    "calibrator_correct": (("facies_class", "score"), "float32", "1"),
-    "class_share": (("facies_class",), "float32", "1"),
-    **CARRIED,
-    **TIMED,
-}
-TGB = (*TG, "elevation_band")
-STATISTICS = {
-    "class_area": (("time", "glacier", "facies_class"), "float64", "km2"),
-    **{n: (TG, "float64", "1") for n in ("coverage", "cloud_share", "shadow_share", "nodata_share", "albedo")},
-    "accumulation_area_ratio": (TG, "float64", "1"),
-    **{n: (TG, "float64", "m") for n in ("snow_line_altitude", "snow_line_boundary", "lowest_snow")},
-    "band_coverage": (TGB, "float64", "1"),
-    "band_accumulation": (TGB, "float64", "1"),
-    "elevation_band": (("elevation_band",), "float64", "m"),
-    "glacier_area": (("glacier",), "float64", "km2"),
-    "band_area": (("glacier", "elevation_band"), "float64", "km2"),
-    **{n: (("glacier",), "float64", "m") for n in ("mean_elevation", "min_elevation", "max_elevation")},
-    "cut_by_edge": (("glacier",), "bool", None),
-    "scene_date": (("time",), "datetime64", None),
-    "days_from_season_centre": (("time",), "int32", None),
-}
-DRAWN = {
-    **{f"accumulation_area_ratio_{end}": (TG, "float64", "1") for end in ("expected", "lower", "upper")},
-    **{f"snow_line_altitude_{end}": (TG, "float64", "m") for end in ("lower", "upper")},
-    "band_accumulation_expected": (TGB, "float64", "1"),
-}
-SMB = {
-    **{
-        n: (GB, "float64", "m w.e.")
-        for end in ("", "_lower", "_upper")
-        for n in (f"balance{end}", f"balance_out_of_fold{end}", "observed")
-    },
-    "snow_fraction": (GB, "float64", "1"),
-    "snow_line_relative": (GB, "float64", "1"),
-    "albedo": (GB, "float64", "1"),
-    "coverage": (GB, "float64", "1"),
-    "recorded_accumulation_area_ratio": (GB, "float64", "1"),
-    "scene_date": (GB, "datetime64", None),
-    "scenes": (GB, "int32", None),
-    "fold": (GB, "int32", None),
-    "flags": (GB, "int32", None),
-}
-
-
-def hold(data: xr.Dataset, table: dict):
-    for name, (dims, dtype, units) in table.items():
-        assert name in data.variables, name
-        found = data[name]
-        assert found.dims == dims, name
-        kind = found.dtype
-        assert kind.name.startswith(dtype) or (dtype == "U" and kind.kind == "U"), (name, kind)
-        assert found.attrs.get("units") == units, name
-        if name not in ("spatial_ref", "glacier"):
-            assert found.attrs.get("long_name"), name
+def hold(data: xr.Dataset, *names: str):
+    """Dims, dtype and attributes of every variable of some stations; all that are not optional are there."""
+    for name, variable in {n: v for station in names for n, v in stations.STATIONS[station].items()}.items():
+        if name not in data.variables:
+            assert variable.optional, name
+            continue
+        array = data[name]
+        assert array.dims == variable.dims, name
+        assert array.dtype.kind == "U" if variable.dtype == "U" else array.dtype.name.startswith(variable.dtype), name
+        for key, value in variable.attributes.items():
+            actual = array.attrs.get(key, array.encoding.get(key))
+            assert np.array_equal(actual, value), (name, key, actual)
     for name, variable in data.data_vars.items():
         if variable.dims[-2:] == ("y", "x"):
             assert variable.attrs.get("grid_mapping", variable.encoding.get("grid_mapping")) == "spatial_ref", name
@@ -117,46 +43,74 @@ def stored(maps, tmp_path_factory):
 
 
 def test_load_and_terrain(cube):
-    hold(cube, LOAD | TERRAIN)
+    hold(cube, "load", "add_terrain")
     assert cube.attrs["level"] == "TOA"
     assert cube.saturated.attrs["flag_meanings"].split() == ["blue", "green", "red", "nir", "swir1", "swir2"]
 
 
 def test_classify(maps):
-    hold(maps, CLASSIFY)
+    hold(maps, "classify")
+    assert {"class_score", "albedo", "calibrator_correct"} <= set(maps.variables)
     assert maps.facies_map.attrs["flag_meanings"] == " ".join(n.replace("-", "_") for n in NAMES)
     np.testing.assert_array_equal(maps.facies_map.attrs["flag_values"], np.arange(8))
-    assert maps.calibrator_correct.attrs["population"]
     assert maps.albedo.attrs["level"] == "TOA"
     assert list(maps.facies_class.values) == list(NAMES)
 
 
 def test_calibrate(maps):
-    found = maps.facies.calibrate(keep_raw=True)
-    calibrated = {k: v for k, v in CLASSIFY.items() if k != "class_score"}
-    hold(found, calibrated | {"confidence_raw": CLASSIFY["confidence"], "probability": CLASSIFY["class_score"]})
-    assert "class_score" not in found
-    assert found.confidence.attrs["population"]
+    calibrated = maps.facies.calibrate(keep_raw=True)
+    hold(calibrated, "calibrate")
+    assert {"probability", "confidence_raw"} <= set(calibrated.variables)
+    assert "class_score" not in maps.facies.calibrate().variables
+    assert calibrated.confidence.attrs["population"]
 
 
 def test_a_store_keeps_the_schema(stored):
-    hold(stored, {k: v for k, v in CLASSIFY.items() if k not in ("class_score", "calibrator_correct")})
+    hold(stored, "calibrate")
     assert stored.confidence.attrs["population"]
     assert stored.facies_map.attrs["flag_meanings"].split()[5] == "refrozen_like"
 
 
 def test_statistics(stored, maps):
-    found = stored.facies.statistics()
-    hold(found, STATISTICS)
-    assert found.albedo.attrs["level"] == "TOA"
+    plain = stored.facies.statistics()
+    hold(plain, "statistics")
+    assert plain.albedo.attrs["level"] == "TOA"
     drawn = maps.facies.calibrate().isel(time=[1], y=slice(0, 100)).facies.statistics(draws=5)
-    hold(drawn, STATISTICS | DRAWN)
+    hold(drawn, "statistics")
+    assert set(stations.STATISTICS) <= set(drawn.variables)
 
 
 def test_smb(stored, region):
     truth = region.truth()["surface"].reindex(y=stored.y, x=stored.x, fill_value=NODATA)
     seen = truth.sel(time=stored.time, method="nearest").values
-    found = stored.assign(facies_map=stored.facies_map.copy(data=seen)).facies.smb(region.observations)
-    hold(found, SMB)
-    assert set(found.flags.attrs["flag_meanings"].split()) == set(FLAGS)
-    assert found.balance_out_of_fold.notnull().any()
+    balances = stored.assign(facies_map=stored.facies_map.copy(data=seen)).facies.smb(region.observations)
+    hold(balances, "smb")
+    assert set(balances.flags.attrs["flag_meanings"].split()) == set(FLAGS)
+    assert balances.balance_out_of_fold.notnull().any()
+
+
+def test_no_attribute_holds_data(maps, stored, region):
+    for data in (maps, stored):
+        for name, variable in [*data.variables.items(), ("the Dataset", data)]:
+            for key, value in variable.attrs.items():
+                assert not str(value).lstrip().startswith(("{", "[{", "[[")), (name, key)
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(MissingVariableError, match=r"smoothing needs 'confidence', 'albedo'.*has facies_map.*Classify"):
+        stations.require(xr.Dataset({"facies_map": 1}), "classify", ["facies_map", "confidence", "albedo"],
+                         for_what="smoothing", remedy="Classify first")  # fmt: skip
+
+
+def test_dressing_keeps_what_a_variable_says_itself():
+    bare = xr.Dataset({"albedo": (("time", "y", "x"), np.zeros((1, 1, 1), "float32"), {"level": "SR"})})
+    dressed = stations.dress(bare, "classify")
+    assert dressed.albedo.attrs == {"level": "SR", **stations.CLASSIFY["albedo"].attributes}
+    assert bare.albedo.attrs == {"level": "SR"}
+
+
+def test_the_documentation_shows_the_contract():
+    page = (Path(__file__).parents[1] / "docs/architecture.md").read_text()
+    for station, contract in stations.STATIONS.items():
+        for name in contract:
+            assert f"`{name}`" in page, f"docs/architecture.md does not show {name} of {station}"

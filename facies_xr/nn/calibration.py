@@ -6,8 +6,9 @@ of the class there are. In a classifier's file it is JSON, beside maps it is var
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -15,12 +16,16 @@ import xarray as xr
 from ..classes import NAMES, NODATA
 from ..errors import ModelError
 from ..stations import CALIBRATOR
+from .model_file import is_number
 
 KNOTS = 64
 """Knots of a stored map."""
 
 DECIMALS = {"calibrator_correct": 6, "class_share": 6, "scene_weight": 4}
 """Of what is stored, few enough for variables of float32 to give the same numbers again."""
+
+LARGEST_WEIGHT = 1000.0
+"""Of a class in a scene."""
 
 PRIOR = 200.0
 """Samples of all classes that a class's own map is blended with."""
@@ -44,6 +49,28 @@ class Calibrator:
     scenes: tuple[tuple[float, ...], ...] = ()
     """For each scene on which the classifier was checked the weights of the classes with which its probabilities give
     the true areas; none if no scene's areas were known."""
+
+    def __post_init__(self):
+        def hold(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        score = _numbers("the knots of its scores", self.score, (0.0, 1.0))
+        if not score or (np.diff(score) <= 0).any():
+            raise ModelError("this is not a calibrator: the knots of its scores do not increase.")
+        if set(self.correct) != set(NAMES):
+            raise ModelError(f"this is not a calibrator: its classes are not {', '.join(NAMES)}.")
+        hold("score", score)
+        hold("correct", {n: _numbers(f"P(correct) of {n}", v, (0.0, 1.0), len(score)) for n, v in self.correct.items()})
+        if len(self.shares):
+            hold("shares", _numbers("the shares of its classes", self.shares, (0.0, 1.0), len(NAMES)))
+        limits = (0.0, LARGEST_WEIGHT)
+        hold("scenes", tuple(_numbers("the weights of a scene", w, limits, len(NAMES)) for w in self.scenes))
+        if not all(map(any, self.scenes)):
+            raise ModelError("this is not a calibrator: the weights of a scene are all 0.")
+        for what in ("population", "method"):
+            text = getattr(self, what)
+            if not isinstance(text, str) or not text.strip() or not text.isprintable():
+                raise ModelError(f"this is not a calibrator: its {what} must be a text that can be printed.")
 
     @classmethod
     def fit(cls, label: np.ndarray, score: np.ndarray, truth: np.ndarray, population: str) -> "Calibrator":
@@ -148,17 +175,33 @@ class Calibrator:
         """
         try:
             found = json.loads(text)
-            maps = {name: tuple(map(float, found["correct"][name])) for name in NAMES}
-            knots = tuple(map(float, found["score"]))
-            if any(len(values) != len(knots) for values in maps.values()):
-                raise ValueError("maps and knots differ in length")
-            scenes = tuple(tuple(map(float, weights)) for weights in found.get("scenes", ()))
-            if any(len(weights) != len(NAMES) for weights in scenes):
-                raise ValueError("the weights of a scene are not one for each class")
-            shares = tuple(map(float, found.get("shares", ())))
-            return cls(knots, maps, str(found["population"]), str(found["method"]), shares, scenes)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"this is not a calibrator: {error}") from error
+            return cls(
+                found["score"],
+                found["correct"],
+                found["population"],
+                found["method"],
+                found.get("shares", ()),
+                found.get("scenes", ()),
+            )
+        except KeyError as error:
+            raise ModelError(f"this is not a calibrator: it lacks {error}.") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"this is not a calibrator: {error}.") from error
+
+
+def _numbers(
+    what: str, values: Iterable[Any], limits: tuple[float, float], size: int | None = None
+) -> tuple[float, ...]:
+    """Numbers that lie within limits, as many as there must be."""
+    values = tuple(values)
+    if not all(map(is_number, values)) or (size is not None and len(values) != size):
+        count = "" if size is None else f"{size} "
+        raise ModelError(f"this is not a calibrator: {what} must be {count}finite numbers.")
+    if not all(limits[0] <= value <= limits[1] for value in values):
+        raise ModelError(f"this is not a calibrator: {what} must lie between {limits[0]:g} and {limits[1]:g}.")
+    return tuple(map(float, values))
 
 
 def class_probability(label: np.ndarray, confidence: np.ndarray, class_score: np.ndarray) -> np.ndarray:

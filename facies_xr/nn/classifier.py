@@ -1,9 +1,7 @@
-"""A classifier: the network and everything without which its numbers mean nothing, in one file.
-
-The file is safetensors: arrays, and a JSON text in its header. Nothing in it is code, and nothing is pickled.
-"""
+"""A classifier: the network and everything without which its numbers mean nothing, in one file."""
 
 import hashlib
+import html
 import json
 import warnings
 from dataclasses import dataclass, field
@@ -11,23 +9,33 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
+import torch
 
 from ..classes import NAMES
 from ..errors import InputError, ModelError
-from . import prepare
+from ..stations import STANDARD_NAME
+from . import model_file, prepare
 from .calibration import Calibrator
 from .features import FEATURE_SETS, FEATURES
 from .network import ARCHITECTURES, Network
 
-FORMAT = "facies_xr classifier 1"
+LARGEST_TILE = 4096
+"""[px]"""
+
+LARGEST_BOUND = 1e4
+"""Of a feature: all are shares, reflectances or degrees."""
+
+WEIGHT_RANGE = (-1e6, 1e6)
+"""Beyond it float32 loses the scores; trained weights are below 100."""
+
+STATISTICS_RANGE = {"running_var": (0.0, 1e9), "num_batches_tracked": (0.0, 1e12)}
+"""Of what batch normalisation counted, by the end of the name."""
 
 BEYOND = (1.0, 5.0)
 """Training ranges that a tile's median may lie beyond the training range: before a warning, and before an error."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Classifier:
     """A trained network with its scaling, calibrator and provenance."""
 
@@ -50,22 +58,82 @@ class Classifier:
     """Data card: what it was trained on, scores, licence, what it is not for."""
 
     def __post_init__(self):
-        if self.feature_set not in FEATURE_SETS:
-            raise ModelError(
-                f"{self.name}: feature set {self.feature_set!r}; there are {', '.join(map(str, FEATURE_SETS))}."
-            )
+        try:
+            self._check_description()
+            self._check_bounds()
+            self._check_network()
+        except ModelError as error:
+            raise ModelError(f"{self.name}: {error}") from None
+
+    def _check_description(self) -> None:
+        for what in ("name", "bounds"):
+            text = getattr(self, what)
+            if not isinstance(text, str) or not text.strip() or not text.isprintable():
+                raise ModelError(f"{what}={text!r} must be a text that can be printed.")
+        if not model_file.is_whole(self.feature_set) or self.feature_set not in FEATURE_SETS:
+            raise ModelError(f"feature set {self.feature_set!r}; there are {', '.join(map(str, FEATURE_SETS))}.")
+        if self.level not in tuple(STANDARD_NAME):
+            raise ModelError(f"level={self.level!r}: reflectance is {' or '.join(STANDARD_NAME)}.")
+        if not model_file.is_whole(self.tile) or not 1 <= self.tile <= LARGEST_TILE:
+            raise ModelError(f"tile={self.tile!r} must be a whole number between 1 and {LARGEST_TILE} px.")
+        try:
+            json.dumps(dict(self.card), sort_keys=True)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ModelError(f"its card cannot be written as JSON: {error}.") from error
+
+    def _check_bounds(self) -> None:
         n = len(self.features)
         for what in ("minimum", "maximum", "mean"):
-            values = np.asarray(getattr(self, what), "float32")
+            try:
+                values = np.asarray(getattr(self, what), "float64")
+            except (TypeError, ValueError):
+                values = np.array(np.nan)
             if values.shape != (n,) or not np.isfinite(values).all():
-                raise ModelError(f"{self.name}: {what} must be {n} finite numbers, one for each feature.")
-            object.__setattr__(self, what, values)
+                raise ModelError(f"{what} must be {n} finite numbers, one for each feature.")
+            if np.abs(values).max() > LARGEST_BOUND:
+                k = np.abs(values).argmax()
+                raise ModelError(f"{what} of {self.features[k]} is {values[k]:.4g}, beyond {LARGEST_BOUND:g}.")
+            object.__setattr__(self, what, values.astype("float32"))
         if (self.maximum <= self.minimum).any():
             worst = self.features[int(np.argmax(self.maximum <= self.minimum))]
-            raise ModelError(f"{self.name}: the bounds of {worst} are not increasing.")
+            raise ModelError(f"the bounds of {worst} are not increasing.")
+
+    def _check_network(self) -> None:
+        n = len(self.features)
         if self.network.channels != n:
-            raise ModelError(f"{self.name}: its network takes {self.network.channels} features, feature set "
-                             f"{self.feature_set} has {n}.")  # fmt: skip
+            raise ModelError(
+                f"its network takes {self.network.channels} features, feature set {self.feature_set} has {n}."
+            )
+        for name, tensor in self.network.state_dict().items():
+            low, high = STATISTICS_RANGE.get(name.rsplit(".", 1)[-1], WEIGHT_RANGE)
+            if not bool(((tensor >= low) & (tensor <= high)).all()):
+                raise ModelError(f"its weights {name} are not finite numbers between {low:g} and {high:g}.")
+
+    def __repr__(self) -> str:
+        calibrated = "calibrated" if self.calibrator else "not calibrated"
+        return (
+            f"<Classifier {self.name!r}: feature set {self.feature_set} of {self.level}, {self.architecture} network, "
+            f"{calibrated}>"
+        )
+
+    def _repr_html_(self) -> str:
+        population = self.calibrator.population if self.calibrator else "not calibrated"
+        rows = {
+            "not for": self.card.get("not_for", "its card does not say"),
+            "features": f"set {self.feature_set}: {', '.join(self.features)}",
+            "reflectance": self.level,
+            "network": self.architecture,
+            "bounds": self.bounds,
+            "calibrated for": population,
+            **{key.replace("_", " "): value for key, value in self.card.items() if key not in ("not_for", "bounds")},
+            "digest": self.digest,
+        }
+        table = "".join(
+            f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(str(key))}</th>"
+            f"<td style='text-align:left'>{html.escape(_shown(value))}</td></tr>"
+            for key, value in rows.items()
+        )
+        return f"<table><caption>Classifier <b>{html.escape(self.name)}</b></caption>{table}</table>"
 
     @property
     def architecture(self) -> str:
@@ -122,7 +190,7 @@ class Classifier:
 
     def _metadata(self) -> dict:
         return {
-            "format": FORMAT,
+            "format": model_file.FORMAT,
             "name": self.name,
             "architecture": self.architecture,
             "feature_set": self.feature_set,
@@ -142,7 +210,7 @@ class Classifier:
         """Write one safetensors file."""
         path = Path(path)
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        safetensors.torch.save_file(tensors, path, {"facies_xr": json.dumps(self._metadata())})
+        model_file.write(path, self._metadata(), tensors)
         return path
 
     @classmethod
@@ -155,31 +223,32 @@ class Classifier:
             If there is no such file, it is no classifier, or it does not fit this version's features and classes.
         """
         path = Path(path)
-        if not path.is_file():
-            raise ModelError(f"model file {path} does not exist.")
-        if path.suffix.lower() in (".pickle", ".pkl", ".pt", ".pth"):
-            raise ModelError(f"{path} may hold a pickle, which could run any code; facies_xr reads safetensors only.")
+        metadata, tensors = model_file.read(path)
         try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                header = (file.metadata() or {}).get("facies_xr")
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (safetensors.SafetensorError, OSError) as error:
-            raise ModelError(f"{path} is not a complete safetensors file: {error}") from error
-        if header is None:
-            raise ModelError(f"{path} is a safetensors file, but not a classifier of facies_xr.")
-        meta = json.loads(header)
-        if meta.get("format") != FORMAT or meta.get("classes") != list(NAMES):
-            raise ModelError(f"{path}: format {meta.get('format')!r} or its classes are not those of this version.")
-        if meta["features"] != list(FEATURE_SETS.get(meta["feature_set"], ())):
-            raise ModelError(f"{path}: its features {meta['features']} are not feature set {meta['feature_set']}.")
-        if meta["architecture"] not in ARCHITECTURES:
-            raise ModelError(f"{path}: architecture {meta['architecture']!r} is not known to this version.")
-        network = ARCHITECTURES[meta["architecture"]](len(meta["features"]))
-        try:
-            network.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise ModelError(f"{path}: its weights do not fit the network: {error}") from error
-        calibrator = Calibrator.from_json(meta["calibrator"]) if meta["calibrator"] else None
-        kept: dict = {k: meta[k] for k in ("feature_set", "name", "level", "bounds", "tile", "card")}
-        kept |= {k: np.array(meta[k], "float32") for k in ("minimum", "maximum", "mean")}
-        return cls(network.eval(), calibrator=calibrator, **kept)
+            return cls._of(metadata, tensors)
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+
+    @classmethod
+    def _of(cls, metadata: model_file.Metadata, tensors: dict[str, torch.Tensor]) -> "Classifier":
+        feature_set, architecture = metadata["feature_set"], metadata["architecture"]
+        if metadata["features"] != list(FEATURE_SETS.get(feature_set, ())):
+            raise ModelError(f"its features {metadata['features']} are not feature set {feature_set}.")
+        if architecture not in ARCHITECTURES:
+            raise ModelError(f"architecture {architecture!r} is not known to this version.")
+        network = ARCHITECTURES[architecture](len(metadata["features"]))
+        expected = {name: (tensor.dtype, tensor.shape) for name, tensor in network.state_dict().items()}
+        found = {name: (tensor.dtype, tensor.shape) for name, tensor in tensors.items()}
+        if wrong := sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name)):
+            raise ModelError(f"its weights do not fit the network: {', '.join(wrong[:3])}.")
+        network.load_state_dict(tensors)
+        calibrator = Calibrator.from_json(metadata["calibrator"]) if metadata["calibrator"] is not None else None
+        kept = {k: metadata[k] for k in ("minimum", "maximum", "mean", "name", "level", "bounds", "tile", "card")}
+        return cls(network.eval(), feature_set, calibrator=calibrator, **kept)
+
+
+def _shown(value: object) -> str:
+    """Value of a card in one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(entry)}" for key, entry in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -17,10 +17,14 @@ from torch import nn
 from ..errors import ModelError
 from .classifier import Classifier
 from .features import FEATURE_SETS
+from .model_file import is_number
 from .network import FaciesNet
 
 PUBLISHED = (1, 2, 3, 4)
 """Feature sets of the published weights, which state only how many features they take."""
+
+LARGEST = 10_000_000
+"""Numbers of a layer, some hundred times those of the published network."""
 
 ESTIMATED_BOUNDS = {
     "blue": (-0.004, 2.05),
@@ -119,20 +123,39 @@ def _layers(path: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
         raise ModelError('Keras weights need h5py; install it with: pip install "facies_xr[keras]".') from None
     if not path.is_file():
         raise ModelError(f"weights file {path} does not exist.")
+    found = []
     try:
         with h5py.File(path) as file:
             if "layer_names" not in file.attrs:
                 raise ModelError(f"{path} is no Keras weights file: it lists no layer_names.")
-            found = []
             for name in (_text(n) for n in file.attrs["layer_names"]):
-                names = [_text(n) for n in file[name].attrs["weight_names"]]
+                names = [_text(n) for n in _within(path, file, name).attrs["weight_names"]]
                 if names:
-                    found.append((name, {n.rsplit("/", 1)[-1]: file[name][n][...] for n in names}))
-    except (OSError, KeyError) as error:
+                    group = file[name]
+                    found.append((name, {n.rsplit("/", 1)[-1]: _array(path, _within(path, group, n)) for n in names}))
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{path} is not a complete HDF5 file of Keras weights: {error}") from error
     if not found:
         raise ModelError(f"{path}: its layers have no weights.")
     return found
+
+
+def _within(path: Path, group: Any, name: str) -> Any:
+    """Member of a group, which must lie in the same file."""
+    if group[name].file.filename != group.file.filename:
+        raise ModelError(f"{path}: {name} is a link to another file; weights must be in this one.")
+    return group[name]
+
+
+def _array(path: Path, data: Any) -> np.ndarray:
+    """Numbers of a layer."""
+    if data.external or data.is_virtual:
+        raise ModelError(f"{path}: {data.name} lies in another file; weights must be in this one.")
+    if data.size > LARGEST:
+        raise ModelError(f"{path}: {data.name} has {data.size:.3g} numbers; a layer has less than {LARGEST:.3g}.")
+    return np.array(data[...], "float32")
 
 
 def _text(name: Any) -> str:
@@ -179,9 +202,12 @@ def _bounds(given: Any, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray
     if missing := [name for name in features if name not in table]:
         raise ModelError(f"the bounds lack {', '.join(missing)}; give (minimum, maximum) of {', '.join(features)}.")
     try:
-        low, high = np.array([[float(v) for v in table[name]] for name in features], "float32").T
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the bounds must be two numbers for each feature: {error}") from error
+        pairs = [np.ravel(table[name]).tolist() for name in features]
+    except ValueError:
+        pairs = [[]]
+    if not all(len(pair) == 2 and all(map(is_number, pair)) for pair in pairs):
+        raise ModelError("the bounds must be two numbers for each feature, minimum and maximum.")
+    low, high = np.array(pairs, "float64").T
     return low, high, source
 
 
@@ -194,9 +220,14 @@ def _read_bounds(given: Any) -> Mapping[str, Any]:
         raise ModelError(f"bounds file {path} does not exist.")
     try:
         if path.suffix.lower() == ".json":
-            return json.loads(path.read_text())
+            table = json.loads(path.read_text())
+            if not isinstance(table, Mapping):
+                raise ModelError(f"bounds file {path} must map each feature to its minimum and maximum.")
+            return table
         table = pd.read_csv(path).set_index("feature")
-        return {str(name): (row["minimum"], row["maximum"]) for name, row in table.iterrows()}
-    except (ValueError, KeyError) as error:
+        return {str(n): (float(row["minimum"]), float(row["maximum"])) for n, row in table.iterrows()}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        if isinstance(error, ModelError):
+            raise
         columns = "feature, minimum, maximum"
         raise ModelError(f"bounds file {path} is neither JSON nor a CSV with the columns {columns}: {error}") from error

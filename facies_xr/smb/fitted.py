@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, one_of
 from .methods.base import Fitted, Prediction
 from .methods.named import DEFAULT, METHODS
 from .problem import UNKNOWN, Problem
@@ -80,14 +80,19 @@ class Fit:
         try:
             if saved["format"] != _FORMAT:
                 raise ValueError(f"its format is {saved['format']!r}, not {_FORMAT!r}")
-            definitions = {str(name): str(value) for name, value in saved["definitions"].items()}
+            one_of("method", saved["method"], METHODS)
+            definitions = dict(saved["definitions"])
+            if not all(isinstance(value, str) for value in definitions.values()):
+                raise ValueError("a definition is not a text")
             return cls(saved["method"], definitions, METHODS[saved["method"]].from_dict(saved["fitted"]))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"this is not a fit of balances: {error}") from error
+        except KeyError as error:
+            raise InputError(f"this is not a fit of balances: it lacks {error}.") from error
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise InputError(f"this is not a fit of balances: {str(error)[:300]}") from error
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False))
+        Path(path).write_text(json.dumps(self.to_dict(), allow_nan=False), "utf-8")
         return Path(path)
 
     @classmethod
@@ -104,7 +109,7 @@ class Fit:
         if not isinstance(source, str | Path) or len(str(source)) > 4000 or not Path(source).is_file():
             raise InputError(f"model {str(source)[:200]!r}: no such file; give a file that Fit.save wrote.")
         try:
-            saved = json.loads(Path(source).read_text())
-        except ValueError as error:
+            saved = json.loads(Path(source).read_text("utf-8"))
+        except (ValueError, RecursionError) as error:
             raise InputError(f"model {str(source)!r}: this is not a fit of balances: {error}") from error
         return cls.from_dict(saved)

@@ -8,13 +8,17 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import InputError
+from .text import identifiers
 
 NEAREST = 2.0
 """Records are matched to a glacier by position up to this distance, and if the next is twice as far. [km]"""
 
+FAR = 100.0
+"""A record further from a glacier is not its record, whatever its id or name; the largest glaciers are as long. [km]"""
+
 
 def match(records: pd.DataFrame, maps: xr.Dataset) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Records with the ids of the glaciers on a map: by id, else by name, else by position.
+    """Records with the ids of the glaciers on a map: by id, else by name, else by position; never from far away.
 
     Parameters
     ----------
@@ -31,14 +35,18 @@ def match(records: pd.DataFrame, maps: xr.Dataset) -> tuple[pd.DataFrame, pd.Dat
         A row for each glacier of the records: its id, name, number of records, the map's ``glacier`` (missing where
         there is none), and ``by``: "id", "name", "position", or why it was not matched.
     """
-    on_map = pd.DataFrame({"glacier": maps["glacier"].values})
+    on_map = pd.DataFrame(
+        {"glacier": maps["glacier"].values, "id": identifiers(maps["glacier"].to_series()).to_numpy()}
+    )
     for ours, theirs in (("name", "glacier_name"), ("longitude", "longitude"), ("latitude", "latitude")):
         on_map[ours] = maps[theirs].values if theirs in maps.coords else np.nan
     rows = []
-    for glacier, own in records.groupby("glacier", sort=False):
-        first = own.iloc[0]
-        found, by = _match(str(glacier), first, on_map)
-        rows.append({"record": glacier, "name": first["name"], "records": len(own), "glacier": found, "by": by})
+    for glacier, of_glacier in records.groupby("glacier", sort=False):
+        first = of_glacier.iloc[0]
+        matched_to, by = _match(str(glacier), first, on_map)
+        rows.append(
+            {"record": glacier, "name": first["name"], "records": len(of_glacier), "glacier": matched_to, "by": by}
+        )
     report = pd.DataFrame(rows)
     ids = dict(zip(report["record"], report["glacier"], strict=True))
     matched = records.assign(glacier=records["glacier"].map(ids)).dropna(subset=["glacier"])
@@ -52,15 +60,23 @@ def match(records: pd.DataFrame, maps: xr.Dataset) -> tuple[pd.DataFrame, pd.Dat
 
 
 def _match(glacier: str, record: pd.Series, on_map: pd.DataFrame) -> tuple[Any, str]:
-    if glacier in set(on_map["glacier"]):
-        return glacier, "id"
-    name = _plain(record["name"])
-    same = on_map[on_map["name"].map(_plain) == name] if name else on_map.iloc[:0]
-    if len(same) == 1:
-        return same["glacier"].iloc[0], "name"
-    if not np.isfinite(record["longitude"]) or on_map["longitude"].isna().all():
-        return None, f"{len(same)} glaciers of that name" if len(same) else "no such id or name, no position"
+    """The map's glacier of a record and by what, or None and why not."""
     away = _kilometres(record["longitude"], record["latitude"], on_map["longitude"], on_map["latitude"])
+    name = _plain(record["name"])
+    too_far = None
+    for by, same in (
+        ("id", (on_map["id"] == glacier).to_numpy()),
+        ("name", (on_map["name"].map(_plain) == name).to_numpy() & bool(name)),
+    ):
+        near = same & ~(away > FAR)
+        if near.sum() == 1:
+            return on_map["glacier"][near].iloc[0], by
+        if same.any() and not near.any():
+            too_far = f"the glacier of that {by} is {np.nanmin(away[same]):.0f} km away"
+    if too_far is not None and not np.nanmin(away) <= NEAREST:
+        return None, too_far
+    if np.isnan(away).all():
+        return None, f"{near.sum()} glaciers of that name" if near.any() else "no such id or name, no position"
     order = np.argsort(away)
     nearest, following = away[order[0]], away[order[1]] if len(order) > 1 else np.inf
     if nearest > NEAREST:
@@ -77,7 +93,9 @@ def _plain(name: Any) -> str:
 
 
 def _kilometres(lon: float, lat: float, lons: pd.Series, lats: pd.Series) -> np.ndarray:
-    """Distance along great circles."""
+    """Distance along great circles; NaN where a position is missing, as 0, 0 in the Gulf of Guinea is."""
+    if lon == 0 == lat:
+        lon = np.nan
     a, b, c, d = (np.radians(np.asarray(v, float)) for v in (lon, lat, lons, lats))
     h = np.sin((d - b) / 2) ** 2 + np.cos(b) * np.cos(d) * np.sin((c - a) / 2) ** 2
     return 2 * 6371 * np.arcsin(np.sqrt(h))

@@ -29,6 +29,9 @@ REQUIRED = ("snow_fraction", "snow_line_relative")
 OPTIONAL = ("albedo",)
 """Predictors that sharpen a prediction."""
 
+POSSIBLE = {"snow_fraction": (0.0, 1.0), "snow_line_relative": (-1.0, 1.0), "albedo": (-0.1, 1.5)}
+"""Least and largest value of each predictor; an albedo index of slopes in the sun may pass 1."""
+
 UNKNOWN = "unknown"
 
 

@@ -1,73 +1,20 @@
-"""Mass balance records: the layouts in which they are published, or one's own table."""
+"""Mass balance records: read from the layouts in which they are published, or from one's own table."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from io import StringIO
+import warnings
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..errors import InputError
+from ..errors import InputError, one_of
+from . import text
+from .layouts import BALANCES, BANDS, COLUMNS, FIRST_YEAR, LAYOUTS, LIMITS, MARKS, OWN, SHARE_MARKS, Layout
 
-PLAUSIBLE = 10.0
-"""No glacier-wide annual balance is larger. [m w.e.]"""
-
-BALANCES = ("balance", "winter_balance", "summer_balance")
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a publisher names its columns."""
-
-    name: str
-    columns: dict[str, str]
-    """Their names of ours; those in ``needed`` must be there."""
-    factor: float
-    """To m w.e."""
-    needed: tuple[str, ...] = ("glacier", "balance_year", "balance")
-    spare_id: tuple[str, str] | None = None
-    """Prefix and column of an id for rows whose own is missing."""
-
-    def fits(self, table: pd.DataFrame) -> bool:
-        """Whether a table has the columns that must be there."""
-        return {self.columns[name] for name in self.needed} <= set(table.columns)
-
-
-_OWN = {
-    name: name
-    for name in (
-        "glacier",
-        "balance_year",
-        *BALANCES,
-        "name",
-        "longitude",
-        "latitude",
-        "system",
-        "accumulation_area_ratio",
-    )
-}
-_WGMS = {"balance": "ANNUAL_BALANCE", "winter_balance": "WINTER_BALANCE", "summer_balance": "SUMMER_BALANCE",
-         "name": "NAME"}  # fmt: skip
-
-LAYOUTS = (
-    Layout("own table", _OWN, 1.0),
-    Layout("WGMS by RGI id", {"glacier": "RGI_ID", "balance_year": "YEAR", **_WGMS}, 1e-3),
-    Layout(
-        "WGMS Fluctuations of Glaciers browser",
-        {"glacier": "WGMS_ID", "balance_year": "SURVEY_YEAR", "longitude": "LONGITUDE", "latitude": "LATITUDE",
-         "accumulation_area_ratio": "AAR", "equilibrium_line_altitude": "ELA", **_WGMS},
-        1e-3,
-    ),
-    Layout(
-        "NVE",
-        {"glacier": "RGIID", "balance_year": "Year", "balance": "Ba", "winter_balance": "Bw", "summer_balance": "Bs"},
-        1.0,
-        spare_id=("NVE-", "BREID"),
-    ),
-)  # fmt: skip
-"""Layouts that are told apart by their columns."""
+UNITS = ("m w.e.", "mm w.e.")
+_YEARS = {layout.columns["balance_year"].lower() for layout in LAYOUTS}
 
 
 def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
@@ -76,9 +23,10 @@ def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
     Parameters
     ----------
     observations : path, list of paths, or DataFrame
-        A CSV file, or a folder of them: an own table with the columns ``glacier, balance_year, balance``, the WGMS's
-        two layouts (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR, ANNUAL_BALANCE``), or NVE's
-        (``RGIID, Year, Ba``).
+        A CSV file, or a folder of them, in a layout of ``layouts.LAYOUTS``: an own table with the columns ``glacier,
+        balance_year, balance``, the WGMS's (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR,
+        ANNUAL_BALANCE``; ``WGMS_ID, YEAR, ANNUAL_BALANCE``; ``glacier_id, year, annual_balance``), or NVE's (``RGIID,
+        Year, Ba``). Rows of elevation bands are left out.
     units : {"m w.e.", "mm w.e."}, optional
         Of an own table; m w.e. by default. The published layouts have units of their own.
 
@@ -93,98 +41,135 @@ def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If a file cannot be read, columns are missing, a year repeats, or the balances cannot be in that unit.
+        If a file cannot be read, columns are missing, a year repeats, or a number is not possible (``layouts.LIMITS``).
     """
-    if units not in (None, "m w.e.", "mm w.e."):
-        raise InputError(f'units={units!r}: choose "m w.e." or "mm w.e.".')
-    found = pd.concat([_read(source, table, units) for source, table in _tables(observations)], ignore_index=True)
-    repeated = found.duplicated(["glacier", "balance_year"])
+    if units is not None:
+        one_of("units", units, UNITS)
+    records = pd.concat([_read(source, table, units) for source, table in _tables(observations)], ignore_index=True)
+    repeated = records.duplicated(["glacier", "balance_year"])
     if repeated.any():
-        twice = found[repeated].iloc[0]
+        twice = records[repeated].iloc[0]
         raise InputError(f"the observations have two records of {twice.balance_year} of {twice.glacier}; keep one.")
-    return found
+    return records
+
+
+def _tables(observations: Any) -> Iterator[tuple[str, pd.DataFrame]]:
+    if isinstance(observations, pd.DataFrame):
+        yield "the table of observations", observations.rename(columns=lambda name: str(name).strip().lower())
+        return
+    paths = list(observations) if isinstance(observations, list | tuple) else [observations]
+    folder = len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir()
+    if folder:
+        paths = sorted(path for path in Path(paths[0]).glob("*.csv") if not path.name.startswith("._"))
+    if not paths:
+        raise InputError(f"observations {str(observations)!r}: the folder has no CSV file.")
+    others: list[str] = []
+    for path in paths:
+        if not isinstance(path, str | Path) or not Path(path).is_file():
+            raise InputError(f"observations {str(path)!r}: no such file; give a CSV file or a DataFrame.")
+        table = text.table(
+            Path(path), lambda names: any(layout.columns["balance_year"].lower() in names for layout in LAYOUTS)
+        )
+        if folder and len(others) < len(paths) - 1 and not any(layout.fits(table) for layout in LAYOUTS):
+            others.append(Path(path).name)
+        else:
+            yield str(path), table
+    if others:
+        warnings.warn(f"{len(others)} files hold no annual balances: {', '.join(others[:5])}.", stacklevel=4)
 
 
 def _read(source: str, table: pd.DataFrame, units: str | None) -> pd.DataFrame:
+    """Records of a table in any of the layouts."""
     layout = next((layout for layout in LAYOUTS if layout.fits(table)), None)
     if layout is None:
         wanted = " or ".join(", ".join(layout.columns[name] for name in layout.needed) for layout in LAYOUTS)
         raise InputError(f"{source} has columns {', '.join(map(str, table.columns))}; it needs {wanted}.")
-    if units is not None and layout is not LAYOUTS[0]:
+    if units is not None and layout is not OWN:
         raise InputError(f"{source} is in the layout of {layout.name}, which has units of its own; leave units out.")
+    if table.columns.has_duplicates:
+        raise InputError(f"{source} has two columns of one name: {', '.join(map(str, table.columns))}; keep one.")
+    table = _of_whole_glaciers(source, table.reset_index(drop=True))
     factor = 1e-3 if units == "mm w.e." else layout.factor
-    found = pd.DataFrame({ours: table[theirs] for ours, theirs in layout.columns.items() if theirs in table})
-    if layout.spare_id is not None:
-        prefix, column = layout.spare_id
-        found["glacier"] = found["glacier"].fillna(prefix + table[column].astype(str))
-    found = found.dropna(subset=list(layout.needed)).reindex(columns=list(COLUMNS))
-    try:
-        found = found.astype(
-            {"glacier": str, "balance_year": int, "name": str, "system": str, **dict.fromkeys(BALANCES, float)}
-        )
-        for name in ("longitude", "latitude", "accumulation_area_ratio"):
-            found[name] = found[name].astype(float)
-        found["equilibrium_line_altitude"] = (
-            found["equilibrium_line_altitude"].astype(str).str.lstrip("<>").astype(float)
-        )
-    except ValueError as error:
-        raise InputError(f"{source}: a year or a balance is not a number: {error}") from error
-    found[list(BALANCES)] *= factor
-    if layout.factor == 1e-3:
-        found["accumulation_area_ratio"] /= 100
-    if found.empty:
+    records = _parsed(source, table, layout, factor)
+    if records.empty:
         raise InputError(f"{source} has no annual balance.")
-    _require_unit(source, found, factor)
-    return found
+    _require_possible(source, records, factor)
+    return records
 
 
-COLUMNS = (
-    "glacier", "balance_year", *BALANCES, "name", "longitude", "latitude", "accumulation_area_ratio",
-    "equilibrium_line_altitude", "system",
-)  # fmt: skip
+def _of_whole_glaciers(source: str, table: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows of elevation bands."""
+    for names in BANDS:
+        if set(names) <= set(table.columns):
+            ends = table[list(names)].apply(lambda column: text.numbers(column, source, str(column.name)))
+            table = table[(ends.isna() | ends.abs().isin(MARKS)).all(axis=1).to_numpy()]
+            if table.empty:
+                raise InputError(f"{source} holds balances of elevation bands only; give those of whole glaciers.")
+    return table.reset_index(drop=True)
 
 
-def _require_unit(source: str, found: pd.DataFrame, factor: float) -> None:
-    """Refuse balances that are a thousand times off."""
-    large = found.balance.abs() > PLAUSIBLE
+def _parsed(source: str, table: pd.DataFrame, layout: Layout, factor: float) -> pd.DataFrame:
+    """Texts as numbers in our units, missing marks as missing; rows with a glacier, a year and a balance."""
+    columns = {ours: table[theirs.lower()] for ours, theirs in layout.columns.items() if theirs.lower() in table}
+    empty = pd.Series([None] * len(table), dtype=object)
+    ids = text.identifiers(columns["glacier"])
+    if layout.spare_id is not None and layout.spare_id[1].lower() in table:
+        prefix, column = layout.spare_id
+        ids = ids.fillna(prefix + text.identifiers(table[column.lower()]))
+    records = pd.DataFrame({"glacier": ids})
+    for name in COLUMNS[1:]:
+        column = columns.get(name, empty)
+        if name in ("name", "system"):
+            records[name] = text.texts(column).fillna("")
+            continue
+        if name == "equilibrium_line_altitude":
+            column = text.texts(column).map(lambda value: value and value.lstrip("<>"))
+        values = text.numbers(column, source, layout.columns.get(name, name))
+        marks = values.abs().isin(MARKS)
+        if name == "accumulation_area_ratio":
+            marks |= values.isin(SHARE_MARKS)
+        records[name] = values.mask(marks)
+    records = records.dropna(subset=list(layout.needed)).reset_index(drop=True)
+    records[list(BALANCES)] *= factor
+    if layout.percent:
+        records["accumulation_area_ratio"] /= 100
+    broken = records.balance_year % 1 != 0
+    if broken.any():
+        raise InputError(f"{source}: balance year {records.balance_year[broken].iloc[0]:g} is not a whole year.")
+    return records.astype({"glacier": str})[list(COLUMNS)]
+
+
+def _require_possible(source: str, records: pd.DataFrame, factor: float) -> None:
+    """Refuse numbers beyond the limits, balances that are a thousand times off before all; years become integers."""
+    _require_unit(source, records, factor)
+    years, last = records.balance_year, date.today().year + 1
+    wrong = ~years.between(FIRST_YEAR, last)
+    if wrong.any():
+        raise InputError(
+            f"{source}: balance year {years[wrong].iloc[0]:g} of {records.glacier[wrong].iloc[0]} is not between "
+            f"{FIRST_YEAR} and {last}."
+        )
+    records["balance_year"] = years.astype(int)
+    for name, limit in LIMITS.items():
+        wrong = ~(records[name].between(limit.low, limit.high) | records[name].isna())
+        if wrong.any():
+            worst = records[wrong].iloc[0]
+            raise InputError(
+                f"{source}: {name} {worst[name]:g} {limit.unit} of {worst.glacier} in {worst.balance_year} is not "
+                f"between {limit.low:g} and {limit.high:g} ({limit.source}); correct it, or leave it empty if it is "
+                "missing."
+            )
+
+
+def _require_unit(source: str, records: pd.DataFrame, factor: float) -> None:
+    limit = LIMITS["balance"].high
+    large = records.balance.abs() > limit
     if large.any():
-        worst = found[large].iloc[0]
+        worst = records[large].iloc[0]
         unit, other = ("m", "mm") if factor == 1 else ("mm", "m")
         raise InputError(
-            f"{source}: balance {worst.balance / factor:g} of {worst.glacier} in {worst.balance_year} is not possible "
-            f"in {unit} w.e.; are the numbers in {other} w.e.?"
+            f"{source}: balance {worst.balance / factor:g} of {worst.glacier} in {worst.balance_year:g} is not "
+            f"possible in {unit} w.e. ({LIMITS['balance'].source}); is it missing, or are the numbers in {other} w.e.?"
         )
-    if factor != 1 and np.median(found.balance.abs()) < PLAUSIBLE * 1e-3:
-        raise InputError(f"{source}: the balances are all below 10 mm w.e.; are they in m w.e.?")
-
-
-def _tables(observations: Any) -> Iterable[tuple[str, pd.DataFrame]]:
-    if isinstance(observations, pd.DataFrame):
-        return [("the table of observations", observations)]
-    paths = observations if isinstance(observations, list | tuple) else [observations]
-    if len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir():
-        paths = sorted(Path(paths[0]).glob("*.csv"))
-        if not paths:
-            raise InputError(f"observations {str(observations)!r}: the folder has no CSV file.")
-    return [(str(path), _table(path)) for path in paths]
-
-
-def _table(path: Any) -> pd.DataFrame:
-    """A CSV file in any of the layouts: with comments above its header, commas or semicolons, UTF-8 or Latin-1."""
-    if not isinstance(path, str | Path) or not Path(path).is_file():
-        raise InputError(f"observations {str(path)!r}: no such file; give a CSV file or a DataFrame.")
-    content = Path(path).read_bytes()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    lines = text.splitlines()
-    marks = {layout.columns["balance_year"] for layout in LAYOUTS}
-    header = next(
-        (k for k, line in enumerate(lines) if marks & {c.strip('" ') for c in line.replace(";", ",").split(",")}), 0
-    )
-    try:
-        separator = ";" if lines and lines[header].count(";") > lines[header].count(",") else ","
-        return pd.read_csv(StringIO("\n".join(lines[header:])), sep=separator, escapechar="\\")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise InputError(f"observations {str(path)!r} are not a CSV table: {error}") from error
+    if factor != 1 and np.median(records.balance.abs()) < limit * 1e-3:
+        raise InputError(f"{source}: the balances are all below {limit:g} mm w.e.; are they in m w.e.?")

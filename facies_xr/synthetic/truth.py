@@ -51,11 +51,8 @@ def _write_tile(
 ) -> list[gpd.GeoDataFrame]:
     """Write a tile of all scenes, add to the sums of each glacier's balance, and return labelled points."""
     rows, columns = at
-    wide = (
-        slice(rows.start - HORIZON, rows.stop + HORIZON),
-        slice(columns.start - HORIZON, columns.stop + HORIZON),
-    )
-    z_wide = setting.landscape.elevation(*places(setting.box, *wide))
+    wide_rows, wide_columns = (slice(span.start - HORIZON, span.stop + HORIZON) for span in at)
+    z_wide = setting.landscape.elevation(*places(setting.box, wide_rows, wide_columns))
     x, y = places(setting.box, rows, columns)
     index = setting.landscape.glacier(x, y)
     on = index >= 0
@@ -73,11 +70,7 @@ def _write_tile(
         ground = surface.ground(setting.landscape, gx, gy, gi)
     points = []
     for t, plan in enumerate(setting.plans):
-        azimuth = plan.sun_azimuth - grids.convergence(setting.box.crs, setting.longitude, setting.latitude)
-        sky = surface.Sky.draw(plan.seed, azimuth, plan.sun_elevation, plan.cloud_cover)
-        cosine = _incidence(tilt, azimuth, plan.sun_elevation)
-        spans = ((HORIZON, z_wide.shape[0] - HORIZON), (HORIZON, z_wide.shape[1] - HORIZON))
-        lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > surface.GRAZING)
+        sky, cosine, lit = _light(setting, plan, z_wide, tilt)
         parts = np.zeros((len(surface.SURFACES), *x.shape))
         if on.any():
             parts[:, on] = surface.fractions(
@@ -115,6 +108,18 @@ def _write_tile(
                 )
             )
     return points
+
+
+def _light(
+    setting: Setting, plan: Plan, z_wide: np.ndarray, tilt: tuple[np.ndarray, np.ndarray]
+) -> tuple[surface.Sky, np.ndarray, np.ndarray]:
+    """Sky of a scene, cosine of the sun's incidence on a tile, and where the sun reaches it."""
+    azimuth = plan.sun_azimuth - grids.convergence(setting.box.crs, setting.longitude, setting.latitude)
+    sky = surface.Sky.draw(plan.seed, azimuth, plan.sun_elevation, plan.cloud_cover)
+    cosine = _incidence(tilt, azimuth, plan.sun_elevation)
+    spans = ((HORIZON, z_wide.shape[0] - HORIZON), (HORIZON, z_wide.shape[1] - HORIZON))
+    lit = surface.ray_march(z_wide, *spans, azimuth, plan.sun_elevation, RESOLUTION) & (cosine > surface.GRAZING)
+    return sky, cosine, lit
 
 
 def _write_balance(setting: Setting, means: np.ndarray, folder: Path) -> None:

@@ -78,9 +78,50 @@ def not_finite(path):
         file[name][name]["bias:0"][...] = np.nan
 
 
+def linked(path):
+    with h5py.File(path.with_name("other.h5"), "w") as other:
+        other["bias"] = np.zeros(64, "float32")
+    with h5py.File(path, "a") as file:
+        name = next(n for n in file if n.startswith("conv2d"))
+        del file[name][name]["bias:0"]
+        file[name][name]["bias:0"] = h5py.ExternalLink("other.h5", "bias")
+
+
+def stored_elsewhere(path):
+    with h5py.File(path, "a") as file:
+        name = next(n for n in file if n.startswith("conv2d"))
+        del file[name][name]["bias:0"]
+        file[name][name].create_dataset("bias:0", (64,), "float32", external=[("/etc/hostname", 0, 256)])
+
+
+def claiming(path):
+    """Fifteen gigabytes, of which none is in the file."""
+    with h5py.File(path, "a") as file:
+        name = next(n for n in file if n.startswith("conv2d"))
+        del file[name][name]["bias:0"]
+        file[name][name].create_dataset("bias:0", (4_000_000_000,), "float32", chunks=(1_000_000,))
+
+
+def of_text(path):
+    with h5py.File(path, "a") as file:
+        name = next(n for n in file if n.startswith("conv2d"))
+        del file[name][name]["bias:0"]
+        file[name][name]["bias:0"] = "text"
+
+
+def listing_numbers(path):
+    with h5py.File(path, "a") as file:
+        file.attrs["layer_names"] = 5
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (linked, "bias:0 is a link to another file"),
+        (stored_elsewhere, "lies in another file"),
+        (claiming, r"has 4e\+09 numbers"),
+        (of_text, "not a complete HDF5"),
+        (listing_numbers, "not a complete HDF5"),
         (truncated, "not a complete HDF5"),
         (without_a_layer, "12 layers with weights, the published network 15"),
         (another_shape, r"bias:0 of dense.* has shape \(5,\)"),
@@ -106,6 +147,13 @@ def test_pickles_and_bad_bounds_are_refused(weights, tmp_path):
         published.load_keras(weights(1, 0), {k: v for k, v in BOUNDS.items() if k != "swir2"})
     with pytest.raises(ModelError, match="two numbers"):
         published.load_keras(weights(1, 0), {**BOUNDS, "red": (0, 1, 2)})
+    for wrong in ((0, None), (0, "1"), 5, (0, float("nan")), {"minimum": 0}):
+        with pytest.raises(ModelError, match="two numbers"):
+            published.load_keras(weights(1, 0), {**BOUNDS, "red": wrong})
+    for text in ("[]", "{", "5", "[" * 100_000):
+        (tmp_path / "bounds.json").write_text(text)
+        with pytest.raises(ModelError, match=r"bounds.json|bounds file"):
+            published.load_keras(weights(1, 0), tmp_path / "bounds.json")
     with pytest.raises(ModelError, match="bounds of nir are not increasing"):
         published.load_keras(weights(1, 0), {**BOUNDS, "nir": (1, 0)})
 

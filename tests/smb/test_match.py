@@ -55,3 +55,30 @@ def test_two_sources_of_one_glacier_are_named(maps):
     both = pd.concat([record("g1"), record("491", "HINTEREISFERNER")])
     with pytest.raises(InputError, match="two records of 2010 fall on glacier g1"):
         match(both, maps)
+
+
+def test_a_record_from_another_continent_is_of_no_glacier():
+    """Names return all over the world, and numbers of one inventory are those of others."""
+    maps = xr.Dataset(
+        coords={
+            "glacier": ["491", "2", "RGI60-03.04539"],
+            "glacier_name": ("glacier", ["", "Blue Glacier", "White Glacier"]),
+            "longitude": ("glacier", [-147.4, -123.7, -90.9]),
+            "latitude": ("glacier", [61.2, 47.8, 79.5]),
+        }
+    )
+    rows = [("491", "HINTEREIS F.", 10.77, 46.80), ("77", "WHITE GLACIER", -123.75, 47.80),
+            ("78", "BLUE GLACIER", 168.0, -77.8), ("2", "SOMEWHERE ELSE", 10.0, 46.0)]  # fmt: skip
+    records = pd.concat([record(*row) for row in rows])
+    matched, report = match(records, maps)
+    assert matched.empty
+    assert report.by.str.match(r"the glacier of that (id|name) is \d{4,5} km away").all()
+    near = record("78", "BLUE GLACIER", -123.2, 47.8)  # 37 km: the glacier's other end, or a rough position
+    assert match(near, maps)[0].glacier.tolist() == ["2"]
+
+
+@pytest.mark.parametrize("ids", [["491", "507"], ["491.0", "507.0"], [491, 507], [491.0, 507.0]])
+def test_ids_that_went_through_a_number_are_the_same_ids(ids):
+    records = pd.concat([record("491"), record("507.0")])
+    assert match(records, xr.Dataset(coords={"glacier": ids}))[0].glacier.tolist() == ids
+    assert match(record("00491"), xr.Dataset(coords={"glacier": ids}))[0].empty

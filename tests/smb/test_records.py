@@ -8,6 +8,7 @@ import pytest
 
 import facies_xr as fx
 from facies_xr.errors import InputError
+from facies_xr.smb.layouts import LIMITS
 from facies_xr.smb.records import read
 
 OWN = pd.DataFrame({"glacier": ["a", "a", "b"], "balance_year": [2010, 2011, 2010], "balance": [-0.5, 0.1, -1.2]})
@@ -118,3 +119,109 @@ def test_a_snow_cover_in_august_is_not_the_years_accumulation_area(shared):
     assert found.to_dict() == pytest.approx(expected, abs=2e-3)
     records = read(shared / "smb_wgms" / "fog_browser_2024" / "FoG_MB_408.csv").set_index("balance_year")
     assert found["20170815"] - records.accumulation_area_ratio[2017] > 0.2
+
+
+# -- tables as people save them ---------------------------------------------------------------------------------
+
+WANT = [["A", 2010, -0.51], ["A", 2011, 0.12]]
+
+
+def saved(tmp_path, content, encoding="utf-8"):
+    path = tmp_path / "records.csv"
+    path.write_bytes(content.encode(encoding))
+    return path
+
+
+def balances(path, **options):
+    return read(path, **options)[["glacier", "balance_year", "balance"]].to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("glacier;balance_year;balance\nA;2010;-0,51\nA;2011;0,12\n", "utf-8"),
+        ("glacier\tbalance_year\tbalance\r\nA\t2010\t-0.51\r\nA\t2011\t0.12\r\n", "utf-8"),
+        ("glacier\tbalance_year\tbalance\nA\t2010\t-0,51\nA\t2011\t0,12\n", "utf-16"),
+        ("\ufeffglacier;balance_year;balance\nA;2010;-0.51\nA;2011;0.12\n", "utf-8"),
+        ("Glacier,Balance_Year,BALANCE\nA,2010,\u22120.51\nA,2011.0,0.12\n", "utf-8"),
+        ("# Gletscher, München\nglacier,balance_year,balance\n\nA,2010,-0.51\n,,\nA,2011,0.12\nA,2012,\n", "latin-1"),
+        ("glacier,balance_year,balance\nA,2010,-0.51\nA,2011,0.12\nA,2012,-9999\nA,2013,NA\n", "utf-8"),
+        ("glacier_id,year,glacier_name,annual_balance,winter_balance,ela,aar\nA,2010,X,-0.51,1.1,2900,.4\nA,2011,X,0.12,,,",
+         "utf-8"),
+        ("WGMS_ID,YEAR,LOWER_BOUND,UPPER_BOUND,ANNUAL_BALANCE\nA,2010,9999,9999,-510\nA,2010,2500,2600,-1500\n"
+         "A,2011,,,120\nA,2011,2500,2600,-1000\n", "utf-8"),
+    ],
+)  # fmt: skip
+def test_every_spelling_of_a_table_is_the_same_table(tmp_path, content, encoding):
+    assert balances(saved(tmp_path, content, encoding)) == WANT
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("glacier,balance_year,balance\nA,2009/10,-0.51\n", "balance_year '2009/10' is not a number"),
+        ("glacier,balance_year,balance\nA,2010.7,-0.51\n", "balance year 2010.7 is not a whole year"),
+        ("glacier,balance_year,balance\nA,1066,-0.51\n", "balance year 1066 of A is not between 1850 and"),
+        ("glacier,balance_year,balance\nA,2010,inf\n", "balance 'inf' is not a number"),
+        ("glacier,balance_year,balance\nA,2010,1e21\n", r"balance 1e\+21 of A in 2010 is not possible in m w.e."),
+        ("glacier,balance_year,balance\nA,2010,9.999\n", "balance 9.999 of A"),
+        ("glacier,balance_year,balance,balance\nA,2010,-0.5,-0.6\n", "two columns named 'balance'"),
+        ("glacier,balance_year,balance\nA,2010,-0,51\n", "a row has 4 fields, the header 3"),
+        ("glacier,balance_year,balance,accumulation_area_ratio\nA,2010,-0.5,20\n",
+         "accumulation_area_ratio 20 1 of A in 2010 is not between 0 and 1"),
+        ("glacier,balance_year,balance,winter_balance\nA,2010,-0.5,12\n", "winter_balance 12 m w.e. of A in 2010"),
+        ("glacier,balance_year,balance,summer_balance\nA,2010,-0.5,-30\n", "summer_balance -30 m w.e. of A in 2010"),
+        ("glacier,balance_year,balance,latitude\nA,2010,-0.5,96\n", "latitude 96 degree of A in 2010"),
+        ("RGI_ID,YEAR,LOWER_BOUND,UPPER_BOUND,ANNUAL_BALANCE\nA,2010,2500,2600,-1500\n", "elevation bands only"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_its_value(tmp_path, content, message):
+    with pytest.raises(InputError, match=message):
+        read(saved(tmp_path, content))
+
+
+def test_marks_of_missing_numbers_are_missing(tmp_path):
+    content = (
+        "WGMS_ID,SURVEY_YEAR,ANNUAL_BALANCE,WINTER_BALANCE,SUMMER_BALANCE,ELA,AAR\n"
+        "491,2018,9999,1000,-2000,3000,40\n491,2019,-500,9999,-9999,9999,-99\n491,2020,-600,1000,-1600,>3200,99\n"
+    )
+    table = read(saved(tmp_path, content))
+    assert table.balance.tolist() == [-0.5, -0.6]
+    first, second = table.iloc[0], table.iloc[1]
+    assert (
+        first[["winter_balance", "summer_balance", "equilibrium_line_altitude", "accumulation_area_ratio"]].isna().all()
+    )
+    assert (second.winter_balance, second.equilibrium_line_altitude, second.accumulation_area_ratio) == (
+        1.0,
+        3200,
+        0.99,
+    )
+    millimetres = OWN.assign(balance=[-500.0, 9999.0, -1200.0])
+    assert read(millimetres, units="mm w.e.").balance.tolist() == [-0.5, -1.2]
+
+
+def test_ids_are_texts(tmp_path):
+    content = "glacier,balance_year,balance\n00491,2010,-0.5\n507.0,2010,-0.6\nA.0,2010,-0.6\n"
+    assert read(saved(tmp_path, content)).glacier.tolist() == ["00491", "507", "A.0"]
+    assert read(OWN.assign(glacier=[491.0, 491.0, 507.0])).glacier.tolist() == ["491", "491", "507"]
+
+
+def test_a_folder_says_which_of_its_files_are_no_balances(tmp_path):
+    saved(tmp_path, "glacier,balance_year,balance\nA,2010,-0.51\nA,2011,0.12\n")
+    (tmp_path / "glacier.csv").write_text("id,latitude\n1,46\n")
+    (tmp_path / "._records.csv").write_bytes(b"\x00\x05\x16\x07")
+    with pytest.warns(UserWarning, match=r"1 files hold no annual balances: glacier\.csv"):
+        assert balances(tmp_path) == WANT
+    (tmp_path / "records.csv").unlink()
+    with pytest.raises(InputError, match="it needs glacier, balance_year, balance"):
+        read(tmp_path)
+
+
+def test_every_limit_holds_all_that_was_ever_measured(shared):
+    """The widest set of records at hand is read whole, and lies well within the limits that cite it."""
+    table = read(
+        [path for path in sorted((shared / "smb_wgms" / "mbdata").glob("*.csv")) if "00491" not in path.name][:80]
+    )
+    for name in ("balance", "winter_balance", "summer_balance"):
+        assert table[name].min() > LIMITS[name].low + 1
+        assert table[name].max() < LIMITS[name].high - 1

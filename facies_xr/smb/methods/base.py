@@ -7,12 +7,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pandas as pd
 
-from ..problem import Problem
+from ..layouts import FIRST_YEAR, LIMITS
+from ..problem import POSSIBLE, Problem
 
 COVERED = 0.95
 """Probability that a new record lies between ``lower`` and ``upper``."""
 
 TAILS = ((1 - COVERED) / 2, (1 + COVERED) / 2)
+
+LAST_YEAR = 2200
+"""Balance years of a saved fit are not later. [year]"""
 
 CONSTANT = 1e-9
 """Predictors that vary less do not vary."""
@@ -96,9 +100,38 @@ def records_from_dict(saved: Mapping[str, Any]) -> Problem:
     Raises
     ------
     ValueError, KeyError, TypeError
-        If they are not such records.
+        If they are not such records, or a number among them is not possible.
     """
     names = tuple(map(str, saved["predictors"]))
-    rows = pd.DataFrame(saved["records"])[["glacier", "balance_year", "observed", *names]]
+    if not names or not set(names) <= set(POSSIBLE) or len(set(names)) < len(names):
+        raise ValueError(f"its predictors are {names}, not some of {', '.join(POSSIBLE)}")
+    columns = {name: saved["records"][name] for name in ("glacier", "balance_year", "observed", *names)}
+    if any(isinstance(value, list | dict | bool) for column in columns.values() for value in column):
+        raise ValueError("its records are not a table")
+    rows = pd.DataFrame({name: list(column) for name, column in columns.items()})
     rows = rows.astype({"glacier": str, "balance_year": int, "observed": float, **dict.fromkeys(names, float)})
+    balance = LIMITS["balance"]
+    limits = {"observed": (balance.low, balance.high), "balance_year": (FIRST_YEAR, LAST_YEAR), **POSSIBLE}
+    for name in ("observed", "balance_year", *names):
+        low, high = limits[name]
+        if not rows[name].between(low, high).all():
+            worst = rows[name][~rows[name].between(low, high)].iloc[0]
+            raise ValueError(f"{name} {worst:g} among its records is not between {low:g} and {high:g}")
+    if rows.duplicated(["glacier", "balance_year"]).any():
+        raise ValueError("it has two records of one glacier and year")
+    if rows.glacier.nunique() < 2:
+        raise ValueError("its records are not of two glaciers")
     return Problem(rows, names)
+
+
+def between(value: Any, name: str, low: float, high: float) -> float:
+    """A number of a saved fit.
+
+    Raises
+    ------
+    ValueError
+        If it is not between two bounds.
+    """
+    if isinstance(value, bool | str) or not low <= float(value) <= high:
+        raise ValueError(f"{name} {value!r} is not between {low:g} and {high:g}")
+    return float(value)

@@ -35,12 +35,18 @@ class WithOptional:
         complete = rows[np.isfinite(problem.design[rows]).all(1)]
         enough = len(complete) >= MIN_RECORDS and np.unique(problem.glacier[complete]).size >= MIN_GLACIERS
         full = self.method.fit(problem, complete) if enough and problem.optional else None
-        return TwoFits(full, self.method.fit(problem.using(problem.required), rows), problem.required)
+        short = self.method.fit(problem.using(problem.required), rows)
+        return TwoFits(full, short, problem.predictors, problem.required)
 
     def from_dict(self, saved: Mapping[str, Any]) -> "TwoFits":
         """What ``to_dict`` gave."""
-        full = None if saved["full"] is None else self.method.from_dict(saved["full"])
-        return TwoFits(full, self.method.from_dict(saved["short"]), tuple(map(str, saved["short"]["predictors"])))
+        short, full = saved["short"], saved["full"]
+        required = tuple(map(str, short["predictors"]))
+        predictors = required if full is None else tuple(map(str, full["predictors"]))
+        if not set(required) <= set(predictors):
+            raise ValueError(f"its predictors {predictors} lack some of {required}")
+        fitted = None if full is None else self.method.from_dict(full)
+        return TwoFits(fitted, self.method.from_dict(short), predictors, required)
 
 
 @dataclass(frozen=True)
@@ -50,16 +56,18 @@ class TwoFits:
     full: Fitted | None
     """None if too few records have all predictors."""
     short: Fitted
+    predictors: tuple[str, ...]
+    """Of the full fit."""
     required: tuple[str, ...]
-    """Predictors of the short fit."""
+    """Of the short fit."""
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
         """Balances with the interval of a new record; NaN where a required predictor is missing. [m w.e.]"""
-        short = problem.using(self.required)
+        short, full = problem.using(self.required), problem.using(self.predictors)
         known = np.isfinite(short.design[rows]).all(1)
-        complete = np.isfinite(problem.design[rows]).all(1) & (self.full is not None)
+        complete = np.isfinite(full.design[rows]).all(1) & (self.full is not None)
         out = Prediction.nothing(len(rows))
-        for fitted, with_names, here in ((self.short, short, known & ~complete), (self.full, problem, complete)):
+        for fitted, with_names, here in ((self.short, short, known & ~complete), (self.full, full, complete)):
             if fitted is not None and here.any():
                 out.put(here, fitted.predict(with_names, rows[here]))
         return out

@@ -28,8 +28,17 @@ class PerGlacier:
         return PerGlacierFit(problem.take(rows))
 
     def from_dict(self, saved: Mapping[str, Any]) -> "PerGlacierFit":
-        """What ``to_dict`` gave."""
-        return PerGlacierFit(records_from_dict(saved))
+        """What ``to_dict`` gave.
+
+        Raises
+        ------
+        ValueError
+            If no glacier has enough records for a line.
+        """
+        fitted = PerGlacierFit(records_from_dict(saved))
+        if fitted.lines.empty:
+            raise ValueError(f"no glacier has {MIN_YEARS} records")
+        return fitted
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.stats import t as student
 
 from ..problem import Problem
-from .base import TAILS, Prediction, Standard, records_from_dict, records_to_dict
+from .base import TAILS, Prediction, Standard, between, records_from_dict, records_to_dict
 
 PRIOR = (3.0, 0.2, 0.15, 0.5)
 """Variances of the slope, of glaciers, of their slopes and of years relative to that of the residual: what the records
@@ -20,6 +20,9 @@ of the World Glacier Monitoring Service since 1980 have (``examples/wgms.py``)."
 
 PRIOR_SPREAD = 1.0
 """Standard deviation of the logarithms of these ratios."""
+
+LIKELY = (float(np.exp(-9)), float(np.exp(7)))
+"""Bounds of these ratios."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Pooled:
             away = (logarithms - start) / PRIOR_SPREAD
             return model.minus_two_log_likelihood(np.exp(logarithms)) + (away**2).sum()
 
-        best = minimize(cost, start, method="L-BFGS-B", bounds=[(-9, 7)] * 4)
+        best = minimize(cost, start, method="L-BFGS-B", bounds=[tuple(np.log(LIKELY))] * len(PRIOR))
         return PooledFit(records, tuple(map(float, np.exp(best.x))))
 
     def from_dict(self, saved: Mapping[str, Any]) -> "PooledFit":
@@ -55,11 +58,11 @@ class Pooled:
         Raises
         ------
         ValueError
-            If the ratios are not four positive numbers.
+            If the ratios are not four numbers that a fit can give.
         """
-        ratios = tuple(float(ratio) for ratio in saved["ratios"])
-        if len(ratios) != len(PRIOR) or not all(0 < ratio < np.inf for ratio in ratios):
-            raise ValueError(f"the ratios of variances {ratios} are not four positive numbers")
+        ratios = tuple(between(ratio, "a ratio of variances", *LIKELY) for ratio in saved["ratios"])
+        if len(ratios) != len(PRIOR):
+            raise ValueError(f"there are {len(ratios)} ratios of variances, not {len(PRIOR)}")
         return PooledFit(records_from_dict(saved), ratios)
 
 
@@ -114,7 +117,7 @@ class PooledFit:
         gram, right, square = self._products
         covariance = np.linalg.inv(gram + np.diag(1 / self._prior(self.ratios)))
         mean = covariance @ right
-        return mean, covariance, float((square - right @ mean) / (len(self.records) - 1))
+        return mean, covariance, max(float(square - right @ mean), 0.0) / (len(self.records) - 1)
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
         """Balances with the interval of a new record. [m w.e.]"""

@@ -15,7 +15,7 @@ import pandas as pd
 from ... import folds
 from .. import judge
 from ..problem import Problem
-from .base import TAILS, Prediction, Standard, records_from_dict, records_to_dict
+from .base import TAILS, Prediction, Standard, between, records_from_dict, records_to_dict
 
 STRENGTHS = np.logspace(-3, 3, 13)
 CHOOSING = 5
@@ -104,7 +104,7 @@ class Ridge:
 
     def from_dict(self, saved: Mapping[str, Any]) -> "RidgeFit":
         """What ``to_dict`` gave."""
-        return RidgeFit(records_from_dict(saved), float(saved["strength"]))
+        return RidgeFit(records_from_dict(saved), between(saved["strength"], "strength", STRENGTHS[0], STRENGTHS[-1]))
 
 
 @dataclass(frozen=True)

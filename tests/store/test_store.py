@@ -9,67 +9,16 @@ import sys
 import time
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
 import zarr
 import zarr_cm
-from odc.geo.geobox import GeoBox
 
 from facies_xr import grids, store
 from facies_xr.errors import GridError, SceneReadError, StoreError
 
-BOX = GeoBox.from_bbox((600000, 5100000, 606000, 5107000), crs="EPSG:32632", resolution=10)
-
-
-def random_maps(days, *, chunks=300, box=BOX, broken=None, **attrs):
-    """Maps whose content depends on the date alone, so that any order of writing must give the same."""
-    times = np.array(days, "datetime64[ns]")
-    shape = tuple(box.shape)
-    seeds = [int(t.astype("datetime64[D]").astype(int)) for t in times]
-    labels = np.stack([np.random.default_rng(s).integers(0, 8, shape, "uint8") for s in seeds])
-    lazy_labels = da.from_array(labels, chunks=(1, chunks, chunks))
-    items = np.array([f"scene-{str(t)[:10]}" for t in times])
-    if broken is not None:
-
-        def read(block, block_info=None):
-            (start, _), *_ = block_info[0]["array-location"]
-            if items[start] == broken:
-                raise SceneReadError(broken, "/data/B2.TIF", "truncated file")
-            return block
-
-        lazy_labels = lazy_labels.map_blocks(read, dtype="uint8", meta=np.empty((0, 0, 0), "uint8"))
-    flags = {"flag_values": np.arange(8, dtype="uint8"), "flag_meanings": "a b c d e f g h"}
-    return xr.Dataset(
-        {
-            "facies_map": (("time", "y", "x"), lazy_labels, flags),
-            "confidence": (("time", "y", "x"), (lazy_labels / 8).astype("float32")),
-            "probability": (("time", "facies_class", "y", "x"), da.stack([lazy_labels / 2] * 2, 1).astype("f4")),
-            "elevation": (("y", "x"), da.ones(shape, chunks=chunks, dtype="float32")),
-            "glacier_index": (("y", "x"), np.ones(shape, "int32")),
-            "glacier_elevation_min": ("glacier", np.arange(3.0)),
-        },
-        coords={
-            "time": times,
-            "item": ("time", items),
-            "glacier": ["RGI-1", "RGI-2", "RGI-10"],
-            **grids.coords(box),
-        },
-        attrs={"classifier": "one", **attrs},
-    )
-
-
-def chunk_bytes(path) -> dict:
-    """Content of every file of a store but the metadata, by relative path."""
-    files = [f for f in Path(path).rglob("*") if f.is_file() and f.name != "zarr.json"]
-    return {str(f.relative_to(path)): f.read_bytes() for f in files}
-
-
-def assert_same(found: xr.Dataset, expected: xr.Dataset):
-    for name in expected.variables:
-        if name != "spatial_ref":
-            np.testing.assert_array_equal(found[name].values, expected[name].values, err_msg=str(name))
+from .maps import BOX, assert_same, chunk_bytes, random_maps
 
 
 def test_round_trip(tmp_path):
@@ -80,7 +29,7 @@ def test_round_trip(tmp_path):
     assert found.confidence.dtype == "float32"
     assert found.attrs["classifier"] == "one"
     assert grids.geobox(found) == BOX
-    assert (store.ledger(tmp_path / "maps.zarr").status == store.DONE).all()
+    assert (store.Ledger(tmp_path / "maps.zarr").status.timed == store.DONE).all()
 
 
 def test_xarray_reads_a_store_on_its_own(tmp_path):
@@ -180,15 +129,15 @@ def test_unreadable_scene_can_be_dropped_as_a_whole(tmp_path):
     expected = random_maps(days)
     for k in (0, 2):
         assert_same(found.isel(time=k), expected.isel(time=k))
-    book = store.ledger(path)
-    assert (book.status.isel(time=1) == store.DROPPED).all()
-    assert "truncated file" in next(iter(book.attrs["dropped"].values()))
+    book = store.Ledger(path)
+    assert (book.status.timed.isel(time=1) == store.DROPPED).all()
+    assert "truncated file" in next(iter(book.dropped.values()))
 
 
 SLOW_WRITER = """
 import sys, time
 sys.path.insert(0, {tests!r})
-from test_store import random_maps
+from maps import random_maps
 from facies_xr import store
 maps = random_maps(["2019-08-01", "2020-08-20", "2021-08-20", "2022-08-20"])
 def slowly(block):
@@ -242,7 +191,7 @@ def test_a_full_disk_is_named_and_what_was_finished_is_kept(small_disk):
     days = [f"20{y}-08-20" for y in range(10, 20)]
     with pytest.raises(StoreError, match="disk is full"):
         store.write(random_maps(days).drop_vars("probability"), path, progress=False)
-    finished = store.ledger(path).status == store.DONE
+    finished = store.Ledger(path).status.timed == store.DONE
     assert 0 < finished.sum() < finished.size
     expected = random_maps(days)
     found = store.open_store(path)

@@ -1,0 +1,55 @@
+"""Laziness, in one place: the only room that knows dask.array.
+
+What runs on a worker is always a plain function on NumPy blocks, written elsewhere. This room grants such a
+function what it states: absolute tiles of the grid, so that no product depends on the chunk layout, and a reach
+beyond the tile, so that there are no seams.
+"""
+
+from .arrays import (
+    CHUNK,
+    as_dask,
+    blank,
+    blockwise,
+    cast,
+    codes,
+    flag_planes,
+    is_lazy,
+    mosaic,
+    moved,
+    real_plane,
+    regular_chunks,
+    repeated,
+    spatial_chunks,
+    stack,
+)
+from .overlap import map_surrounded, map_tiles
+from .running import each_tile, run
+from .tables import occurring, tabulate
+from .windows import chained, from_windows, tiles
+
+__all__ = [
+    "CHUNK",
+    "as_dask",
+    "blank",
+    "blockwise",
+    "cast",
+    "chained",
+    "codes",
+    "each_tile",
+    "flag_planes",
+    "from_windows",
+    "is_lazy",
+    "map_surrounded",
+    "map_tiles",
+    "mosaic",
+    "moved",
+    "occurring",
+    "real_plane",
+    "regular_chunks",
+    "repeated",
+    "run",
+    "spatial_chunks",
+    "stack",
+    "tabulate",
+    "tiles",
+]

@@ -1,0 +1,111 @@
+"""Small operations on whole arrays."""
+
+from collections.abc import Callable, Sequence
+from itertools import product
+from typing import Any
+from uuid import uuid4
+
+import dask
+import dask.array as da
+import numpy as np
+import xarray as xr
+
+CHUNK = 512
+"""Default edge of a chunk, a multiple of every tile used in the package. [px]"""
+
+
+def is_lazy(data: Any) -> bool:
+    """Whether a DataArray, Variable or array is backed by Dask."""
+    return dask.is_dask_collection(getattr(data, "data", data))
+
+
+def as_dask(data: xr.DataArray, edge: int = CHUNK) -> da.Array:
+    """Dask array of a DataArray; arrays in memory become one with chunks of an edge, views of its values. [px]"""
+    if is_lazy(data):
+        return data.data
+    # Not da.from_array, which copies the values and reads all of them for a name.
+    values, name = data.values, f"memory-{uuid4().hex}"
+    chunks = da.core.normalize_chunks((1,) * (data.ndim - 2) + (edge, edge), values.shape)
+    keys = product([name], *(range(len(c)) for c in chunks))
+    blocks = {key: values[part] for key, part in zip(keys, da.core.slices_from_chunks(chunks), strict=True)}
+    return da.Array(blocks, name, chunks, dtype=values.dtype)
+
+
+def spatial_chunks(data: xr.Dataset | xr.DataArray) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chunks along y and x of the first lazy variable, or the default ones."""
+    arrays = data.data_vars.values() if isinstance(data, xr.Dataset) else [data]
+    for array in arrays:
+        if is_lazy(array) and array.dims[-2:] == ("y", "x"):
+            return array.data.chunks[-2:]
+    return regular_chunks((data.sizes["y"], data.sizes["x"]))
+
+
+def regular_chunks(shape: tuple[int, ...], edge: int = CHUNK) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Chunks of one edge for a grid. [px]"""
+    return da.core.normalize_chunks((edge, edge), shape)
+
+
+def blank(shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any) -> da.Array:
+    """Lazy array without content, to describe a store."""
+    return da.zeros(shape, chunks=chunks, dtype=dtype)
+
+
+def mosaic(array: da.Array, group_sizes: Sequence[int], first_valid: Callable) -> da.Array:
+    """Merge runs along the first axis: ``first_valid`` turns (n, ...) blocks into (1, ...)."""
+    if all(size == 1 for size in group_sizes):
+        return array
+    grouped = array.rechunk({0: tuple(group_sizes)})
+    return da.map_blocks(first_valid, grouped, chunks=((1,) * len(group_sizes), *array.chunks[1:]), dtype=array.dtype)
+
+
+def stack(arrays: Sequence[da.Array], axis: int) -> da.Array:
+    """Arrays of one shape along a new axis."""
+    return da.stack(arrays, axis)
+
+
+def blockwise(function: Callable, arrays: Sequence, dtype: Any):
+    """Apply a function of equal blocks; arrays in memory stay in memory."""
+    chunks = next((array.chunks for array in arrays if is_lazy(array)), None)
+    if chunks is None:
+        return function(*arrays)
+    aligned = [array.rechunk(chunks) if is_lazy(array) else da.from_array(array, chunks) for array in arrays]
+    return da.map_blocks(function, *aligned, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+
+
+def repeated(array: da.Array, times: int) -> da.Array:
+    """Array (y, x) as (time, y, x)."""
+    return da.broadcast_to(array, (times, *array.shape), chunks=((1,) * times, *array.chunks))
+
+
+def cast(array: da.Array, dtype: Any) -> da.Array:
+    """Array of another dtype."""
+    return array.astype(dtype)
+
+
+def moved(array: da.Array, source: int, destination: int) -> da.Array:
+    """Array with one axis moved."""
+    return da.moveaxis(array, source, destination).rechunk({destination: -1})
+
+
+def real_plane(array: da.Array, band: int) -> da.Array:
+    """Real part of one band of a complex array (time, band, y, x)."""
+    return array[:, band].real
+
+
+def codes(array: da.Array) -> da.Array:
+    """Real part of the only band of a complex array (time, band, y, x) as whole numbers, 0 for NaN. uint16"""
+    return da.map_blocks(_whole, array[:, 0], dtype="uint16")
+
+
+def _whole(block: np.ndarray) -> np.ndarray:
+    return np.nan_to_num(block.real).astype("uint16")
+
+
+def flag_planes(array: da.Array) -> da.Array:
+    """One bit a band: set where the imaginary part of a complex array (time, band, y, x) is positive."""
+    chunks = (array.chunks[0], (1,), *array.chunks[2:])
+    return da.map_blocks(_pack_bits, array.rechunk({1: -1}), chunks=chunks, dtype="uint8")[:, 0]
+
+
+def _pack_bits(block: np.ndarray) -> np.ndarray:
+    return np.packbits(block.imag > 0, axis=1, bitorder="little")

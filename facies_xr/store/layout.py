@@ -1,0 +1,212 @@
+"""The layout of a store: arrays, their encodings, the georeference. Everything but tiles and ledger entries.
+
+A layout is small. It is made beside the store in ``ledger/next``, for all dates, and moved in when the record that
+commits it stands::
+
+    build(data, next)  ->  record (with a checksum of each file)  ->  settle: move the files in
+                       |                                          |
+            a kill here: thrown away                   a kill here: moved in by the next writer
+"""
+
+import os
+import shutil
+from collections.abc import Hashable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+import zarr
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from zarr_cm import proj, spatial
+
+from .. import lazy
+from ..classes import NODATA
+from ..errors import StoreError
+from .identity import identity
+from .record import FORMAT, Record, checksum
+
+TILE = 512
+"""Edge of a tile, which is one chunk of every raster. [px]"""
+
+PENDING, DONE, DROPPED = 0, 1, 2
+"""Ledger codes of a tile: not computed, finished, left empty because its scene could not be read."""
+
+TIME_ENCODING = {
+    "dtype": "int64",
+    "units": "microseconds since 1970-01-01",
+    "calendar": "proleptic_gregorian",
+}
+STORE_ATTRIBUTES = ("facies_xr_store", "Conventions", "zarr_conventions", "proj:", "spatial:")
+"""Attributes, or their beginnings, that a store adds and that do not belong to the data."""
+
+NEXT = "ledger/next"
+"""Where a layout is made."""
+
+
+def prepared(data: xr.Dataset) -> xr.Dataset:
+    """Dataset as a store holds it.
+
+    Without what it remembers of another store, times in whole microseconds, small variables in memory.
+
+    Raises
+    ------
+    StoreError
+        If two dates are the same, or one is missing.
+    """
+    data = data.drop_encoding()
+    data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(STORE_ATTRIBUTES)}
+    for name, variable in data.variables.items():
+        if variable.dtype.kind in "UOT":
+            data[name] = variable.copy(data=variable.values.astype(object))
+        elif variable.dtype.kind == "M":
+            floored = variable.values.astype("datetime64[us]")
+            data[name] = (variable.dims, floored, variable.attrs)
+        elif name not in rasters(data) and name not in data.indexes:
+            data[name] = variable.copy(data=variable.values)
+    if "time" in data.dims:
+        if data["time"].dtype.kind != "M" or np.isnat(data["time"].values).any():
+            raise StoreError("a date of the data is missing; give each step of time a date (datetime64).")
+        if data.indexes["time"].has_duplicates:
+            raise StoreError(
+                "two dates of the data are the same to the microsecond; merge them into one (a datatake is one date)."
+            )
+    return data
+
+
+def rasters(data: xr.Dataset) -> dict[str, xr.Variable]:
+    """Variables that are cut into tiles."""
+    return {str(n): v.variable for n, v in data.data_vars.items() if v.dims[-2:] == ("y", "x")}
+
+
+def grid_of(box: GeoBox) -> dict:
+    """A grid for the record."""
+    crs = f"EPSG:{box.crs.epsg}" if box.crs.epsg else box.crs.to_wkt()
+    return {"crs": crs, "shape": list(box.shape), "transform": list(box.affine)[:6]}
+
+
+def geobox_of(grid: dict) -> GeoBox:
+    """The grid that a record declares."""
+    return GeoBox(tuple(grid["shape"]), Affine(*grid["transform"]), grid["crs"])
+
+
+def commit(data: xr.Dataset, path: Path, box: GeoBox, dropped: dict[str, str] | None = None) -> Record:
+    """Give a store the layout of some data, whose dates stand in the order of the arrays."""
+    shutil.rmtree(path / NEXT, ignore_errors=True)
+    build(data, path / NEXT, box)
+    names = sorted(str(f.relative_to(path / NEXT)) for f in (path / NEXT).rglob("*") if f.is_file())
+    times = data["time"].values.astype("int64").tolist() if "time" in data.dims else []
+    record = Record(
+        grid=grid_of(box),
+        identity=identity(data),
+        rasters={name: list(map(str, variable.dims)) for name, variable in sorted(rasters(data).items())},
+        dates=times,
+        items=[str(item) for item in data["item"].values] if times and "item" in data.variables else [],
+        dropped=dropped or {},
+        files={name: checksum(path / NEXT / name) for name in names},
+    )
+    record.write(path)
+    settle(path, record)
+    return record
+
+
+def settle(path: Path, record: Record) -> None:
+    """Move in what of a committed layout still lies beside the store; throw away what was never committed."""
+    for name, expected in record.files.items():
+        if checksum(path / NEXT / name) == expected:
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path / NEXT / name, path / name)
+    shutil.rmtree(path / NEXT, ignore_errors=True)
+
+
+def damaged(path: Path, record: Record) -> list[tuple[str, str]]:
+    """Files of the layout that are not as they were written, and what is wrong with each."""
+    states = {name: checksum(path / name) for name in record.files}
+    return [
+        (name, "missing" if states[name] == "missing" else "damaged")
+        for name, expected in record.files.items()
+        if states[name] != expected
+    ]
+
+
+def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
+    """Write the layout of some data into a folder of its own; rasters without their pixels."""
+    template = data.copy()
+    encoding: dict[Hashable, dict] = {}
+    for name, variable in rasters(data).items():
+        chunks = tuple(
+            {"time": 1, "y": TILE, "x": TILE}.get(str(d), n) for d, n in zip(variable.dims, variable.shape, strict=True)
+        )
+        whole = lazy.blank(variable.shape, variable.shape, variable.dtype)
+        template[name] = (variable.dims, whole, {**variable.attrs, "grid_mapping": "spatial_ref"})
+        encoding[name] = {"chunks": chunks, **_fill_encoding(variable)}
+    for key, variable in template.variables.items():
+        if key in encoding:
+            continue
+        encoding[key] = {"chunks": variable.shape} if variable.ndim else {}
+        if variable.dtype.kind == "M":
+            encoding[key] |= TIME_ENCODING
+        elif variable.dtype.kind == "f":
+            encoding[key]["_FillValue"] = None
+    template.attrs |= {"facies_xr_store": FORMAT, "Conventions": "CF-1.11", **_conventions(box)}
+    template.to_zarr(
+        folder,
+        mode="w-",
+        compute=False,
+        zarr_format=3,
+        consolidated=False,
+        encoding=encoding,
+        safe_chunks=False,
+        write_empty_chunks=True,
+    )
+    _build_ledger(data, folder, box)
+
+
+def _build_ledger(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
+    """Arrays of the ledger, whose chunks are the entries of :mod:`facies_xr.store.tile`."""
+    book = zarr.open_group(folder, mode="r+").create_group("ledger")
+    cells = tuple(-(-n // TILE) for n in box.shape)
+    for kind, names in kinds(data).items():
+        lead = (data.sizes["time"],) if kind == "timed" else ()
+        book.create_array(
+            kind,
+            shape=(*lead, *cells, len(names) + 2),
+            chunks=(*(1 for _ in lead), 1, 1, len(names) + 2),
+            dtype="uint32",
+            fill_value=PENDING,
+            compressors=None,
+            dimension_names=(*("time" for _ in lead), "tile_y", "tile_x", f"entry_{kind}"),
+            attributes={"entry": ["code", *names, "checksum of this entry"]},
+        )
+
+
+def kinds(data: xr.Dataset) -> dict[str, list[str]]:
+    """Names of the rasters with and without time, where there are such, in order."""
+    names = {
+        kind: sorted(n for n, v in rasters(data).items() if ("time" in v.dims) == (kind == "timed"))
+        for kind in ("timed", "static")
+    }
+    return {kind: each for kind, each in names.items() if each}
+
+
+def _fill_encoding(variable: xr.Variable) -> dict:
+    """Zarr fill values: NaN for floats, the no-data flag for classes, 0 for other integers."""
+    if variable.dtype.kind == "f":
+        return {"_FillValue": np.array(np.nan, variable.dtype)}
+    is_flag = "flag_values" in variable.attrs
+    return {"fill_value": NODATA if is_flag else 0}
+
+
+def _conventions(box: GeoBox) -> dict:
+    """Georeference in the Zarr conventions ``proj:`` and ``spatial:`` (v0.1)."""
+    crs = {"code": f"EPSG:{box.crs.epsg}"} if box.crs.epsg else {"wkt2": box.crs.to_wkt()}
+    extent = spatial.create(
+        dimensions=["y", "x"],
+        transform_type="affine",
+        transform=list(box.affine)[:6],
+        shape=list(box.shape),
+        bbox=list(box.boundingbox.bbox),
+        registration="pixel",
+    )
+    declared: dict = {**proj.create_convention_attrs(**crs)}
+    return dict(spatial.insert(declared, extent))

@@ -1,0 +1,251 @@
+"""The ledger of a store: which dates it has, which tiles are finished, and whether they still are what was written."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+import zarr
+
+from .. import grids, lazy
+from ..errors import StoreError
+from . import layout
+from .identity import identity, require_identity
+from .layout import DONE, DROPPED, PENDING
+from .record import Record
+from .tile import Tile, chunk_checksum, chunk_file, read_entry, remove_tile, write_entry
+
+
+class Ledger:
+    """The ledger of a store that is there.
+
+    Reading needs no lock. :meth:`claim`, :meth:`repair`, :meth:`drop` are for the one writer
+    (:class:`facies_xr.store.lock.FolderLock`); :meth:`done` is for whoever wrote a tile in its name.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    StoreError
+        If there is no store, it has another format, or its record is damaged.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.record = Record.read(self.path)
+
+    @property
+    def dates(self) -> np.ndarray:
+        """Committed dates, in the order of the arrays. datetime64[us]"""
+        return np.array(self.record.dates, "int64").astype("datetime64[us]")
+
+    @property
+    def dropped(self) -> dict[str, str]:
+        """Why dates were left empty, by date."""
+        return dict(self.record.dropped)
+
+    @property
+    def status(self) -> xr.Dataset:
+        """Code of each tile: 0 pending, 1 finished, 2 empty because its scene could not be read.
+
+        Returns
+        -------
+        Dataset
+            ``timed`` (time, tile_y, tile_x) and, of rasters without time, ``static`` (tile_y, tile_x), uint8.
+        """
+        found = xr.Dataset()
+        for kind in self.kinds:
+            codes = np.zeros(self._shape(kind), "uint8")
+            for tile in self.tiles(kind):
+                codes[tile.index] = self._code(tile)
+            found[kind] = (("time", "tile_y", "tile_x")[-codes.ndim :], codes)
+        return found.assign_coords(time=self.dates) if "time" in found.dims else found
+
+    # -- dates ---------------------------------------------------------------------------------------------------
+
+    def claim(self, data: xr.Dataset) -> np.ndarray:
+        """Position in the store of each date of the data; dates that it lacks are appended.
+
+        Damage to the layout is mended.
+
+        Parameters
+        ----------
+        data : Dataset
+            As :func:`layout.prepared` gives it.
+
+        Raises
+        ------
+        GridError, StoreError
+            If the data are on another grid or of another identity, a date is there with other scenes, or a damaged
+            file cannot be mended from these data.
+        """
+        layout.settle(self.path, self.record)
+        box = grids.geobox(data)
+        grids.require_same_grid(box, layout.geobox_of(self.record.grid), ("these data", str(self.path)))
+        require_identity(self.record.identity, identity(data), self.path)
+        times = data["time"].values.astype("int64").tolist() if "time" in data.dims else []
+        known = {time: slot for slot, time in enumerate(self.record.dates)}
+        self._require_same_scenes(data, times, known)
+        new = [k for k, time in enumerate(times) if time not in known]
+        damaged = [name for name, _ in layout.damaged(self.path, self.record)]
+        if new or damaged:
+            union = self._union(data, times, new, damaged)
+            self.record = layout.commit(union, self.path, box, self.record.dropped)
+        elif self.record.damaged(self.path):
+            self.record.write(self.path)
+        known = {time: slot for slot, time in enumerate(self.record.dates)}
+        return np.array([known[time] for time in times], int)
+
+    def _require_same_scenes(self, data: xr.Dataset, times: list[int], known: dict[int, int]) -> None:
+        if not self.record.items or "item" not in data.variables:
+            return
+        for time, item in zip(times, data["item"].values, strict=True):
+            if time in known and (stored := self.record.items[known[time]]) != str(item):
+                raise StoreError(
+                    f"{self.path} holds {_day(time)} made of scene {stored!r}, these data make it of {str(item)!r}. "
+                    "Write to another path, or delete the store to replace it."
+                )
+
+    def _union(self, data: xr.Dataset, times: list[int], new: list[int], damaged: list[str]) -> xr.Dataset:
+        """Data with all dates, those of the store first; small variables as they are, rasters without pixels."""
+        rasters, total = layout.rasters(data), len(self.record.dates) + len(new)
+        position = {time: k for k, time in enumerate(times)}
+        variables: dict[Any, tuple] = {}
+        for name, variable in data.variables.items():
+            values: Any = variable.values if name not in rasters else None
+            if name in rasters:
+                shape = tuple(total if d == "time" else n for d, n in zip(variable.dims, variable.shape, strict=True))
+                values = lazy.blank(shape, shape, variable.dtype)
+            elif "time" in variable.dims:
+                axis = variable.dims.index("time")
+                lost = next((file for file in damaged if file.startswith(f"{name}/") or file == "zarr.json"), None)
+                if lost is None:
+                    stored = self._stored(str(name), variable.dtype)
+                elif set(self.record.dates) <= position.keys():
+                    stored = np.take(variable.values, [position[time] for time in self.record.dates], axis)
+                else:
+                    raise StoreError(
+                        f"{self.path}: {lost} is damaged, and mending it needs all {len(self.record.dates)} dates of "
+                        "the store; write them all again, in one call."
+                    )
+                values = np.concatenate([stored, np.take(variable.values, new, axis)], axis)
+            variables[name] = (variable.dims, values, variable.attrs)
+        return xr.Dataset(variables, attrs=data.attrs).set_coords(list(data.coords))
+
+    def _stored(self, name: str, dtype: np.dtype) -> np.ndarray:
+        values = zarr.open_array(self.path / name, mode="r")[...]
+        return values.astype("datetime64[us]") if dtype.kind == "M" else np.asarray(values).astype(dtype)
+
+    # -- tiles ---------------------------------------------------------------------------------------------------
+
+    @property
+    def kinds(self) -> dict[str, dict[str, list[str]]]:
+        """Rasters with and without time, each with its dims."""
+        rasters = self.record.rasters
+        timed = {name: dims for name, dims in rasters.items() if "time" in dims}
+        static = {name: dims for name, dims in rasters.items() if "time" not in dims}
+        return {kind: each for kind, each in {"timed": timed, "static": static}.items() if each}
+
+    def tiles(self, kind: str, slots: Sequence[int] | None = None) -> Iterator[Tile]:
+        """Tiles of some dates, by their positions; of all without."""
+        *lead, rows, columns = self._shape(kind)
+        dates = [range(n) if slots is None else slots for n in lead]
+        for index in product(*dates, range(rows), range(columns)):
+            yield Tile(kind, tuple(map(int, index)))
+
+    def pending(self, kind: str, slots: Sequence[int] | None = None) -> list[Tile]:
+        """Tiles that have to be computed."""
+        return [tile for tile in self.tiles(kind, slots) if self._code(tile) == PENDING]
+
+    def done(self, tile: Tile, code: int = DONE) -> None:
+        """Enter that a tile is finished, with the checksums of its chunks."""
+        variables = self.kinds[tile.kind]
+        sums = [chunk_checksum(chunk_file(self.path, name, dims, tile)) for name, dims in variables.items()]
+        write_entry(self.path, tile, code, sums)
+
+    def drop(self, slot: int, reason: str) -> None:
+        """Empty a date whose scene could not be read, as a whole, and record why."""
+        for tile in self.tiles("timed", [slot]):
+            remove_tile(self.path, tile, self.kinds["timed"])
+            self.done(tile, DROPPED)
+        self.record = self.record.with_dropped(_day(self.record.dates[slot]), reason)
+        self.record.write(self.path)
+
+    def damaged(self, kind: str, slots: Sequence[int] | None = None) -> Iterator[tuple[Tile, str, str]]:
+        """Tiles that are not as they were written: with the file, and what is wrong with it."""
+        variables = self.kinds[kind]
+        for tile in self.tiles(kind, slots):
+            entry = read_entry(self.path, tile, len(variables))
+            if entry is None:
+                yield tile, f"ledger/{kind}", "damaged"
+                continue
+            code, *sums = entry
+            for (name, dims), expected in zip(variables.items(), sums, strict=True):
+                file = chunk_file(self.path, name, dims, tile)
+                if code != PENDING and (now := chunk_checksum(file)) != expected:
+                    yield tile, str(file.relative_to(self.path)), "damaged" if now else "missing"
+
+    def repair(self, kind: str, slots: Sequence[int] | None = None) -> int:
+        """Make damaged tiles pending again and say how many they were."""
+        damaged = {tile for tile, *_ in self.damaged(kind, slots)}
+        for tile in damaged:
+            remove_tile(self.path, tile, self.kinds[kind])
+        return len(damaged)
+
+    def verify(self) -> pd.DataFrame:
+        """What is wrong with the store: files that are missing or damaged, tiles that are not finished.
+
+        Returns
+        -------
+        DataFrame
+            ``file``, ``problem`` ("missing", "damaged", "not finished"), and of a tile its ``date``, ``tile_y``,
+            ``tile_x``; without rows if all is well. :func:`write` with the same data mends it.
+        """
+        wrong: list[tuple[str, str, Tile | None]]
+        wrong = [(name, "damaged", None) for name in self.record.damaged(self.path)]
+        wrong += [(name, problem, None) for name, problem in layout.damaged(self.path, self.record)]
+        for kind in self.kinds:
+            wrong += [(file, problem, tile) for tile, file, problem in self.damaged(kind)]
+            wrong += [(f"ledger/{kind}", "not finished", tile) for tile in self.tiles(kind) if self._unfinished(tile)]
+        rows = [(file, problem, *self._named(tile)) for file, problem, tile in wrong]
+        return pd.DataFrame(rows, columns=["file", "problem", "date", "tile_y", "tile_x"])
+
+    def _named(self, tile: Tile | None) -> tuple:
+        if tile is None:
+            return None, None, None
+        return _day(self.record.dates[tile.index[0]]) if tile.kind == "timed" else None, *tile.index[-2:]
+
+    def _shape(self, kind: str) -> tuple[int, ...]:
+        cells = tuple(-(-n // layout.TILE) for n in self.record.grid["shape"])
+        return (len(self.record.dates), *cells) if kind == "timed" else cells
+
+    def _entry(self, tile: Tile) -> tuple[int, ...] | None:
+        return read_entry(self.path, tile, len(self.kinds[tile.kind]))
+
+    def _code(self, tile: Tile) -> int:
+        entry = self._entry(tile)
+        return PENDING if entry is None else entry[0]
+
+    def _unfinished(self, tile: Tile) -> bool:
+        entry = self._entry(tile)
+        return entry is not None and entry[0] == PENDING
+
+
+def verify(path: str | Path) -> pd.DataFrame:
+    """What is wrong with a store, as :meth:`Ledger.verify` says; every byte is read once.
+
+    Raises
+    ------
+    StoreError
+        If there is no store, it has another format, or both copies of its record are damaged.
+    """
+    return Ledger(path).verify()
+
+
+def _day(time: int) -> str:
+    return str(np.datetime64(time, "us"))

@@ -1,0 +1,225 @@
+"""Write a lazy Dataset into a store, and open it again."""
+
+import errno
+import logging
+import shutil
+import time
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+import zarr
+from odc.geo.geobox import GeoBox
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import grids, lazy
+from ..errors import SceneReadError, StoreError, one_of
+from . import layout, record
+from .ledger import Ledger
+from .lock import FolderLock, being_written
+from .tile import write_tile
+
+log = logging.getLogger("facies_xr")
+
+SETTLING = 5.0
+"""How long a reader waits while a writer moves a new layout in. [s]"""
+
+
+def write(
+    data: xr.Dataset,
+    path: str | Path,
+    *,
+    on_error: Literal["raise", "drop"] = "raise",
+    progress: bool = True,
+    wait: float = 0.0,
+) -> xr.Dataset:
+    """Compute a lazy Dataset into a Zarr store, once, and return the reopened store.
+
+    Tiles that the store already holds are not computed again, unless they are damaged; dates that it does not hold
+    are appended. What was done is said in one line.
+
+    Parameters
+    ----------
+    data : Dataset
+        Rasters (..., y, x), lazy or not, on one grid; other variables and coordinates are stored beside them.
+    path : str or Path
+        Where the store is or will be.
+    on_error : {"raise", "drop"}
+        What to do when a scene cannot be read: stop, or leave that scene empty as a whole and record it.
+    progress : bool
+        Show a progress bar and what was done.
+    wait : float
+        How long to wait for another writer of the same store. [s]
+
+    Returns
+    -------
+    Dataset
+        The store, opened lazily, sorted by time.
+
+    Raises
+    ------
+    StoreError
+        If another writer is at work, the path holds something else, or results of other inputs, or the disk is full.
+    SceneReadError
+        If a scene cannot be read and ``on_error`` is "raise"; what was finished stays.
+    """
+    one_of("on_error", on_error, ("raise", "drop"))
+    if "://" in str(path):
+        raise StoreError(f"{path}: stores are written into folders; give a path, and copy the store when it is done.")
+    folder = Path(path)
+    box = grids.geobox(data)
+    data = layout.prepared(data)
+    _require_store_or_nothing(folder)
+    try:
+        with FolderLock(folder / "ledger", str(path), wait) as lock:
+            _clean(folder)
+            if not record.exists(folder):
+                _create(data, folder, box)
+            ledger = Ledger(folder)
+            slots = ledger.claim(data)
+            _fill(data, ledger, slots, lock, on_error, progress)
+    except (StoreError, SceneReadError):
+        raise
+    except OSError as error:
+        _remove_if_empty(folder)
+        raise _disk_error(folder, error) from error
+    return open_store(folder)
+
+
+def open_store(path: str | Path) -> xr.Dataset:
+    """Open a store written by :func:`write`, lazily, sorted by time.
+
+    Raises
+    ------
+    StoreError
+        If there is no such store, it has another format, or its layout is damaged.
+    """
+    folder = Path(path)
+    ledger = Ledger(folder)
+    end = time.monotonic() + SETTLING
+    while damaged := layout.damaged(folder, ledger.record):
+        if not being_written(folder / "ledger") or time.monotonic() > end:
+            name, problem = damaged[0]
+            raise StoreError(
+                f"{path}: {name} is {problem} ({len(damaged)} files in all); write the same data again to mend it."
+            )
+        time.sleep(0.05)
+        ledger = Ledger(folder)
+    try:
+        data = xr.open_zarr(folder, consolidated=False, decode_coords="all")
+    except (OSError, ValueError, zarr.errors.BaseZarrError) as error:
+        raise StoreError(f"{path} is not a Zarr store that can be opened: {error}") from error
+    for name, variable in data.variables.items():
+        if name in layout.rasters(data):
+            continue
+        if variable.dtype.kind in "OT":
+            data[name] = (variable.dims, np.array(variable.values.tolist(), dtype=str), variable.attrs)
+        elif name not in data.indexes:
+            data[name] = variable.copy(data=variable.values)
+    return data.sortby("time") if "time" in data.dims else data
+
+
+def _require_store_or_nothing(folder: Path) -> None:
+    """Refuse a path that holds something that is not ours, before anything is written there."""
+    if record.exists(folder) or not folder.exists():
+        return
+    if not folder.is_dir():
+        raise StoreError(f"{folder} exists and is not a Zarr store of facies_xr; choose another name.")
+    content = {file.name for file in folder.iterdir()}
+    if "zarr.json" in content:
+        record.Record.read(folder)  # says what is wrong with it
+    if content - {"ledger"}:  # a run that was killed while it created a store left no more than that
+        raise StoreError(f"{folder} exists and is not a Zarr store of facies_xr; choose another name.")
+
+
+def _clean(folder: Path) -> None:
+    """Remove what a kill in the middle of a file left."""
+    for stray in folder.rglob("*.partial"):
+        stray.unlink()
+
+
+def _create(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
+    try:
+        layout.commit(data, folder, box)
+    except OSError:  # a full disk: leave nothing behind
+        shutil.rmtree(folder / layout.NEXT, ignore_errors=True)
+        raise
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):
+        (folder / "ledger").rmdir()
+        folder.rmdir()
+
+
+# -- computing --------------------------------------------------------------------------------------------------
+
+
+def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock, on_error: str, progress: bool) -> None:
+    rasters = layout.rasters(data)
+    jobs = {kind: _tasks({n: rasters[n] for n in names}, ledger, kind, slots) for kind, names in ledger.kinds.items()}
+    damaged = sum(ledger.repair(kind, slots.tolist()) for kind in jobs)
+    total = {kind: job.size for kind, job in jobs.items()}
+    first = None
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress
+    ) as bar:
+        row = bar.add_task("tiles", total=sum(total.values()))
+        while True:
+            pending = {kind: _blocks(ledger, kind, slots) for kind in jobs}
+            missing = sum(map(len, pending.values()))
+            first = missing if first is None else first
+            bar.update(row, completed=sum(total.values()) - missing)
+            try:
+                for kind, job in jobs.items():
+                    lazy.run(job, pending[kind], partial(bar.advance, row))
+            except SceneReadError as error:
+                if on_error == "raise":
+                    raise
+                lock.check()
+                _drop(data, ledger, slots, error)
+                continue
+            break
+    said = f"{ledger.path}: {first} tiles computed, {sum(total.values()) - first} already there"
+    said += f"; {damaged} were damaged" if damaged else ""
+    log.info(said)
+    if progress:
+        bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray):
+    dims = ("time", "y", "x") if kind == "timed" else ("y", "x")
+    shape = next(iter(variables.values())).shape[-2:]
+    chunks = lazy.regular_chunks(shape, layout.TILE)
+    dates = ((1,) * slots.size,) if kind == "timed" else ()
+    function = partial(write_tile, path=ledger.path, kind=kind, slots=tuple(slots.tolist()))
+    return lazy.each_tile(function, variables, (*dates, *chunks), dims)
+
+
+def _blocks(ledger: Ledger, kind: str, slots: np.ndarray) -> list[tuple[int, ...]]:
+    """Pending tiles as blocks of the job: the date's position in the data, row, column."""
+    if kind == "static":
+        return [tile.index for tile in ledger.pending(kind)]
+    in_data = {int(slot): k for k, slot in enumerate(slots)}
+    return [(in_data[tile.index[0]], *tile.index[1:]) for tile in ledger.pending(kind, slots.tolist())]
+
+
+def _drop(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, error: SceneReadError) -> None:
+    """Empty the dates of a scene that could not be read."""
+    ids = [str(i).split() for i in np.atleast_1d(data["item"].values)] if "item" in data else []
+    hit = [k for k, items in enumerate(ids) if error.item in items]
+    if not hit:
+        raise error
+    for k in hit:
+        ledger.drop(int(slots[k]), f"{error.item}: {error.reason}")
+
+
+def _disk_error(path: Path, error: OSError) -> StoreError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(
+            f"{path}: the disk is full. What was finished is kept; free some space and run the same command again."
+        )
+    return StoreError(f"{path} cannot be written: {error}")

@@ -9,7 +9,7 @@ import xarray as xr
 
 from ..errors import StoreError
 
-FREE_ATTRIBUTES = ("software", "grid_mapping", "coordinates")
+FREE_ATTRIBUTES = ("software", "device", "grid_mapping", "coordinates")
 """Attributes that may differ between the run that created a store and one that continues it."""
 
 ON_THE_GRID = ("x", "y", "spatial_ref")

@@ -219,7 +219,13 @@ def read_text(href: str) -> str:
 def _read_web(href: str) -> bytes:
     if (urlsplit(href).hostname or "").endswith(".blob.core.windows.net"):
         href = _signed(href)
-    return web.read(href)
+    try:
+        return web.read(href)
+    except web.BeyondLimits:
+        raise
+    except OSError as error:  # it carries the request, signature and all, and would travel with an error from a worker
+        failure = reason(error)
+    raise OSError(failure)
 
 
 def _read_store(href: str) -> bytes:

@@ -212,7 +212,7 @@ class StacItem:
             datetime=self.datetime,
             datatake=datatake,
             acquisition=acquisition or self.id,
-            revision=(*revision, str(self.first("updated", "created") or "")),
+            revision=revision,
             tier=tier,
             sun_azimuth=azimuth,
             sun_elevation=elevation,

@@ -5,20 +5,24 @@ this package, so they cannot end up in a graph, a log, an attribute or a store.
 """
 
 import os
+import posixpath
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import url2pathname
 
 import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from .errors import AccessError
+from . import web
+from .errors import AccessError, MetadataError
 
 T = TypeVar("T")
 
@@ -38,7 +42,9 @@ ATTEMPTS = 4
 FIRST_DELAY = 0.5
 """Wait after the first failure, doubled after each further one. [s]"""
 
-LASTING = re.compile(r"code\D{0,40}40[0134]\b|Access ?Denied|NoSuchKey|NoSuchBucket|InvalidAccessKeyId")
+LASTING = re.compile(
+    r"code\D{0,40}40[0134]\b|\b40[0134] Client Error|Access ?Denied|NoSuchKey|NoSuchBucket|InvalidAccessKeyId"
+)
 """What a reading library says of a failure that another attempt cannot mend.
 
 GDAL's "does not exist in the file system, and is not recognized" is no such word: it says so of a reset connection.
@@ -91,14 +97,65 @@ SIGN_IN = {
 """Hosts that answer only after a sign-in that GDAL cannot make."""
 
 
+SCHEMES = ("file", "http", "https", "s3", "gs")
+"""Of addresses that items may hold."""
+
+
 def is_remote(href: str) -> bool:
     """Whether a file is not on a disk of this machine."""
     return "://" in href and not href.startswith("file://")
 
 
 def shown(text: str) -> str:
-    """A name or message without the queries of URLs, which may hold signatures."""
-    return re.sub(r"(\w+://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text)
+    """A name or message as it may be shown.
+
+    Without passwords, without queries of URLs, which may hold signatures, and without signs that steer a terminal.
+    """
+    text = re.sub(r"(\w+://)[^\s/@'\"]*@", r"\1", text)
+    text = re.sub(r"(\w+://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text)
+    text = re.sub(r"\?[^\s?'\"]*=[^\s'\"]*", "", text)
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "?", text)
+
+
+def suffix(href: str) -> str:
+    """Suffix of a file's name in small letters, whatever query follows it."""
+    return posixpath.splitext(_parts(href).path if "://" in href else href)[1].lower()
+
+
+def _parts(href: str) -> SplitResult:
+    try:
+        return urlsplit(href)
+    except ValueError:
+        raise MetadataError(f"{shown(href)} is no address.") from None
+
+
+def check_address(href: str, base: str | None = None) -> None:
+    """Refuse an address in an item that leads elsewhere than to one plain file.
+
+    Parameters
+    ----------
+    href : str
+        Absolute address.
+    base : str, optional
+        Where the item comes from; one from beyond this machine's own network cannot name files in it.
+
+    Raises
+    ------
+    MetadataError
+        If it is one of GDAL's virtual files or subdatasets, has a scheme that is not one of :data:`SCHEMES`, or is
+        local and the item is not.
+    """
+    parts = _parts(href)
+    virtual = parts.path.startswith("/vsi") or href.lstrip().startswith("<") or re.match(r"\w{2,}:(?!//)", href)
+    if virtual or ("://" in href and parts.scheme not in SCHEMES):
+        raise MetadataError(
+            f"{shown(href)} is no plain file; facies_xr opens files on disk and {', '.join(SCHEMES[1:])} addresses."
+        )
+    if base is not None and is_remote(base) and not web.is_local(base):
+        if not is_remote(href):
+            raise MetadataError(f"{shown(href)} is a file of this machine, named by an item of {shown(base)}.")
+        if web.is_local(href):
+            raise MetadataError(f"{shown(href)} lies in this machine's own network, but its item on {shown(base)}.")
 
 
 def needs_sign_in(href: str) -> bool:
@@ -124,8 +181,15 @@ def check(href: str) -> None:
 
 
 @contextmanager
-def opened(href: str) -> Iterator[DatasetReader]:
-    """A raster file, open for reading, with the options and credentials that its place asks for."""
+def opened(href: str, driver: str | None = None) -> Iterator[DatasetReader]:
+    """A raster file, open for reading, with the options and credentials that its place asks for.
+
+    Parameters
+    ----------
+    href : str
+    driver : str, optional
+        Format that it must have, by GDAL's name; by default any.
+    """
     options = {name: value for name, value in GDAL_OPTIONS.items() if name not in os.environ}
     parts = urlsplit(href)
     session = None
@@ -134,26 +198,58 @@ def opened(href: str) -> Iterator[DatasetReader]:
         options |= _endpoint(parts.netloc)[1]
     elif (parts.hostname or "").endswith(".blob.core.windows.net"):
         href = _signed(href)
-    with rasterio.Env(session, **options), rasterio.open(href) as file:
+    with rasterio.Env(session, **options), rasterio.open(href, driver=driver) as file:
         yield file
 
 
 def read_text(href: str) -> str:
-    """Content of a small text file, such as the metadata of a scene."""
+    """Content of a small text file, such as the metadata of a scene.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read, is no regular file, or is beyond the limits of :mod:`facies_xr.web`.
+    UnicodeDecodeError
+    """
+    scheme = urlsplit(href).scheme
+    read = _read_web if scheme in ("http", "https") else _read_store if is_remote(href) else _read_disk
+    return retried(lambda: read(href), href, (OSError, *_client_errors())).decode("utf-8-sig")
+
+
+def _read_web(href: str) -> bytes:
+    if (urlsplit(href).hostname or "").endswith(".blob.core.windows.net"):
+        href = _signed(href)
+    try:
+        return web.read(href)
+    except web.BeyondLimits:
+        raise
+    except OSError as error:  # it carries the request, signature and all, and would travel with an error from a worker
+        failure = reason(error)
+    raise OSError(failure)
+
+
+def _read_store(href: str) -> bytes:
     import fsspec
 
     parts = urlsplit(href)
-    options: dict[str, Any] = {}
-    if parts.scheme == "s3":
-        options = _s3fs_options(parts.netloc)
-    elif (parts.hostname or "").endswith(".blob.core.windows.net"):
-        href = _signed(href)
+    options = _s3fs_options(parts.netloc) if parts.scheme == "s3" else {}
+    with fsspec.open(href, "rb", **options) as file:
+        return _limited(file)
 
-    def read() -> str:
-        with fsspec.open(href, "rt", **options) as file:
-            return file.read()
 
-    return retried(read, href, (OSError, *_client_errors()))
+def _read_disk(href: str) -> bytes:
+    path = Path(url2pathname(urlsplit(href).path) if href.startswith("file://") else href)
+    if path.exists() and not path.is_file():  # opening a pipe would wait for its writer
+        raise web.BeyondLimits(f"{path} is no regular file")
+    with path.open("rb") as file:
+        return _limited(file)
+
+
+def _limited(file: BinaryIO) -> bytes:
+    content = file.read(web.LIMIT + 1)
+    if len(content) > web.LIMIT:
+        raise web.BeyondLimits(f"it is larger than {web.LIMIT / 2**20:.0f} MiB")
+    return content
 
 
 def retried(read: Callable[[], T], href: str, errors: tuple[type[BaseException], ...] = (OSError, RasterioError)) -> T:
@@ -166,7 +262,8 @@ def retried(read: Callable[[], T], href: str, errors: tuple[type[BaseException],
             with fresh:
                 return read()
         except errors as error:
-            if attempt + 1 == attempts or isinstance(error, FileNotFoundError) or LASTING.search(_told(error)):
+            lasts = isinstance(error, FileNotFoundError | web.BeyondLimits) or LASTING.search(_told(error))
+            if attempt + 1 == attempts or lasts:
                 raise
             time.sleep(FIRST_DELAY * 2**attempt)
     raise AssertionError("unreachable")

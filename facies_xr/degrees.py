@@ -3,7 +3,6 @@
 Longitudes run from -180 to 180; an area across the antimeridian has a part on either side of it, as in GeoJSON.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,38 @@ EDGE_POINTS = 64
 """Points on each edge of a grid whose outline is drawn."""
 
 
-def of_item(bbox: Any, geometry: Mapping | None) -> tuple[float, float, float, float] | None:
+def of_item(bbox: Any, geometry: Any) -> tuple[float, float, float, float] | None:
     """West, south, east, north of a STAC item, east of west: beyond 180 across the antimeridian.
 
-    The geometry comes first: where items lie across the antimeridian, their boxes are often wrong.
+    The geometry comes first: where items lie across the antimeridian, their boxes are often wrong. None without either.
+
+    Raises
+    ------
+    ValueError
+        If they are no places on the globe.
     """
-    if geometry is not None:
-        longitude, latitude = shapely.get_coordinates(shapely.geometry.shape(geometry)).T
+    try:
+        shape = shapely.geometry.shape(geometry) if geometry is not None else shapely.Polygon()
+    except Exception as error:  # shapely checks no types
+        raise ValueError(f"its geometry is none ({type(error).__name__})") from error
+    if not shape.is_empty:
+        longitude, latitude = shapely.get_coordinates(shape).T
         longitude = unwrapped(longitude)
-        return float(longitude.min()), float(latitude.min()), float(longitude.max()), float(latitude.max())
-    if not bbox:
+        west, south, east, north = map(float, (longitude.min(), latitude.min(), longitude.max(), latitude.max()))
+    elif bbox:
+        try:
+            half = len(bbox) // 2
+            west, south, east, north = (float(bbox[k]) for k in (0, 1, half, half + 1))
+        except (TypeError, ValueError, OverflowError, IndexError, KeyError):
+            raise ValueError(f"its bbox {bbox!r} is no box") from None
+        east += 360 if east < west else 0
+    else:
         return None
-    half = len(bbox) // 2
-    west, south, east, north = (float(bbox[k]) for k in (0, 1, half, half + 1))
-    return west, south, east + 360 if east < west else east, north
+    if west >= 180 and east <= 540:
+        west, east = west - 360, east - 360
+    if not (-180 <= west <= east <= west + 360 and -90 <= south <= north <= 90):
+        raise ValueError(f"its box ({west:g}, {south:g}, {east:g}, {north:g}) is not on the globe")
+    return west, south, east, north
 
 
 def unwrapped(longitude: np.ndarray) -> np.ndarray:

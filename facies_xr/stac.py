@@ -12,8 +12,8 @@ import shapely
 from odc.geo.geobox import GeoBox
 from pystac.utils import make_absolute_href
 
-from . import access, degrees
-from .errors import CatalogError, MetadataError
+from . import access, degrees, facts, web
+from .errors import CatalogError, FaciesError, MetadataError
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,11 @@ RETRIES, BACK_OFF, TIMEOUT = 5, 0.5, 60.0
 """Attempts of a request to a STAC API, first wait (doubled each time) and patience. [1, s, s]"""
 
 
-def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+MAX_PAGES = 10_000
+"""Of an answer; a server that gives more has lost count. [1]"""
+
+
+def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
     """Items that a STAC API gives, page by page; failures that may pass are tried again, with growing waits.
 
     Parameters
@@ -64,10 +68,14 @@ def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[dict[st
     queries : iterable of mapping
         Arguments of ``pystac_client.Client.search``.
 
+    Returns
+    -------
+    iterator of dict, or of the :class:`MetadataError` of an item whose files could not be its own
+
     Raises
     ------
     CatalogError
-        If the API does not answer.
+        If the API does not answer, or its pages have no end.
     """
     from pystac_client import Client
     from pystac_client.exceptions import APIError
@@ -78,15 +86,41 @@ def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[dict[st
         total=RETRIES, backoff_factor=BACK_OFF, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
     )
     try:
-        client = Client.open(url, stac_io=StacApiIO(max_retries=retry, timeout=TIMEOUT))
+        reader = StacApiIO(timeout=TIMEOUT)
+        web.bind(reader.session, url, retry)
+        client = Client.open(url, stac_io=reader)
         for query in queries:
-            yield from client.search(**query).items_as_dicts()
+            for item in _pages(client.search(**query).pages_as_dicts(), url):
+                yield _checked(item, url)
     except (APIError, OSError) as error:
+        if isinstance(error, FaciesError):
+            raise
         raise CatalogError(f"the STAC API {access.shown(url)} does not answer: {access.reason(error)}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, pystac.STACError) as error:
+        if isinstance(error, FaciesError):
+            raise
+        raise CatalogError(f"{access.shown(url)} does not answer as a STAC API: {access.reason(error)}") from error
 
 
-def from_file(path: str, root: str | None = None) -> Iterator[dict[str, Any]]:
+def _pages(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[Any]:
+    """Items of all pages, which must not begin anew."""
+    seen = set()
+    for number, page in enumerate(pages):
+        features = page["features"]
+        content = hash(json.dumps(features, default=str))
+        if content in seen or number >= MAX_PAGES:
+            raise CatalogError(
+                f"the STAC API {access.shown(url)} gives pages without end: page {number + 1} "
+                f"{'repeats an earlier one' if content in seen else 'is one too many'}."
+            )
+        seen.add(content)
+        yield from features
+
+
+def from_file(path: str, root: str | None = None) -> Iterator[Any]:
     """Items of an items file, of a static catalogue, or of one item's file, with absolute hrefs.
+
+    Nothing but the file, and the files that a static catalogue names in and below its folder, is read.
 
     Parameters
     ----------
@@ -95,56 +129,77 @@ def from_file(path: str, root: str | None = None) -> Iterator[dict[str, Any]]:
     root : str, optional
         Folder that relative hrefs may not leave; by default the file's own.
 
+    Returns
+    -------
+    iterator of dict, or of the :class:`MetadataError` of an item whose files lie elsewhere
+
     Raises
     ------
     CatalogError
-        If a file cannot be read as STAC, or an item's files lie outside of ``root``.
+        If a file cannot be read as STAC.
     """
     path = path if "://" in path else Path(path).absolute().as_posix()
     root = posixpath.dirname(path) if root is None else root if "://" in root else Path(root).absolute().as_posix()
-    for item, base in _walk(path, set()):
-        yield _anchored(item, base, root)
+    for item, base in _walk(path, root, set()):
+        yield _checked(item, base, root)
 
 
-def _walk(path: str, seen: set[str]) -> Iterator[tuple[dict[str, Any], str]]:
+def _walk(path: str, root: str, seen: set[str]) -> Iterator[tuple[Any, str]]:
     """Items in and below a file, each with the file it stands in."""
     seen.add(path)
     try:
         content = json.loads(access.read_text(path))
-        kind = content.get("type")
+        kind = "FeatureCollection" if isinstance(content, list) else content.get("type")
         if kind == "FeatureCollection":
-            yield from ((item, path) for item in content["features"])
+            features = content if isinstance(content, list) else content["features"]
+            yield from ((item, path) for item in features)
         elif kind == "Feature":
             yield content, path
         elif kind in ("Catalog", "Collection"):
             for link in content["links"]:
-                file = make_absolute_href(link["href"], path)
-                if link["rel"] in ("child", "item") and file not in seen:
-                    yield from _walk(file, seen)
+                file = make_absolute_href(link["href"], path) if link["rel"] in ("child", "item") else path
+                if file not in seen:
+                    if not _is_within(file, root):
+                        raise CatalogError(f"its {link['rel']} {access.shown(file)} lies outside of its folder {root}")
+                    yield from _walk(file, root, seen)
         else:
-            raise CatalogError(f"{path} is not a STAC catalogue, item or items file (type {kind!r}).")
-    except (ValueError, KeyError, AttributeError, OSError) as error:
-        if isinstance(error, CatalogError):
-            raise
-        raise CatalogError(f"{path} cannot be read as STAC: {access.reason(error)}") from error
+            raise CatalogError(f"it is no STAC catalogue, item or items file (type {kind!r})")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OSError) as error:
+        raise CatalogError(f"{access.shown(path)} is not a STAC file: {access.reason(error)}.") from error
 
 
-def _anchored(item: dict[str, Any], base: str, root: str) -> dict[str, Any]:
-    """The item with absolute hrefs; relative ones start beside the file they stand in and stay within ``root``."""
-    for key, asset in (item.get("assets") or {}).items():
-        relative = asset["href"]
-        asset["href"] = make_absolute_href(relative, base)
-        if asset["href"] != relative and not posixpath.normpath(asset["href"]).startswith(
-            posixpath.normpath(root) + "/"
-        ):
-            raise CatalogError(
-                f"item {item.get('id')}: asset {key} lies at {relative!r}, outside of the catalogue's folder {root}; "
-                "pass root= with the folder that holds both, if you trust this catalogue."
-            )
+def _checked(item: Any, base: str, root: str | None = None) -> Any:
+    """The item with absolute hrefs, or what is wrong with them.
+
+    Relative ones start beside the file they stand in and stay within ``root``, whatever links lie on their way.
+    """
+    if not isinstance(item, dict) or not isinstance(item.get("assets"), dict):
+        return item
+    for key, asset in item["assets"].items():
+        if not isinstance(asset, dict) or not isinstance(relative := asset.get("href"), str):
+            continue
+        try:
+            access.check_address(relative if "://" in relative else relative.replace("\\", "/"))
+            asset["href"] = make_absolute_href(relative, base)
+            access.check_address(asset["href"], base)
+            if root is not None and asset["href"] != relative and not _is_within(asset["href"], root):
+                raise MetadataError(
+                    f"it lies at {relative!r}, outside of the catalogue's folder {root}; pass root= with the folder "
+                    "that holds both, if you trust this catalogue"
+                )
+        except (ValueError, OSError) as error:
+            return MetadataError(f"item {facts.shown(item.get('id'))}: asset {key}: {access.reason(error)}.")
     return item
 
 
-def as_item(content: dict[str, Any]) -> pystac.Item:
+def _is_within(path: str, root: str) -> bool:
+    """Whether a file lies in or below a folder; on disk, where links lead to."""
+    if "://" in path or "://" in root:
+        return posixpath.normpath(path).startswith(posixpath.normpath(root) + "/")
+    return Path(path).resolve().is_relative_to(Path(root).resolve())
+
+
+def as_item(content: Any) -> pystac.Item:
     """A ``pystac.Item`` of an item's JSON, of which nothing is kept as it was.
 
     Raises
@@ -152,11 +207,13 @@ def as_item(content: dict[str, Any]) -> pystac.Item:
     MetadataError
         If it is not an item.
     """
+    if isinstance(content, MetadataError):
+        raise content
     try:
         return pystac.Item.from_dict(content, preserve_dict=False)
     except Exception as error:  # pystac checks no types
-        name = content.get("id") if isinstance(content, Mapping) else None
-        raise MetadataError(f"{name or '(no id)'}: not a STAC item ({access.reason(error)}).") from error
+        name = content.get("id") if isinstance(content, dict) else None
+        raise MetadataError(f"item {facts.shown(name)} is no STAC item ({access.reason(error)}).") from error
 
 
 # -- elevation --------------------------------------------------------------------------------------------------
@@ -176,7 +233,7 @@ def dem_tiles(catalog: str, box: GeoBox) -> list[str]:
     if catalog not in DEM_CATALOGS:
         raise CatalogError(f"{catalog} has no elevation model; take one of {', '.join(DEM_CATALOGS)}.")
     query = {"collections": [DEM_COLLECTION], "intersects": shapely.geometry.mapping(degrees.of_grid(box))}
-    items = sorted(from_api(CATALOGS[catalog].url, [query]), key=lambda item: item["id"])
+    items = sorted(map(as_item, from_api(CATALOGS[catalog].url, [query])), key=lambda item: item.id)
     if not items:
         raise CatalogError(f"{catalog} has no tile of {DEM_COLLECTION} there; give the DEM as a file.")
-    return [item["assets"]["data"]["href"] for item in items]
+    return [item.assets["data"].href for item in items]

@@ -28,6 +28,8 @@ class Raster:
     saturated_from: float | None = None
     """Smallest number that means a saturated detector, if that is to be flagged."""
     resampling: str = "bilinear"
+    driver: str | None = None
+    """Format that the file must have, by GDAL's name; by default any."""
 
     def read(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
         """Values, and a saturation flag, on one window of a grid.
@@ -84,7 +86,7 @@ class Raster:
         """What a function makes of the open file."""
 
         def read() -> T:
-            with access.opened(self.href) as file:
+            with access.opened(self.href, self.driver) as file:
                 return use(file)
 
         return access.retried(read, self.href)

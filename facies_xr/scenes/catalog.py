@@ -3,18 +3,19 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pystac
 import shapely
 
-from .. import degrees, stac
+from .. import access, degrees, stac
 from .. import outlines as _outlines
 from ..errors import CatalogError, FaciesError, InputError, one_of
 from ..seasons import Season, check_years
 from . import missions
-from .collection import Scenes
+from .collection import Scenes, newest
 from .scene import Scene
 
 
@@ -27,6 +28,7 @@ def search(
     level: str = "TOA",
     sensor: str | Sequence[str] | None = None,
     max_cloud: float = 100.0,
+    tiers: Sequence[str] | None = None,
     root: str | Path | None = None,
 ) -> Scenes:
     """Scenes of some glaciers at the end of the ablation season of some years.
@@ -47,6 +49,9 @@ def search(
         For example "sentinel-2" or ("landsat-8", "landsat-9").
     max_cloud : float
         Largest cloud cover of a scene, by the provider's field; scenes without it are kept. [%]
+    tiers : sequence of str, optional
+        Of the scenes of missions that have tiers, for example ("T1",): Landsat's T1 (fitted to the ground within 12 m),
+        T2 and RT (real time). By default all, with a warning where some are not of T1.
     root : path, optional
         Folder that relative hrefs of a catalogue file may not leave; by default the file's own.
 
@@ -66,40 +71,72 @@ def search(
     region = _outlines.footprint(area).to_crs(4326).union_all()
     years = check_years(years)
     season = Season.parse(season) if season is not None else Season.at(region.centroid.y)
-    wanted = _Wanted(region, years, season, level, _sensors(sensor), max_cloud)
+    wanted = _Wanted(region, years, season, level, _sensors(sensor), max_cloud, None if tiers is None else set(tiers))
+    candidates = _candidates(str(catalog), region, years, season, level, None if root is None else str(root))
+    hits, reasons, errors = _hits(candidates, wanted)
+    if not hits:
+        left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
+        hint = f" (first reason: {errors[0]})" if errors else ""
+        raise CatalogError(
+            f"{access.shown(str(catalog))}: no {level} scene of these glaciers in {_span(years)}, season {season}; "
+            f"found {left_out}{hint}. Widen season=, years= or max_cloud=, or choose another catalogue or level."
+        )
+    if errors:
+        warnings.warn(f"{len(errors)} items are left out, the first because: {errors[0]}", stacklevel=2)
+    ordered = sorted(hits, key=lambda hit: hit[0].datetime)
+    if coarse := sum(scene.tier not in ("", "T1") for scene, _ in ordered):
+        warnings.warn(
+            f"the geometry of {coarse} of {len(ordered)} scenes is not of tier 1; tiers=('T1',) leaves them out.",
+            stacklevel=2,
+        )
+    return Scenes([item for _, item in ordered], season, years, reasons, [scene for scene, _ in ordered])
 
+
+def _hits(candidates: Iterable[Any], wanted: "_Wanted") -> tuple[list[tuple[Scene, pystac.Item]], Counter, list[str]]:
+    """Scenes that meet the conditions, how many were left out by reason, and what is wrong with unusable ones."""
     reasons: Counter[str] = Counter()
     hits: dict[str, tuple[Scene, pystac.Item]] = {}
-    first_error = ""
-    for content in _candidates(str(catalog), region, years, season, level, None if root is None else str(root)):
+    errors = []
+    for content in candidates:
         try:
             item = stac.as_item(content)
             scene = missions.resolve(item)
         except FaciesError as error:
             reasons["not usable scenes"] += 1
-            first_error = first_error or str(error)
+            errors.append(str(error))
             continue
         if reason := wanted.not_met(scene):
             reasons[reason] += 1
-        else:
-            hits.setdefault(scene.id, (scene, item))  # catalogues repeat items across pages and collections
-    if not hits:
-        left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
-        hint = f" (first reason: {first_error})" if first_error else ""
-        raise CatalogError(
-            f"{catalog}: no {level} scene of these glaciers in {_span(years)}, season {season}; found {left_out}{hint}."
-            " Widen season=, years= or max_cloud=, or choose another catalogue or level."
-        )
-    ordered = sorted(hits.values(), key=lambda hit: hit[0].datetime)
-    return Scenes([item for _, item in ordered], season, years, reasons, [scene for scene, _ in ordered])
+        elif scene.id not in hits:
+            hits[scene.id] = scene, item
+        else:  # catalogues repeat items across pages and collections, and keep their revisions
+            reasons[REPLACED] += scene != hits[scene.id][0]
+            hits[scene.id] = max(hits[scene.id], (scene, item), key=_age)
+    valid, replaced = newest(scene for scene, _ in hits.values())
+    if replaced:
+        reasons[REPLACED] += len(replaced)
+    return [hits[scene.id] for scene in valid], +reasons, errors
 
 
+def _age(hit: tuple[Scene, pystac.Item]) -> tuple:
+    scene, item = hit
+    return scene.revision, str(item.properties.get("updated") or item.properties.get("created") or "")
+
+
+REPLACED = "replaced by later products of the same acquisition"
+
+
+@dataclass(frozen=True)
 class _Wanted:
     """Conditions of a search, checked on this side, so that every server gives the same answer."""
 
-    def __init__(self, region, years, season: Season, level: str, sensors: set[str] | None, max_cloud: float):
-        self.region, self.years, self.season, self.level = region, years, season, level
-        self.sensors, self.max_cloud = sensors, max_cloud
+    region: shapely.Geometry
+    years: Sequence[int]
+    season: Season
+    level: str
+    sensors: set[str] | None
+    max_cloud: float
+    tiers: set[str] | None
 
     def not_met(self, scene: Scene) -> str | None:
         """Why a scene is left out, None if it is not."""
@@ -113,6 +150,8 @@ class _Wanted:
             return f"of level {scene.level}"
         if self.sensors is not None and scene.sensor not in self.sensors:
             return "of other sensors"
+        if self.tiers is not None and scene.tier and scene.tier not in self.tiers:
+            return f"of tier {scene.tier}"
         if scene.cloud_cover > self.max_cloud:
             return f"cloudier than {self.max_cloud:g} %"
         return None
@@ -134,7 +173,7 @@ def _span(years: Sequence[int]) -> str:
 # -- where items come from --------------------------------------------------------------------------------------
 
 
-def _candidates(catalog: str, region, years, season: Season, level: str, root: str | None) -> Iterator[dict[str, Any]]:
+def _candidates(catalog: str, region, years, season: Season, level: str, root: str | None) -> Iterator[Any]:
     if catalog in stac.CATALOGS:
         known = stac.CATALOGS[catalog]
         if not known.collections[level]:
@@ -143,11 +182,11 @@ def _candidates(catalog: str, region, years, season: Season, level: str, root: s
             )
         warnings.warn(f"{catalog}: {known.remark}.", stacklevel=3)
         return stac.from_api(known.url, _queries(known.collections[level], region, years, season))
-    if catalog.startswith(("http://", "https://")) and not catalog.endswith(".json"):
+    if catalog.startswith(("http://", "https://")) and access.suffix(catalog) not in (".json", ".geojson"):
         return stac.from_api(catalog, _queries(None, region, years, season))
     if "://" not in catalog and not Path(catalog).is_file():
         raise CatalogError(
-            f"catalogue {catalog!r} is neither a file nor one of {', '.join(stac.CATALOGS)}; "
+            f"catalogue {access.shown(catalog)!r} is neither a file nor one of {', '.join(stac.CATALOGS)}; "
             "make one from local folders with: facies-xr catalog DIR -o catalog.json"
         )
     return stac.from_file(catalog, root)

@@ -53,7 +53,8 @@ class Scenes(pystac.ItemCollection):
         counts: dict[int, Counter] = {year: Counter() for year in self.years}
         for item in self.items:
             scene = scene_of(item, self)
-            counts[int(self.season.balance_year(scene.datetime)[0])][scene.sensor] += 1
+            label = scene.sensor if scene.tier in ("", "T1") else f"{scene.sensor} {scene.tier}"
+            counts[int(self.season.balance_year(scene.datetime)[0])][label] += 1
         return counts
 
     def kept(self, items: Iterable[pystac.Item], scenes: Sequence[Scene], reason: str) -> "Scenes":
@@ -72,12 +73,13 @@ class Scenes(pystac.ItemCollection):
         return ["year", *columns], rows, f"season {self.season}" + (f"; left out: {left_out}" if left_out else "")
 
     def __rich__(self):
+        from rich.markup import escape
         from rich.table import Table
 
         header, rows, caption = self._rows
-        table = Table(title=f"{len(self.items)} scenes", caption=caption)
+        table = Table(title=f"{len(self.items)} scenes", caption=escape(caption))
         for k, name in enumerate(header):
-            table.add_column(name, justify="right" if k else "left")
+            table.add_column(escape(name), justify="right" if k else "left")
         for row in rows:
             table.add_row(*row)
         return table
@@ -105,6 +107,20 @@ def scene_of(item: Any, items: Any = None, nir: str | None = None) -> Scene:
     if scene is not None and (nir is None or scene.instrument.numbers["nir"] == nir or not missions.of(scene).NIR):
         return scene
     return missions.resolve(item) if nir is None else missions.resolve(item, nir)
+
+
+def newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[Scene]]:
+    """Scenes of valid products, and those that a later product of the same acquisition replaces.
+
+    Archives keep reprocessed products beside the first ones, and final ones beside those of real time. Parts of one
+    acquisition that are of one processing are all valid.
+    """
+    scenes = list(scenes)
+    latest: dict[str, tuple] = {}
+    for scene in scenes:
+        latest[scene.acquisition] = max(latest.get(scene.acquisition, scene.revision), scene.revision)
+    valid = [scene for scene in scenes if scene.revision == latest[scene.acquisition]]
+    return valid, [scene for scene in scenes if scene.revision != latest[scene.acquisition]]
 
 
 def _content(item: pystac.Item) -> int:

@@ -14,11 +14,14 @@ from ..errors import AccessError, CatalogError, FaciesError, GridError, Metadata
 from ..seasons import Season
 from ..stations import BANDS, STANDARD_NAME
 from . import missions, readers
-from .collection import scene_of
+from .collection import newest, scene_of
 from .scene import LOW_SUN, Scene
 
 READERS = ("facies_xr", "stackstac", "odc")
 """What makes the graph; the pixels are the same."""
+
+PAUSE = pd.Timedelta(minutes=30)
+"""Scenes of one pass follow each other within seconds; an orbit takes 100 minutes."""
 
 
 def load(
@@ -141,7 +144,10 @@ def _scenes(items: Iterable, nir: str, on_error: str) -> list[Scene]:
             "the items mix top-of-atmosphere (TOA) and surface (SR) reflectance; load each level on its own "
             "(search(..., level='TOA'))."
         )
-    return scenes
+    valid, replaced = newest(scenes)
+    for scene in replaced:
+        warnings.warn(f"left out: scene {scene.id} is replaced by a later product of its acquisition.", stacklevel=3)
+    return valid
 
 
 def _grid(scenes: Sequence[Scene], area: Any, resolution: float, crs: Any, like: Any) -> GeoBox:
@@ -169,8 +175,20 @@ def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Sce
     for scene in scenes:
         groups.setdefault(scene.datatake, []).append(scene)
     covered = {s.id: s.footprint.intersection(target).area for s in scenes}
-    ordered = [sorted(group, key=lambda s: (-covered[s.id], s.id)) for group in groups.values()]
+    passes = [part for group in groups.values() for part in _passes(group)]
+    ordered = [sorted(group, key=lambda s: (-covered[s.id], s.id)) for group in passes]
     return sorted(ordered, key=lambda group: (group[0].datetime, group[0].id))
+
+
+def _passes(group: Sequence[Scene]) -> list[list[Scene]]:
+    """Scenes of one text by passes, between which lies at least an orbit's night side."""
+    ordered = sorted(group, key=lambda s: s.datetime)
+    passes = [ordered[:1]]
+    for scene in ordered[1:]:
+        if scene.datetime - passes[-1][-1].datetime > PAUSE:
+            passes.append([])
+        passes[-1].append(scene)
+    return passes
 
 
 def season_of(items: Iterable, box: GeoBox, season: Any = None) -> Season:
@@ -196,6 +214,7 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
         "cloud_cover": np.array([s.cloud_cover for s in leading]),
         "balance_year": season.balance_year(times),
         "calibration": np.array([s.bands["blue"].why for s in leading]),
+        "tier": np.array([s.tier for s in leading]),
     }
     coords = {name: ("time", values) for name, values in timed.items()}
     planes, dims = [pixels[band] for band in BANDS], ("time", "y", "x")
@@ -206,6 +225,7 @@ def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) 
     level = leading[0].level
     cube = xr.Dataset(data, {**coords, **grids.coords(box)}, {"level": level, **_near_infrared(leading)})
     cube["time"].attrs |= {"long_name": "time of the datatake", "standard_name": "time"}
+    cube["tier"].attrs["long_name"] = "tier of the geometry, by the provider"
     cube["balance_year"].attrs |= season.to_attrs()
     for band in BANDS:
         cube[band].attrs["standard_name"] = STANDARD_NAME[level]

@@ -1,6 +1,8 @@
 """STAC items of local folders, as the missions' archives ship them."""
 
 import math
+import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +12,57 @@ import rasterio
 import shapely
 from pyproj import Transformer
 
-from ..errors import CatalogError
+from .. import access
+from ..errors import CatalogError, FaciesError
 from . import missions
+from .readers import driver
 from .scene import Scene
+
+PACKED = re.compile(r"(S2.*\.zip|L.*\.(tar|tgz|tar\.gz))", re.IGNORECASE)
+"""Products as the archives pack them."""
 
 
 def from_folders(folder: str | Path) -> pystac.ItemCollection:
     """STAC items of all products of the known missions in and below a folder.
 
+    Products that cannot be read, lie there twice, or are still packed are left out with a warning.
+
     Raises
     ------
     CatalogError
-        If there is none.
+        If there is none, or a band's file of the only one is missing.
     MetadataError
-        If metadata are broken or a band file is missing.
+        If the metadata of the only one are broken.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise CatalogError(f"{folder} is not a folder.")
-    scenes = [
-        scene
-        for mission in missions.MISSIONS.values()
-        for product in mission.products(folder)
-        for scene in mission.read(product)
-    ]
-    if not scenes:
-        raise CatalogError(f"{folder} holds no scene: no *_MTL.txt and no MTD_MSIL1C.xml in it or below it.")
-    return pystac.ItemCollection([_item(scene) for scene in sorted(scenes, key=lambda s: (s.datetime, s.id))])
+    items: dict[str, tuple[Scene, pystac.Item]] = {}
+    errors: list[FaciesError] = []
+    for mission in missions.MISSIONS.values():
+        for product in mission.products(folder):
+            try:
+                for scene in mission.read(product):
+                    if scene.id in items:
+                        errors.append(CatalogError(f"scene {scene.id} lies there twice, in {product} too."))
+                    else:
+                        items[scene.id] = scene, _item(scene)
+            except FaciesError as error:
+                errors.append(error)
+    packed = sorted(path.name for path in folder.rglob("*") if PACKED.fullmatch(path.name))
+    if packed:
+        errors.append(CatalogError(f"{', '.join(packed)}: still packed; unpack what you want to read."))
+    if not items:
+        raise (
+            errors[0]
+            if errors
+            else CatalogError(f"{folder} holds no scene: no *_MTL.txt and no MTD_MSIL1C.xml in it or below it.")
+        )
+    for fault in errors:
+        warnings.warn(f"left out: {fault}", stacklevel=2)
+    return pystac.ItemCollection(
+        [item for _, item in sorted(items.values(), key=lambda pair: (pair[0].datetime, pair[0].id))]
+    )
 
 
 def _item(scene: Scene) -> pystac.Item:
@@ -50,7 +76,7 @@ def _item(scene: Scene) -> pystac.Item:
     for key, asset in described.items():
         if asset["href"] in names:
             try:
-                with rasterio.open(asset["href"]) as file:
+                with access.opened(asset["href"], driver(asset["href"])) as file:
                     assets[key].extra_fields |= {
                         "proj:shape": list(file.shape),
                         "proj:transform": list(file.transform)[:6],

@@ -3,21 +3,20 @@
 References: Landsat 8-9 Calibration and Validation Algorithm Description; USGS Landsat Collection 2 metadata files.
 """
 
-import math
+import glob
 import re
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from .. import access, degrees, facts
 from ..errors import MetadataError
 from ..stations import BANDS
 from . import mtl
-from .items import StacItem
-from .scene import Band, Factors, Instrument, PixelClasses, Scene, sun_elevation, utc
+from .items import AZIMUTH, StacItem, cloud_cover
+from .scene import Band, Factors, Instrument, PixelClasses, Scene, plausible, solar_date, sun_elevation
 
 
 def _instrument(name: str, numbers: str, wavelengths, saturated_from: int, irradiance=None) -> Instrument:
@@ -67,6 +66,10 @@ LEVELS = {
 """How items say their level."""
 
 
+WRS_PATH = facts.Range(1, 233, "1", "the paths of WRS-2")
+CORNER = facts.Range(-360, 360, "degree", "the globe")
+
+
 def _saturated_from(sensor: str, level: str) -> int:
     """Surface reflectance is stored in 16 bits whatever the sensor."""
     return INSTRUMENTS[sensor].saturated_from if level == "TOA" else 65535
@@ -99,11 +102,17 @@ def resolve(item: StacItem, sensor: str, nir: str) -> Scene:
             )
         return Factors(None, None, "TOA: REFLECTANCE_MULT/ADD of the MTL, still to be read")
 
+    path, date = _path(item), solar_date(item.datetime, (item.bbox[0] + item.bbox[2]) / 2)
+    row = str(item.first("landsat:wrs_row") or _part(item.id, r"_\d{3}(\d{3})_") or item.id)
+    category = str(item.properties.get("landsat:collection_category") or _part(item.id, r"_(T1|T2|RT)(?:_|$)") or "")
     return item.scene(
         sensor,
         INSTRUMENTS[sensor],
         level,
-        datatake=_datatake(sensor, _path(item), item.datetime),
+        datatake=f"{sensor}/{path:03d}/{date}",
+        acquisition=f"{sensor}/{level}/{path:03d}/{row.zfill(3)}/{date}",
+        revision=_revision(item.id, category),
+        tier=_tier(category, str(correction or item.id)),
         factors=factors,
         saturated_from=_saturated_from(sensor, level),
         metadata=metadata,
@@ -111,25 +120,36 @@ def resolve(item: StacItem, sensor: str, nir: str) -> Scene:
     )
 
 
+def _part(name: str, pattern: str) -> str | None:
+    match = re.search(pattern, name)
+    return match[1] if match else None
+
+
+def _revision(name: str, category: str) -> tuple:
+    """A final product follows a real-time one, a later collection an earlier one, a later processing an earlier one."""
+    match = re.search(r"_\d{8}_(\d{8})_(\d\d)_", name)
+    processed, collection = match.groups() if match else ("", "")
+    return category != "RT", collection, processed
+
+
+def _tier(category: str, correction: str) -> str:
+    """Tier of the geometry: scenes that were not fitted to the ground (L1GT, L1GS) are of tier 2 at best."""
+    return category or ("T2" if re.search("L1G[TS]", correction) else "")
+
+
 def _path(item: StacItem) -> int:
     path = item.properties.get("landsat:wrs_path")
-    if path is None and (
-        match := re.match(r"L\w\d\d_L\w{3}_(\d{3})\d{3}_", item.id) or re.match(r"L\w\d(\d{3})\d{3}", item.id)
-    ):
-        path = match[1]
+    if path is None:
+        path = _part(item.id, r"^L\w\d\d_L\w{3}_(\d{3})\d{3}_") or _part(item.id, r"^L\w\d(\d{3})\d{3}")
     if path is None:
         raise MetadataError(f"item {item.id}: it has no landsat:wrs_path.")
-    return int(path)
-
-
-def _datatake(sensor: str, path: int, when: pd.Timestamp) -> str:
-    return f"{sensor}/{path:03d}/{when:%Y-%m-%d}"
+    return int(facts.number(f"item {item.id}", "landsat:wrs_path", path, WRS_PATH))
 
 
 def _mtl_href(item: StacItem) -> str | None:
     for kind in ("json", "xml", "txt"):
         for key in (f"MTL.{kind}", f"mtl.{kind}", "MTL", "mtl"):
-            if key in item.assets and (href := item.href(key)).lower().endswith(kind):
+            if key in item.assets and access.suffix(href := item.href(key)) == f".{kind}":
                 return href
     return None
 
@@ -137,63 +157,80 @@ def _mtl_href(item: StacItem) -> str | None:
 # -- folders ----------------------------------------------------------------------------------------------------
 
 
+_MTL = re.compile(r"(.*)_MTL\.(txt|json|xml)$", re.IGNORECASE)
+
+
 def products(folder: Path) -> list[Path]:
-    """Folders that hold an MTL."""
-    marks = ("_MTL.TXT", "_MTL.JSON", "_MTL.XML")
-    return sorted({p.parent for p in folder.rglob("*") if p.name.upper().endswith(marks)})
+    """MTL files, one of each product."""
+    found: dict[tuple[Path, str], Path] = {}
+    for path in sorted(folder.rglob("*"), key=lambda p: (p.suffix.lower() != ".txt", p)):
+        if (match := _MTL.fullmatch(path.name)) and not path.name.startswith("._"):
+            found.setdefault((path.parent, match[1]), path)
+    return sorted(found.values())
 
 
 def read(product: str | Path) -> list[Scene]:
-    """The scene of a Level-1 folder, or of its MTL file.
+    """The scene of a product's folder, or of its MTL file.
 
     Raises
     ------
     MetadataError
-        If there is no MTL, more than one, or a fact is missing in it.
+        If there is no MTL, more than one product, or a fact is missing in it.
     """
     path = _mtl_file(Path(product))
     groups = mtl.groups(str(path))
     kinds = ("PRODUCT_CONTENTS", "PRODUCT_METADATA", "PROJECTION_ATTRIBUTES", "IMAGE_ATTRIBUTES")
-    facts = {key: value for kind in kinds for key, value in groups.get(kind, {}).items()}
-    name = facts.get("LANDSAT_PRODUCT_ID") or path.name[: path.name.upper().rindex("_MTL")]
+    values = {key: value for kind in kinds for key, value in groups.get(kind, {}).items()}
+    name = facts.text(f"{path}", "LANDSAT_PRODUCT_ID", values.get("LANDSAT_PRODUCT_ID") or path.name.rpartition("_")[0])
+    where = f"scene {name}"
 
-    def fact(key: str):
-        if key not in facts:
+    def text(key: str) -> str:
+        if key not in values:
             raise MetadataError(f"{path}: the MTL has no {key}.")
-        return facts[key]
+        return facts.text(where, key, values[key])
 
-    sensor = f"landsat-{str(fact('SPACECRAFT_ID'))[-1]}"
-    if sensor not in INSTRUMENTS or "MSS" in str(fact("SENSOR_ID")).upper():
-        raise MetadataError(f"{path}: {fact('SPACECRAFT_ID')} {fact('SENSOR_ID')} is not TM, ETM+ or OLI.")
-    level = "SR" if str(facts.get("PROCESSING_LEVEL", facts.get("DATA_TYPE", "L1"))).startswith("L2") else "TOA"
-    elevation = sun_elevation(name, float(fact("SUN_ELEVATION")))
-    factors = of_mtl(groups, INSTRUMENTS[sensor], level, elevation, name)
+    def number(key: str, within: facts.Range | None = None) -> float:
+        return facts.number(where, key, text(key), within)
+
+    sensor = f"landsat-{text('SPACECRAFT_ID')[-1]}"
+    if sensor not in INSTRUMENTS or "MSS" in text("SENSOR_ID").upper():
+        raise MetadataError(f"{path}: {text('SPACECRAFT_ID')} {text('SENSOR_ID')} is not TM, ETM+ or OLI.")
+    correction = str(values.get("PROCESSING_LEVEL", values.get("DATA_TYPE", "L1")))
+    level = "SR" if correction.startswith("L2") else "TOA"
+    elevation = sun_elevation(name, number("SUN_ELEVATION"))
+    factors = mtl.factors(groups, INSTRUMENTS[sensor], level, elevation, name)
     bands = {}
-    for band, number in INSTRUMENTS[sensor].numbers.items():
-        file = facts.get(f"FILE_NAME_BAND_{number[1:]}")
-        if file is None:
-            raise MetadataError(f"{path}: the MTL names no file of band {number} ({band}).")
-        bands[band] = Band.of(str(path.parent / file), factors[band], _saturated_from(sensor, level))
-    when = utc(f"{fact('DATE_ACQUIRED')}T{fact('SCENE_CENTER_TIME')}")
-    longitudes, latitudes = (
-        [float(fact(f"CORNER_{corner}_{axis}_PRODUCT")) for corner in ("UL", "UR", "LL", "LR")]
-        for axis in ("LON", "LAT")
+    for band, digits in INSTRUMENTS[sensor].numbers.items():
+        file = _beside(path, text(f"FILE_NAME_BAND_{digits[1:]}"))
+        bands[band] = Band.of(file, plausible(name, factors[band]), _saturated_from(sensor, level))
+    when = facts.time(
+        where, "DATE_ACQUIRED and SCENE_CENTER_TIME", f"{text('DATE_ACQUIRED')}T{text('SCENE_CENTER_TIME')}"
     )
+    west, south, east, north = _box(where, {
+        corner: [number(f"CORNER_{corner}_{axis}_PRODUCT", CORNER) for axis in ("LON", "LAT")]
+        for corner in ("UL", "UR", "LL", "LR")
+    })  # fmt: skip
+    orbit, date = number("WRS_PATH", WRS_PATH), solar_date(when, (west + east) / 2)
+    category = str(values.get("COLLECTION_CATEGORY") or _part(name, r"_(T1|T2|RT)$") or "")
+    quality = values.get("FILE_NAME_QUALITY_L1_PIXEL")
     scene = Scene(
         id=name,
         sensor=sensor,
         level=level,
         bands=bands,
         datetime=when,
-        datatake=_datatake(sensor, int(fact("WRS_PATH")), when),
-        sun_azimuth=float(fact("SUN_AZIMUTH")) % 360,
+        datatake=f"{sensor}/{orbit:03.0f}/{date}",
+        acquisition=f"{sensor}/{level}/{orbit:03.0f}/{str(values.get('WRS_ROW')).zfill(3)}/{date}",
+        revision=_revision(name, category),
+        tier=_tier(category, correction),
+        sun_azimuth=number("SUN_AZIMUTH", AZIMUTH) % 360,
         sun_elevation=elevation,
         crs=None,
-        cloud_cover=float(facts.get("CLOUD_COVER", math.nan)),
-        bbox=(min(longitudes), min(latitudes), max(longitudes), max(latitudes)),
+        cloud_cover=cloud_cover(where, "CLOUD_COVER", values.get("CLOUD_COVER")),
+        bbox=(west, south, east, north),
         instrument=INSTRUMENTS[sensor],
         metadata=str(path),
-        qa=_beside(path, facts.get("FILE_NAME_QUALITY_L1_PIXEL")),
+        qa=_beside(path, facts.text(where, "FILE_NAME_QUALITY_L1_PIXEL", quality)) if quality else None,
     )
     return [scene]
 
@@ -201,16 +238,32 @@ def read(product: str | Path) -> list[Scene]:
 def _mtl_file(path: Path) -> Path:
     if not path.is_dir():
         return path
-    files = sorted(p for p in path.iterdir() if re.search(r"_MTL\.(txt|json|xml)$", p.name, re.IGNORECASE))
-    files = [p for p in files if p.suffix.lower() == files[0].suffix.lower()]
+    files = [p for p in products(path) if p.parent == path]
     if len(files) != 1:
         raise MetadataError(f"{path}: expected one *_MTL.txt (or .json, .xml), found {len(files)}.")
     return files[0]
 
 
-def _beside(path: Path, file: Any) -> str | None:
-    """A file in the folder of another, if it is there."""
-    return str(path.parent / str(file)) if file and (path.parent / str(file)).is_file() else None
+def _beside(path: Path, name: str) -> str:
+    """A file that a metadata file names, in the same folder; its suffix may be written in other letters there."""
+    if Path(name).name != name or "\\" in name:
+        raise MetadataError(f"{path}: it names {name!r}, which is no file beside it.")
+    file = path.parent / name
+    if not file.exists():
+        file = next(
+            (p for p in file.parent.glob(f"{glob.escape(file.stem)}.*") if p.name.lower() == name.lower()), file
+        )
+    return str(file)
+
+
+def _box(where: str, corners: Mapping[str, Sequence[float]]) -> tuple[float, float, float, float]:
+    ring = {"type": "MultiPoint", "coordinates": list(corners.values())}
+    try:
+        box = degrees.of_item(None, ring)
+    except ValueError as error:
+        raise MetadataError(f"{where}: {error}.") from error
+    assert box is not None
+    return box
 
 
 def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -225,8 +278,11 @@ def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         assets["qa_pixel"] = {"href": scene.qa, "roles": ["cloud"]}
     properties = {
         "landsat:wrs_path": scene.datatake.split("/")[1],
+        "landsat:wrs_row": scene.acquisition.split("/")[3],
         "landsat:correction": "L1TP" if scene.level == "TOA" else "L2SP",
     }
+    if scene.tier:
+        properties["landsat:collection_category"] = scene.tier
     return properties, assets
 
 
@@ -236,71 +292,4 @@ def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 def calibrate(scene: Scene) -> dict[str, Factors]:
     """See :class:`Mission`."""
     assert scene.metadata is not None
-    return of_mtl(mtl.groups(scene.metadata), scene.instrument, scene.level, scene.sun_elevation, scene.id)
-
-
-def of_mtl(groups: mtl.Groups, instrument: Instrument, level: str, elevation: float, name: str) -> dict[str, Factors]:
-    """Factors of each band from a metadata file.
-
-    Notes
-    -----
-    TOA: rho = (M DN + A) / sin(elevation), with M, A = REFLECTANCE_MULT, REFLECTANCE_ADD of the Level-1 group.
-    Files from before the collections have radiances only: L = LMIN + (LMAX - LMIN)/(QMAX - QMIN) (DN - QMIN),
-    rho = pi L d^2 / (ESUN sin(elevation)), d the Earth-Sun distance [au].
-    """
-    numbers = instrument.numbers
-    if level == "SR":
-        group = groups.get("LEVEL2_SURFACE_REFLECTANCE_PARAMETERS")
-        if not group:
-            raise MetadataError(f"{name}: its MTL has no LEVEL2_SURFACE_REFLECTANCE_PARAMETERS.")
-        return {band: _from_rescaling(group, number, 1.0, name, "SR: MTL") for band, number in numbers.items()}
-    sine = math.sin(math.radians(elevation))
-    group = groups.get("LEVEL1_RADIOMETRIC_RESCALING") or groups.get("RADIOMETRIC_RESCALING") or {}
-    if any(key.startswith("REFLECTANCE_MULT") for key in group):
-        return {band: _from_rescaling(group, number, sine, name, "TOA: MTL") for band, number in numbers.items()}
-    return {band: _from_radiance(groups, instrument, band, sine, name) for band in numbers}
-
-
-def _from_rescaling(group: Mapping, number: str, divisor: float, name: str, why: str) -> Factors:
-    try:
-        m, a = (float(group[f"REFLECTANCE_{kind}_BAND_{number[1:]}"]) for kind in ("MULT", "ADD"))
-    except KeyError as error:
-        raise MetadataError(f"{name}: its MTL has no {error.args[0]}.") from None
-    return Factors(m / divisor, a / divisor, f"{why} REFLECTANCE_MULT/ADD_BAND_{number[1:]}")
-
-
-def _from_radiance(groups: mtl.Groups, instrument: Instrument, band: str, sine: float, name: str) -> Factors:
-    if instrument.solar_irradiance is None:
-        raise MetadataError(
-            f"{name}: its MTL has no REFLECTANCE_MULT/ADD, without which {instrument.name} is not calibrated."
-        )
-    number, limits = instrument.numbers[band][1:], groups.get("MIN_MAX_RADIANCE", {})
-    codes, product = groups.get("MIN_MAX_PIXEL_VALUE", {}), groups.get("PRODUCT_METADATA", {})
-    try:
-        high, low = (float(limits[f"RADIANCE_{m}_BAND_{number}"]) for m in ("MAXIMUM", "MINIMUM"))
-        top, bottom = (float(codes[f"QUANTIZE_CAL_{m}_BAND_{number}"]) for m in ("MAX", "MIN"))
-        date = str(product["DATE_ACQUIRED"])
-    except KeyError as error:
-        raise MetadataError(f"{name}: its MTL has neither REFLECTANCE_* nor {error.args[0]}.") from None
-    distance = float(groups.get("IMAGE_ATTRIBUTES", {}).get("EARTH_SUN_DISTANCE", earth_sun_distance(date)))
-    irradiance = instrument.solar_irradiance[band]
-    factor = math.pi * distance**2 / (irradiance * sine)
-    gain = (high - low) / (top - bottom)
-    why = (
-        f"TOA: MTL RADIANCE_MAXIMUM/MINIMUM_BAND_{number}, ESUN {irradiance:g} W m-2 um-1 ({instrument.name}), "
-        f"d {distance:.5f} au"
-    )
-    return Factors(gain * factor, (low - gain * bottom) * factor, why)
-
-
-def earth_sun_distance(date: str | datetime) -> float:
-    """Earth-Sun distance of a day, within 5e-4 of the ephemeris (Spencer 1971). [au]"""
-    angle = 2 * math.pi * (pd.Timestamp(date).dayofyear - 1) / 365
-    inverse_square = (
-        1.000110
-        + 0.034221 * math.cos(angle)
-        + 0.001280 * math.sin(angle)
-        + 0.000719 * math.cos(2 * angle)
-        + 0.000077 * math.sin(2 * angle)
-    )
-    return inverse_square**-0.5
+    return mtl.factors(mtl.groups(scene.metadata), scene.instrument, scene.level, scene.sun_elevation, scene.id)

@@ -72,13 +72,18 @@ class BandReader:
         """Nothing stays open between reads."""
 
 
+def driver(href: str) -> str:
+    """Format in which a file of a scene comes; one of another (a VRT of any name) could lead to other files."""
+    return "JP2OpenJPEG" if access.suffix(href) in (".jp2", ".j2k") else "GTiff"
+
+
 def reflectances(scene: Scene) -> dict[str, Source]:
     """The six bands of a scene."""
     sources = {}
     for name, band in scene.bands.items():
         assert band.scale is not None
         assert band.offset is not None
-        raster = rasters.Raster(band.href, band.nodata, band.saturated_from)
+        raster = rasters.Raster(band.href, band.nodata, band.saturated_from, driver=driver(band.href))
         sources[name] = Source(scene.id, raster, band.scale, band.offset)
     return sources
 
@@ -87,7 +92,7 @@ def classes(scene: Scene) -> dict[str, Source]:
     """The pixel classes of a scene, resampled to the nearest and never scaled; none where it has none."""
     if scene.qa is None:
         return {}
-    raster = rasters.Raster(scene.qa, missions.of(scene).CLASSES.fill, resampling="nearest")
+    raster = rasters.Raster(scene.qa, missions.of(scene).CLASSES.fill, resampling="nearest", driver=driver(scene.qa))
     return {"qa": Source(scene.id, raster, 1.0, 0.0)}
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from .. import degrees
+from .. import degrees, facts
 from ..errors import MetadataError
 
 if TYPE_CHECKING:
     from .items import StacItem
 
-LOW_SUN = 15.0
-"""Below this elevation reflectances are poor. [degree]"""
+LOW_SUN, LOWEST_SUN = 15.0, 0.1
+"""Below these elevations reflectances are poor, and none. [degree]"""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,13 @@ class Scene:
     bands: Mapping[str, Band]
     datetime: pd.Timestamp
     datatake: str
-    """Scenes with the same text were taken in one pass and are mosaicked."""
+    """Scenes with the same text, minutes apart, were taken in one pass and are mosaicked."""
+    acquisition: str
+    """Products with the same text show the same pixels of the same pass."""
+    revision: tuple
+    """Of several products of an acquisition that with the largest is the valid one."""
+    tier: str
+    """Quality of its geometry, by the provider: T1, T2 or RT of Landsat, empty of others."""
     sun_azimuth: float
     """Clockwise from true north. [degree]"""
     sun_elevation: float
@@ -118,7 +124,8 @@ class Scene:
 
     def with_factors(self, factors: Mapping[str, Factors]) -> "Scene":
         """The scene with scale and offset of every band."""
-        return replace(self, bands={n: replace(b, **vars(factors[n])) for n, b in self.bands.items()})
+        bands = {n: replace(b, **vars(plausible(self.id, factors[n]))) for n, b in self.bands.items()}
+        return replace(self, bands=bands)
 
 
 @dataclass(frozen=True)
@@ -162,16 +169,33 @@ class Mission(Protocol):
         """Properties and assets of the item of a scene, in the form of the mission's providers."""
 
 
+def solar_date(when: pd.Timestamp, longitude: float) -> str:
+    """Date by the sun, which no daylight pass crosses, as it may cross midnight UTC."""
+    return f"{when + pd.Timedelta(hours=longitude / 15):%Y-%m-%d}"
+
+
 def sun_elevation(name: str, elevation: float) -> float:
     """The sun's elevation over a scene, which must be day. [degree]"""
-    if not 0 < elevation <= 90:
+    if not LOWEST_SUN <= elevation <= 90:  # NaN too
         raise MetadataError(
             f"scene {name}: the sun stands at {elevation:.1f} degrees; a scene without sun has no reflectance."
         )
     return elevation
 
 
-def utc(text: Any) -> pd.Timestamp:
-    """Time without a zone, in whole microseconds."""
-    when = pd.Timestamp(str(text))
-    return (when.tz_convert(None) if when.tzinfo else when).floor("us")
+SCALE = facts.Range(1e-7, 0.1, "1", "reflectance per DN; 2e-5 of OLI, 1e-4 of MSI, 3e-3 of TM, more under a low sun")
+OFFSET = facts.Range(-1, 1, "1", "reflectance of DN 0; -.1 of OLI and MSI, more under a low sun")
+
+
+def plausible(name: str, factors: Factors) -> Factors:
+    """Factors that a sensor can have.
+
+    Raises
+    ------
+    MetadataError
+        If they are placeholders, such as scale 1, or belong to other numbers, such as an offset in DN.
+    """
+    if factors.scale is not None:
+        facts.number(f"scene {name}", f"the scale ({factors.why})", factors.scale, SCALE)
+        facts.number(f"scene {name}", f"the offset ({factors.why})", factors.offset, OFFSET)
+    return factors

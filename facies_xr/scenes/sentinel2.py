@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from .. import facts
 from ..errors import MetadataError
 from ..stations import BANDS
 from . import safe
 from .items import StacItem
-from .scene import Band, Factors, Instrument, PixelClasses, Scene, sun_elevation, utc
+from .scene import Band, Factors, Instrument, PixelClasses, Scene, plausible, solar_date, sun_elevation
 
 MSI = Instrument(
     "MSI",
@@ -70,12 +71,14 @@ def resolve(item: StacItem, sensor: str, nir: str) -> Scene:
     """See :class:`Mission`."""
     keys = ("s2:product_type", "product:type", "s2:product_uri", "processing:level")
     level = item.level((*(item.properties.get(key) for key in keys), item.collection, item.id), LEVELS)
-    metadata = item.file("product_metadata", "product-metadata")
+    metadata, datatake = item.file("product_metadata", "product-metadata"), _datatake(item)
     return item.scene(
         sensor,
         MSI_B8A if nir == "B8A" else MSI,
         level,
-        datatake=_datatake(item),
+        datatake=datatake,
+        acquisition=f"{datatake}/{level}/{_tile(item) or item.id}",
+        revision=(_baseline(item) or "",),
         factors=lambda asset: _of_item(level, item, asset, metadata),
         saturated_from=MSI.saturated_from,
         metadata=metadata,
@@ -86,19 +89,38 @@ def resolve(item: StacItem, sensor: str, nir: str) -> Scene:
 
 def _datatake(item: StacItem) -> str:
     if take := item.first("s2:datatake_id", "eopf:datatake_id"):
-        return str(take)
+        return _pass(str(take))
     text = str(item.first("s2:product_uri", "sentinel:product_id") or item.id)
     if match := re.search(r"(S2[A-D])_MSIL\d[AC]_(\d{8}T\d{6})_N\d{4}_R(\d{3})", text):
         return "/".join(match.groups())
-    return f"{str(item.properties.get('platform', '')).lower()}/{item.datetime:%Y-%m-%dT%H}"
+    return f"{item.platform}/{solar_date(item.datetime, (item.bbox[0] + item.bbox[2]) / 2)}"
+
+
+def _pass(datatake: str) -> str:
+    """Identifier of a datatake without the processing baseline that it ends with."""
+    return re.sub(r"_N\d\d\.\d\d$", "", datatake)
+
+
+def _tile(item: StacItem) -> str | None:
+    """Tile of the military grid, such as 32TPS."""
+    texts = (item.first("s2:mgrs_tile", "grid:code"), item.first("s2:product_uri"), item.id)
+    return next(filter(None, (_tile_in(str(text)) for text in texts)), None)
+
+
+def _tile_in(text: str) -> str | None:
+    match = re.search(r"(?:^|[_-])T?(\d{2}[C-X][A-Z]{2})(?:_|$)", text)
+    return match[1] if match else None
 
 
 # -- SAFE folders -----------------------------------------------------------------------------------------------
 
 
+_PRODUCT = re.compile(r"MTD_MSIL\w*\.xml|S2\w_OPER_MTD_SAFL1C_\w*\.xml")
+
+
 def products(folder: Path) -> list[Path]:
     """Folders that hold a product's XML."""
-    return sorted({p.parent for p in folder.rglob("MTD_MSIL*.xml")})
+    return sorted({p.parent for p in folder.rglob("*MTD_*.xml") if _PRODUCT.fullmatch(p.name)})
 
 
 def read(product: str | Path, nir: str = "B08") -> list[Scene]:
@@ -111,38 +133,48 @@ def read(product: str | Path, nir: str = "B08") -> list[Scene]:
     """
     folder = Path(product)
     files = sorted(folder.glob("MTD_MSIL*.xml"))
+    if not files and any(folder.glob("*_OPER_MTD_SAFL1C_*.xml")):
+        raise MetadataError(
+            f"{folder} is a product in the format of before December 2016; fetch the reprocessed one (N0500)."
+        )
     if len(files) != 1:
         raise MetadataError(f"{folder}: expected one MTD_MSIL1C.xml or MTD_MSIL2A.xml, found {len(files)}.")
-    facts = safe.product(str(files[0]))
+    described = safe.product(str(files[0]))
     instrument = MSI_B8A if nir == "B8A" else MSI
-    return [_granule(folder, tile, facts, instrument, files[0]) for tile in sorted(folder.glob("GRANULE/*/MTD_TL.xml"))]
+    tiles = sorted(folder.glob("GRANULE/*/MTD_TL.xml"))
+    if not tiles:
+        raise MetadataError(f"{folder} holds no granule (GRANULE/*/MTD_TL.xml); unpack the whole product.")
+    return [_granule(folder, tile, described, instrument, files[0]) for tile in tiles]
 
 
 def _granule(folder: Path, tile: Path, product: Mapping, instrument: Instrument, xml: Path) -> Scene:
-    facts = safe.granule(str(tile))
+    granule = safe.granule(str(tile))
     level = {"Level-1C": "TOA", "Level-2A": "SR"}[product["level"]]
     name = f"{product['name'].removesuffix('.SAFE')}/{tile.parent.name}"
     factors = of_product(product, instrument, level, name)
-    images = [f for f in product["files"] if f.startswith(f"GRANULE/{tile.parent.name}/")]
+    images = [f for f in product["files"] if f.startswith(f"GRANULE/{tile.parent.name}/") and ".." not in f]
     bands = {}
     for (band, number), size in zip(instrument.numbers.items(), instrument.resolutions, strict=True):
         names = [f for f in images if re.search(rf"_{number}(_{size}m)?$", f)]
         files = [q for n in names for q in sorted(folder.glob(f"{n}.*")) if q.suffix.lower() in (".jp2", ".tif")]
         if len(files) != 1:
             raise MetadataError(f"{xml}: expected one image of {number} ({band}) in {tile.parent}, found {len(files)}.")
-        bands[band] = Band.of(str(files[0]), factors[band], instrument.saturated_from)
+        bands[band] = Band.of(str(files[0]), plausible(name, factors[band]), instrument.saturated_from)
     return Scene(
         id=name,
         sensor="sentinel-2",
         level=level,
         bands=bands,
-        datetime=utc(facts["time"]),
-        datatake=product["datatake"],
-        sun_azimuth=facts["sun_azimuth"] % 360,
-        sun_elevation=sun_elevation(name, 90 - facts["sun_zenith"]),
-        crs=facts["crs"],
+        datetime=granule["time"],
+        datatake=_pass(product["datatake"]),
+        acquisition=f"{_pass(product['datatake'])}/{level}/{_tile_in(tile.parent.name) or name}",
+        revision=(product["baseline"],),
+        tier="",
+        sun_azimuth=granule["sun_azimuth"] % 360,
+        sun_elevation=sun_elevation(name, 90 - granule["sun_zenith"]),
+        crs=granule["crs"],
         cloud_cover=math.nan if product["cloud_cover"] is None else product["cloud_cover"],
-        bbox=facts["bbox"],
+        bbox=granule["bbox"],
         instrument=instrument,
         metadata=str(xml),
         qa=next((str(q) for q in sorted(tile.parent.glob("IMG_DATA/R20m/*_SCL_20m.*"))), None),
@@ -186,7 +218,7 @@ def _of_item(level: str, item: StacItem, asset: Mapping, metadata: str | None) -
         if item.properties.get(applied):
             return Factors(1 / QUANTIFICATION, 0.0, f"{kind}: {applied}, the DN have their offset")
     if given := _raster_band(asset):
-        scale, offset = float(given["scale"]), float(given.get("offset") or 0.0)
+        scale, offset = (facts.number(item.where, key, given.get(key) or 0.0) for key in ("scale", "offset"))
         return Factors(scale, offset, f"{kind}: scale and offset of the asset")
     if baseline := _baseline(item):
         offset = OFFSET if float(baseline) >= 4 else 0.0

@@ -124,9 +124,18 @@ def check(href: str) -> None:
 
 
 @contextmanager
-def opened(href: str) -> Iterator[DatasetReader]:
-    """A raster file, open for reading, with the options and credentials that its place asks for."""
+def opened(href: str, driver: str | None = None) -> Iterator[DatasetReader]:
+    """A raster file, open for reading, with the options and credentials that its place asks for.
+
+    Parameters
+    ----------
+    href : str
+    driver : str, optional
+        Format that it must have, by GDAL's name; by default any.
+    """
     options = {name: value for name, value in GDAL_OPTIONS.items() if name not in os.environ}
+    if not is_remote(href):
+        options.pop("GDAL_DISABLE_READDIR_ON_OPEN", None)  # what lies beside a file may say where it has no data
     parts = urlsplit(href)
     session = None
     if parts.scheme == "s3":
@@ -134,7 +143,7 @@ def opened(href: str) -> Iterator[DatasetReader]:
         options |= _endpoint(parts.netloc)[1]
     elif (parts.hostname or "").endswith(".blob.core.windows.net"):
         href = _signed(href)
-    with rasterio.Env(session, **options), rasterio.open(href) as file:
+    with rasterio.Env(session, **options), rasterio.open(href, driver=driver) as file:
         yield file
 
 

@@ -1,4 +1,6 @@
 from . import synthetic as synthetic
+from .export import to_cog as to_cog
+from .export import to_table as to_table
 from .grids import grid as grid
 from .maps.inference import calibrate as calibrate
 from .maps.inference import classify as classify
@@ -6,6 +8,7 @@ from .maps.series import end_of_season as end_of_season
 from .maps.statistics import statistics as statistics
 from .nn.classifier import Classifier as Classifier
 from .nn.registry import load_model as load_model
+from .samples import sample as sample
 from .scenes.catalog import search as search
 from .scenes.cube import load as load
 from .scenes.selection import best as best

@@ -35,4 +35,6 @@ class FaciesAccessor:
     end_of_season = _Bound(".maps.series")
     smb = _Bound(".smb.balance")
     scores = _Bound(".smb.evaluate")
+    to_cog = _Bound(".export")
+    to_table = _Bound(".export")
     plot = _Bound(".plot")

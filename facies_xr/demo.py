@@ -13,12 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from . import accessor as accessor
-from . import metrics, plot, store
+from . import export, metrics, plot, store
 from .classes import NAMES, NODATA
 from .scenes.catalog import search
 from .scenes.cube import load
 from .smb.evaluate import scores as balance_scores
-from .smb.table import write_csv
 from .synthetic import Region, World
 from .terrain.layers import add_terrain
 
@@ -64,7 +63,7 @@ def run(folder: str | Path, console: Console | None = None, world: World = WORLD
     maps = store.write(cube.facies.classify(MODEL, class_score=True).facies.calibrate(), folder / "maps.zarr")
     say("glacier statistics and surface mass balance")
     smb = maps.facies.smb(region.observations, areas="expected")
-    write_csv(smb, folder / "balance.csv")
+    export.to_table(smb, folder / "balance.csv")
     title = "facies_xr demo: a synthetic region, nothing here is a real glacier"
     plot.overview(cube, maps, smb, folder / "overview.draft.png", title=title)
     os.replace(folder / "overview.draft.png", folder / "overview.png")

@@ -199,6 +199,8 @@ def coords(box: GeoBox) -> dict[str, xr.DataArray]:
             "axis": dim.upper(),
             "long_name": f"{dim} of the pixel centre",
         }
+        found[dim].encoding["_FillValue"] = None
+    found["spatial_ref"].attrs["long_name"] = "coordinate reference system"
     return found
 
 

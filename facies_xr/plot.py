@@ -12,6 +12,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from . import grids
 from .classes import CLASSES, COLORS, NODATA, VALUES
 from .errors import MissingVariableError
 
@@ -137,10 +138,9 @@ def _relief(ax: Axes, scene: xr.Dataset) -> None:
 
 
 def extent(scene: xr.Dataset) -> tuple[float, float, float, float]:
-    """In km, from the corner of the scene."""
-    half = abs(float(scene.x[1] - scene.x[0])) / 2
-    width, height = float(scene.x[-1] - scene.x[0]) + 2 * half, float(scene.y[0] - scene.y[-1]) + 2 * half
-    return (0, width / 1000, 0, height / 1000)
+    """Left, right, bottom and top edge in the coordinates of the map. [m]"""
+    left, bottom, right, top = grids.geobox(scene).boundingbox.bbox
+    return left, right, bottom, top
 
 
 def _date(scene: xr.Dataset) -> str:
@@ -148,7 +148,9 @@ def _date(scene: xr.Dataset) -> str:
 
 
 def _finish(ax: Axes, title: str) -> Axes:
-    ax.set(xlabel="km", ylabel="km", aspect="equal")
+    ax.set(xlabel="x [m]", ylabel="y [m]", aspect="equal")
+    ax.ticklabel_format(style="plain", useOffset=False)
+    ax.locator_params(axis="x", nbins=4)
     ax.set_title(title)
     return ax
 

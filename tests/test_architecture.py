@@ -30,7 +30,7 @@ GROUND = (
     "facts",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
-FRONT = ("accessor", "cli", "plot", "demo", "__init__")
+FRONT = ("accessor", "cli", "plot", "export", "samples", "demo", "__init__")
 HEAVY = (
     "dask.array", "pystac", "rasterio", "geopandas", "numba", "sklearn", "stackstac", "torch", "matplotlib", "scipy",
     "zarr", "shapely", "pyproj", "rich", "typer",

@@ -1,12 +1,16 @@
 """The command line: the same result as the accessor, and one line for a mistake."""
 
+import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import facies_xr as fx
+from facies_xr.cli import shell
 
 from .store.maps import chunk_bytes
 
@@ -62,6 +66,99 @@ def test_map_takes_the_clearest_of_each_year(region, model, world):
                 "--dry-run", "--dem", region.dem).stdout  # fmt: skip
     assert f"{len(best)} scenes" in shown
     assert len({missions.resolve(i).datatake for i in best}) == len(world.years)
+
+
+def test_the_americas_have_west_longitudes(shared, tmp_path):
+    path = tmp_path / "catalog.json"
+    run("catalog", shared / "landsat_l1_montana_mission", "-o", path)
+    shown = run("map", path, "-114.04,47.65,-113.98,47.69", "--years", "1990-2019", "--season", "06-01,40",
+                "--resolution", "30", "--model", "synthetic-v1-bands", "--dry-run", "--json").stdout  # fmt: skip
+    assert json.loads(shown)["scenes"] == "3 in 3 dates"
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (("--dem",), "--dem"),
+        (("--observations", "no.csv"), "no.csv"),
+        (("--model", "synthetic-v9"), "synthetic-v1"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would_refuse(region, tmp_path, missing, words):
+    arguments = {"--years": "2009-2021", "--dem": region.dem, "--model": "synthetic-v1", "--out": tmp_path / "x.zarr"}
+    arguments = {k: v for k, v in arguments.items() if k not in missing[:1]} | dict([missing] if missing[1:] else [])
+    flat = [part for pair in arguments.items() for part in pair]
+    done = run("map", region.catalog, region.outlines, *flat, "--dry-run", check=False)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "fx." not in done.stderr
+
+
+def test_the_version_is_said():
+    assert run("--version").stdout.strip() == fx.__version__
+
+
+def test_models_are_listed_and_shown_for_machines():
+    listed = json.loads(run("model", "list", "--json").stdout)
+    assert {row["model"] for row in listed} >= {"synthetic-v1", "synthetic-v1-bands"}
+    assert json.loads(run("model", "show", "synthetic-v1", "--json").stdout)["digest"]
+
+
+@pytest.fixture(scope="module")
+def finished(cube, bands_classifier, tmp_path_factory):
+    path = tmp_path_factory.mktemp("finished") / "maps.zarr"
+    fx.write(cube.isel(time=[0, 1]).facies.classify(bands_classifier), path, progress=False)
+    return path
+
+
+def test_a_store_is_reported_verified_and_exported(finished, tmp_path):
+    report = json.loads(run("status", finished, "--json").stdout)
+    assert report["pending"] == 0
+    assert "as it was written" in run("verify", finished).stdout
+    run("export", finished, tmp_path / "cog")
+    assert len(list((tmp_path / "cog").glob("facies_*.tif"))) == 2
+    run("stats", finished, "-o", tmp_path / "stats.csv")
+    stats = fx.open_store(finished).facies.statistics()
+    assert len(pd.read_csv(tmp_path / "stats.csv")) == stats.sizes["glacier"] * 2
+
+
+def test_a_damaged_store_is_status_2(finished, tmp_path):
+    copy = shutil.copytree(finished, tmp_path / "damaged.zarr")
+    chunk = next(p for p in (copy / "facies_map" / "c").rglob("*") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-3])
+    done = run("verify", copy, check=False)
+    assert done.returncode == 2
+    assert "facies_map" in done.stdout
+
+
+def test_a_map_is_computed_on_a_cluster(region, model, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        shown = run("map", region.catalog, region.outlines, "--years", "2009", "--dem", region.dem, "--model", model,
+                    "--out", tmp_path / "x.zarr", "--scheduler", cluster.scheduler_address).stdout  # fmt: skip
+    assert "1 workers" in shown
+    assert fx.open_store(tmp_path / "x.zarr").sizes["time"] == 1
+
+
+def test_no_scheduler_is_named(region, model, tmp_path):
+    done = run("map", region.catalog, region.outlines, "--years", "2009", "--dem", region.dem, "--model", model,
+               "--out", tmp_path / "x.zarr", "--scheduler", "tcp://127.0.0.1:1", check=False)  # fmt: skip
+    assert done.returncode == 2
+    assert "127.0.0.1:1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("add it with fx.add_terrain(cube, dem, outlines), or", "add it with --dem DEM, or"),
+        ('or pass on_error="drop" to go on', "or pass --on-error drop to go on"),
+        ("Widen season=, years= or max_cloud=, or", "Widen --season, --years or --max-cloud, or"),
+        ("pass accept_level=True to use", "pass --accept-level to use"),
+    ],
+)
+def test_messages_name_the_options_of_the_shell(message, shown):
+    assert shell.in_shell_words(message) == shown
 
 
 def test_catalog_of_landsat_folders(shared, tmp_path):

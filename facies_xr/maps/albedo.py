@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from ..nn.features import unmeasured
 from ..stations import BANDS, CLASSIFY
 
 LIANG = {"blue": 0.356, "red": 0.130, "nir": 0.373, "swir1": 0.085, "swir2": 0.072}
@@ -31,12 +32,18 @@ def liang(cube: xr.Dataset) -> xr.DataArray:
     ----------
     Liang, S. (2001): Narrowband to broadband conversions of land surface albedo I. Remote Sensing of Environment 76.
     """
-    total = (
-        sum((weight * cube[band] for band, weight in LIANG.items()), start=xr.zeros_like(cube["blue"])) + LIANG_OFFSET
-    )
-    if "saturated" in cube:
-        bits = sum(1 << BANDS.index(band) for band in LIANG)
-        total = total.where((cube["saturated"] & np.uint8(bits)) == 0)
-    total = total.clip(0, 1).astype("float32")
-    total.attrs = CLASSIFY["albedo"].attributes | {"level": cube.attrs.get("level", "unknown")}
-    return total
+    planes = [cube[name] for name in (*LIANG, *(["saturated"] if "saturated" in cube else []))]
+    albedo = xr.apply_ufunc(_albedo, *planes, dask="parallelized", output_dtypes=["float32"])
+    return albedo.assign_attrs(CLASSIFY["albedo"].attributes, level=cube.attrs.get("level", "unknown"))
+
+
+def _albedo(*planes: np.ndarray) -> np.ndarray:
+    """Of the bands of ``LIANG`` and, if it is known, which of the bands are saturated."""
+    bands, saturated = np.stack(np.broadcast_arrays(*planes[: len(LIANG)])), planes[len(LIANG) :]
+    total = np.zeros_like(bands[0])
+    for weight, band in zip(LIANG.values(), bands, strict=True):
+        total = total + weight * band
+    unknown = unmeasured(bands)
+    for flags in saturated:
+        unknown = unknown | (flags & np.uint8(sum(1 << BANDS.index(band) for band in LIANG))) != 0
+    return np.where(unknown, np.nan, (total + LIANG_OFFSET).clip(0, 1)).astype("float32")

@@ -5,13 +5,15 @@ scale where it reaches into a neighbour, and its proximity is 0 there. The scali
 belongs to the classifier.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ..errors import GridError, MissingVariableError
+from ..errors import GridError, InputError, MissingVariableError
 from ..stations import BANDS, SHADOW_UNKNOWN
 
 
@@ -66,6 +68,9 @@ class Feature:
     unit: str = "reflectance must be 0..1, not DN"
     """What its numbers must be, for messages."""
 
+
+MARKS = (-9999.0, -32768.0, -32767.0, 65535.0)
+"""Numbers that tools write where they know nothing, and that no feature can have."""
 
 FEATURES = {
     feature.name: feature
@@ -134,6 +139,25 @@ class GlacierScale:
         return [self.values[name][k] for name in scaling.needs]
 
 
+def require_dataset(cube: Any) -> None:
+    """Refuse what is no Dataset, such as one array of all bands.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(cube, xr.Dataset):
+        return
+    if isinstance(cube, xr.DataArray):
+        of_bands = next((str(dim) for dim in cube.dims if dim not in ("time", "y", "x")), None)
+        remedy = "cube.to_dataset(name=...)" if of_bands is None else f"cube.to_dataset({of_bands!r})"
+        raise InputError(
+            f"the cube is one DataArray ({', '.join(map(str, cube.dims))}); a Dataset with one variable for each "
+            f"feature is needed. Make it with {remedy}, and name the bands {', '.join(BANDS)}."
+        )
+    raise InputError(f"the cube is of type {type(cube).__name__}; give an xarray.Dataset.")
+
+
 def require(cube: xr.Dataset, feature_set: int) -> None:
     """Refuse a cube that lacks what a feature set needs, naming all that is missing.
 
@@ -151,6 +175,10 @@ def require(cube: xr.Dataset, feature_set: int) -> None:
             "load it with fx.load" if set(missing) & set(BANDS) else "add it with fx.add_terrain(cube, dem, outlines)"
         )
         has = ", ".join(map(str, cube.data_vars)) or "nothing"
+        for name, variable in cube.data_vars.items():
+            if len(variable.dims) > 2 and {"y", "x"} < (dims := set(variable.dims) - {"time"}):
+                (of_bands,) = dims - {"y", "x"} if len(dims) == 3 else ("band",)
+                has += f" ({name!r} has a dimension {of_bands!r}: make it variables with to_dataset({of_bands!r}))"
         raise MissingVariableError(
             f"feature set {feature_set} needs {', '.join(repr(m) for m in missing)}; the cube has {has}. "
             f"Either {remedy}, or choose a model of a smaller feature set."
@@ -173,7 +201,28 @@ def stack(planes: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
     for plane, name in zip(out, names, strict=True):
         if (flag := FEATURES[name].unknown) is not None:
             plane[plane == flag] = np.nan
+    missing = np.isin(out, MARKS).any(0)
+    if set(BANDS) <= set(names):
+        missing |= unmeasured(out[[names.index(band) for band in BANDS]])
+    if missing.any():
+        warnings.warn(
+            f"pixels with {', '.join(f'{mark:g}' for mark in MARKS)}, or with 0 in every band, count as missing; set "
+            "them to NaN, or tag them with the attribute _FillValue.",
+            stacklevel=2,
+        )
+        out[:, missing] = np.nan
     return out
+
+
+def unmeasured(bands: np.ndarray) -> np.ndarray:
+    """Where a band holds what other tools write for nothing, or all bands are 0, as no surface is under any sky.
+
+    Parameters
+    ----------
+    bands : ndarray (band, ...)
+        Reflectance. [1]
+    """
+    return np.isin(bands, MARKS).any(0) | (bands == 0).all(0)
 
 
 def relative_to(

@@ -9,7 +9,7 @@ import xarray as xr
 from .. import grids
 from ..classes import VALUES
 from ..errors import InputError
-from . import features, patches, prepare
+from . import features, packed, patches, prepare
 
 COLUMNS = ("class", "item", "geometry")
 
@@ -65,7 +65,9 @@ def sample(cube: xr.Dataset, points: gpd.GeoDataFrame, feature_set: int) -> Samp
         raise InputError(f"the points have no column {', '.join(missing)}; they have {', '.join(points.columns)}.")
     if unknown := set(points["class"]) - set(VALUES):
         raise InputError(f"unknown classes {sorted(unknown)}; there are {', '.join(VALUES)}.")
+    features.require_dataset(cube)
     features.require(cube, feature_set)
+    cube = packed.unpacked(cube, features.FEATURE_SETS[feature_set])
     box = grids.geobox(cube)
     points = points.to_crs(box.crs.to_wkt())
     found = []

@@ -5,8 +5,10 @@ patch, ``fold`` gives the form for inference that states its engines (:mod:`faci
 """
 
 import copy
-from collections.abc import Mapping
+import threading
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from typing import ClassVar
 
 import numpy as np
@@ -30,25 +32,58 @@ class Network(nn.Module):
     channels: int
     """Number of features."""
 
-    def folded(self) -> "Inference":
-        """For inference; kept for the networks used last, as long as their weights stay as they are."""
-        return _folded(self, tuple(tensor._version for tensor in self.state_dict(keep_vars=True).values()))
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.parameters()).device
+
+    def folded(self, device: torch.device | None = None) -> "Inference":
+        """For inference on a device, by default its own.
+
+        One copy of it is kept on each device, for the networks used last, as long as their weights stay as they are.
+        """
+        versions = tuple(tensor._version for tensor in self.state_dict(keep_vars=True).values())
+        with _lock:
+            return _folded(self, versions, device or self.device)
 
     def fold(self) -> "Inference":
         """For inference, as it is now."""
         return Inference(self)
 
+    def __reduce__(self):
+        """Pickled, it travels by way of the CPU: who unpickles it may lack the device."""
+        on_cpu = self if self.device.type == "cpu" else copy.deepcopy(self).cpu()
+        return _arrived, (type(self), on_cpu.__dict__)
+
+    def __deepcopy__(self, memo: dict) -> "Network":
+        """A copy on the same device."""
+        twin = memo[id(self)] = type(self).__new__(type(self))
+        twin.__setstate__(copy.deepcopy(self.__dict__, memo))
+        return twin
+
+
+def _arrived(kind: type[Network], state: dict) -> Network:
+    network = kind.__new__(kind)
+    network.__setstate__(state)
+    return network
+
 
 class Inference:
     """A network for inference, patch by patch."""
 
-    engines: Mapping[str, Engine] = {}
+    engines: Sequence[Engine] = ()
     """Ways to evaluate a raster as a whole, the best first."""
 
     def __init__(self, network: Network):
         self.architecture, self.radius = network.architecture, network.radius
-        self.device = next(network.parameters()).device
+        self.device = network.device
         self._network = copy.deepcopy(network).eval()
+
+    def to(self, device: torch.device) -> "Inference":
+        """Itself, moved to a device."""
+        self._network.to(device)
+        self.device = device
+        return self
 
     @torch.inference_mode()
     def predict(self, patches: np.ndarray) -> np.ndarray:
@@ -136,9 +171,15 @@ ARCHITECTURES: dict[str, type[Network]] = {net.architecture: net for net in (Fac
 """Networks by the name that a classifier's file gives them."""
 
 
+_lock = threading.Lock()
+
+
 @lru_cache(maxsize=16)
-def _folded(network: Network, versions: tuple[int, ...]) -> Inference:
-    return network.fold()
+def _folded(network: Network, versions: tuple[int, ...], device: torch.device) -> Inference:
+    return network.fold().to(device)
+
+
+_WITH_TRITON = int(find_spec("triton") is not None)
 
 
 class Folded(Inference):
@@ -151,8 +192,15 @@ class Folded(Inference):
         self.architecture, self.radius = network.architecture, network.radius
         self.fine = [_fold(block) for block in network.fine]
         self.coarse = [_fold(block) for block in network.coarse]
-        self.head = [(layer.weight.detach(), layer.bias.detach()) for layer in network.head[1::3]]
-        self.device = self.head[0][0].device
+        self.head = [(layer.weight.detach().cpu(), layer.bias.detach().cpu()) for layer in network.head[1::3]]
+        self.device = torch.device("cpu")
+
+    def to(self, device: torch.device) -> "Folded":
+        """Itself, moved to a device."""
+        for layers in (self.fine, self.coarse, self.head):
+            layers[:] = [(weight.to(device), bias.to(device)) for weight, bias in layers]
+        self.device = device
+        return self
 
     @torch.inference_mode()
     def predict(self, patches: np.ndarray) -> np.ndarray:
@@ -173,6 +221,13 @@ class Folded(Inference):
         return torch.softmax(F.linear(z, *self.head[-1]), -1, dtype=torch.float32)
 
     @cached_property
+    def stacked(self) -> list:
+        """Weights as the fused kernel takes them."""
+        from .evaluate import fused
+
+        return fused.stack([*self.fine[1:], *self.coarse])
+
+    @cached_property
     def compiled(self) -> tuple:
         """Weights as the compiled kernel takes them."""
         return weights.prepare(self)
@@ -181,14 +236,23 @@ class Folded(Inference):
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by the compiled kernel."""
         return self.conclude(torch.from_numpy(sweep.features(self.compiled, features))).numpy()
 
+    def by_fused(self, features: np.ndarray) -> np.ndarray:
+        """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by the kernel of CUDA cards."""
+        from .evaluate import fused  # Triton is there where torch has CUDA
+
+        with torch.cuda.device(self.device):
+            return fused.predict(self, torch.from_numpy(features)).cpu().numpy()
+
     def by_contexts(self, features: np.ndarray) -> np.ndarray:
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by contexts in torch."""
         return contexts.predict(self, torch.from_numpy(features)).cpu().numpy()
 
-    engines: Mapping[str, Engine] = {
-        "compiled": Engine(by_kernel, 256, (5.8, 9.8), 31.0, devices=("cpu",), precisions=("float32",)),
-        "torch": Engine(by_contexts, 128, (9.0, 9.0), 11.5),
-    }
+    engines: Sequence[Engine] = (
+        Engine("compiled", by_kernel, 256, (5.8, 9.8), 31.0, devices=("cpu",), precisions=("float32", "tf32")),
+        *_WITH_TRITON * (Engine("fused", by_fused, 256, (10.0, 10.0), 17.0, 700.0, ("cuda",), ("float32", "tf32")),),
+        Engine("torch", by_contexts, 128, (9.0, 9.0), 11.5, devices=("cpu",)),
+        Engine("torch", by_contexts, 512, (9.0, 9.0), 6.6, least=80_000.0, devices=("cuda", "mps")),
+    )
 
 
 class FoldedDense(Folded):
@@ -217,17 +281,20 @@ class FoldedDense(Folded):
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x)."""
         return self.maps(torch.from_numpy(features)[None])[0].cpu().numpy()
 
-    engines: Mapping[str, Engine] = {"torch": Engine(by_convolution, 256, (20.0, 20.0), 300.0)}
+    engines: Sequence[Engine] = (
+        Engine("torch", by_convolution, 256, (20.0, 20.0), 300.0, devices=("cpu",)),
+        Engine("torch", by_convolution, 1024, (20.0, 20.0), 300.0, least=50_000.0, devices=("cuda", "mps")),
+    )
 
 
 def _fold(block: nn.Sequential) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weight and bias of a convolution with its batch norm, folded in float64."""
-    convolution, norm = block[0], block[1]
-    gain = norm.weight.detach().double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    weight = (convolution.weight.detach().double() * gain[:, None, None, None]).float()
-    bias = (
-        (convolution.bias.detach().double() - norm.running_mean.double()) * gain + norm.bias.detach().double()
-    ).float()
+    """Weight and bias of a convolution with its batch norm, folded in float64, on the CPU."""
+    convolution, norm = (
+        {name: tensor.detach().cpu().double() for name, tensor in block[k].state_dict().items()} for k in (0, 1)
+    )
+    gain = norm["weight"] / torch.sqrt(norm["running_var"] + block[1].eps)
+    weight = (convolution["weight"] * gain[:, None, None, None]).float()
+    bias = ((convolution["bias"] - norm["running_mean"]) * gain + norm["bias"]).float()
     return weight.contiguous(memory_format=torch.channels_last), bias
 
 

@@ -9,7 +9,10 @@ import xarray as xr
 
 from ..errors import StoreError
 
-FREE_ATTRIBUTES = ("software", "grid_mapping", "coordinates")
+RESULTS = 1
+"""Raised with each version of the package in which the values of a product change."""
+
+FREE_ATTRIBUTES = ("software", "device", "grid_mapping", "coordinates")
 """Attributes that may differ between the run that created a store and one that continues it."""
 
 ON_THE_GRID = ("x", "y", "spatial_ref")
@@ -25,7 +28,7 @@ def identity(data: xr.Dataset) -> dict[str, Any]:
     Attributes of the Dataset and of its variables, dims and kinds of variables, and the values of the small ones that
     are the same for all dates, such as glacier ids, bounds and calibrators.
     """
-    parts: dict[str, Any] = {"attributes": _deciding(data.attrs)}
+    parts: dict[str, Any] = {"attributes": _deciding(data.attrs), "package": {"results": RESULTS}}
     for name, variable in data.variables.items():
         if name in ON_THE_GRID:
             continue

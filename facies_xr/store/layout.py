@@ -10,7 +10,10 @@ commits it stands::
 
 import os
 import shutil
+import warnings
 from collections.abc import Hashable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +40,11 @@ TIME_ENCODING = {
     "units": "microseconds since 1970-01-01",
     "calendar": "proleptic_gregorian",
 }
-STORE_ATTRIBUTES = ("facies_xr_store", "Conventions", "zarr_conventions", "proj:", "spatial:")
-"""Attributes, or their beginnings, that a store adds and that do not belong to the data."""
+STORE_ATTRIBUTES = ("facies_xr_store", "zarr_conventions", "proj:", "spatial:")
+"""Attributes, or their beginnings, that belong to the store and not to the data in it."""
+
+DESCRIPTION = ("Conventions", "title", "history", "source", "references")
+"""Attributes of the CF conventions that a store adds, and that data keep when they are opened."""
 
 NEXT = "ledger/next"
 """Where a layout is made."""
@@ -55,7 +61,7 @@ def prepared(data: xr.Dataset) -> xr.Dataset:
         If two dates are the same, or one is missing.
     """
     data = data.drop_encoding()
-    data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(STORE_ATTRIBUTES)}
+    data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(STORE_ATTRIBUTES + DESCRIPTION)}
     for name, variable in data.variables.items():
         if variable.dtype.kind in "UOT":
             data[name] = variable.copy(data=variable.values.astype(object))
@@ -148,7 +154,7 @@ def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
             encoding[key] |= TIME_ENCODING
         elif variable.dtype.kind == "f":
             encoding[key]["_FillValue"] = None
-    template.attrs |= {"facies_xr_store": FORMAT, "Conventions": "CF-1.11", **_conventions(box)}
+    template.attrs |= {"facies_xr_store": FORMAT, **_description(data), **_conventions(box)}
     template.to_zarr(
         folder,
         mode="w-",
@@ -160,6 +166,9 @@ def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
         write_empty_chunks=True,
     )
     _build_ledger(data, folder, box)
+    with warnings.catch_warnings():  # that consolidated metadata are an extension of Zarr's format 3
+        warnings.simplefilter("ignore", UserWarning)
+        zarr.consolidate_metadata(folder, zarr_format=3)
 
 
 def _build_ledger(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
@@ -195,6 +204,18 @@ def _fill_encoding(variable: xr.Variable) -> dict:
         return {"_FillValue": np.array(np.nan, variable.dtype)}
     is_flag = "flag_values" in variable.attrs
     return {"fill_value": NODATA if is_flag else 0}
+
+
+def _description(data: xr.Dataset) -> dict[str, str]:
+    """Attributes that the CF conventions ask of a file."""
+    made_by = f"facies_xr {version('facies_xr')}"
+    return {
+        "Conventions": "CF-1.11",
+        "title": "Glacier facies maps" if "facies_map" in data else "Rasters of glaciers",
+        "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {made_by}: write",
+        "source": f"{made_by}, classifier {data.attrs.get('classifier', 'none')}",
+        "references": "Maslov et al. (2026), doi:10.31223/X5QN1V",
+    }
 
 
 def _conventions(box: GeoBox) -> dict:

@@ -86,11 +86,9 @@ class Ledger:
         """
         layout.settle(self.path, self.record)
         box = grids.geobox(data)
-        grids.require_same_grid(box, layout.geobox_of(self.record.grid), ("these data", str(self.path)))
-        require_identity(self.record.identity, identity(data), self.path)
+        self.require(data)
         times = data["time"].values.astype("int64").tolist() if "time" in data.dims else []
         known = {time: slot for slot, time in enumerate(self.record.dates)}
-        self._require_same_scenes(data, times, known)
         new = [k for k, time in enumerate(times) if time not in known]
         damaged = [name for name, _ in layout.damaged(self.path, self.record)]
         if new or damaged:
@@ -101,9 +99,25 @@ class Ledger:
         known = {time: slot for slot, time in enumerate(self.record.dates)}
         return np.array([known[time] for time in times], int)
 
-    def _require_same_scenes(self, data: xr.Dataset, times: list[int], known: dict[int, int]) -> None:
+    def require(self, data: xr.Dataset) -> None:
+        """Refuse data that do not continue the store.
+
+        Parameters
+        ----------
+        data : Dataset
+            As :func:`layout.prepared` gives it.
+
+        Raises
+        ------
+        GridError, StoreError
+            If they are on another grid or of another identity, or a date is there with other scenes.
+        """
+        grids.require_same_grid(grids.geobox(data), layout.geobox_of(self.record.grid), ("these data", str(self.path)))
+        require_identity(self.record.identity, identity(data), self.path)
         if not self.record.items or "item" not in data.variables:
             return
+        known = {time: slot for slot, time in enumerate(self.record.dates)}
+        times = data["time"].values.astype("int64").tolist()
         for time, item in zip(times, data["item"].values, strict=True):
             if time in known and (stored := self.record.items[known[time]]) != str(item):
                 raise StoreError(

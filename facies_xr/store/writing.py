@@ -24,6 +24,9 @@ from .tile import write_tile
 
 log = logging.getLogger("facies_xr")
 
+FLAGS = {"flag_values", "flag_masks", "nodata"}
+"""Attributes of the type of their variable, which Zarr keeps as plain numbers."""
+
 SETTLING = 5.0
 """How long a reader waits while a writer moves a new layout in. [s]"""
 
@@ -112,6 +115,7 @@ def open_store(path: str | Path) -> xr.Dataset:
         data = xr.open_zarr(folder, consolidated=False, decode_coords="all")
     except (OSError, ValueError, zarr.errors.BaseZarrError) as error:
         raise StoreError(f"{path} is not a Zarr store that can be opened: {error}") from error
+    data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(layout.STORE_ATTRIBUTES)}
     for name, variable in data.variables.items():
         if name in layout.rasters(data):
             continue
@@ -119,7 +123,13 @@ def open_store(path: str | Path) -> xr.Dataset:
             data[name] = (variable.dims, np.array(variable.values.tolist(), dtype=str), variable.attrs)
         elif name not in data.indexes:
             data[name] = variable.copy(data=variable.values)
-    return data.sortby("time") if "time" in data.dims else data
+    data = data.sortby("time") if "time" in data.dims else data
+    for name, variable in data.variables.items():
+        for flag in FLAGS & variable.attrs.keys():
+            variable.attrs[flag] = variable.dtype.type(variable.attrs[flag])
+        if name not in layout.rasters(data):
+            variable.encoding.setdefault("_FillValue", None)
+    return data
 
 
 def _require_store_or_nothing(folder: Path) -> None:

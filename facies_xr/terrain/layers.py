@@ -42,8 +42,8 @@ def add_terrain(
     ----------
     cube : Dataset or GeoBox
         A cube as ``load`` makes it, or a grid.
-    dem : path, list of paths, DataArray, or name of a catalogue
-        Elevation model [m]; "earth-search" and "planetary-computer" give Copernicus GLO-30.
+    dem : path, folder, list of paths, DataArray, or name of a catalogue
+        Elevation model [m]; of a folder as ESA, JAXA, NASA or DLR ship it, the heights; "earth-search" and "planetary-computer" give Copernicus GLO-30.
     outlines : path or GeoDataFrame
         Glacier outlines; of several for a glacier, the one nearest to the middle of the cube's time is taken, and its
         date recorded in ``outline_date``.
@@ -130,6 +130,11 @@ class Edition:
     table: gpd.GeoDataFrame
     glaciers: Glaciers
     survey: Survey
+    token: tuple
+    """What decides glacier_index and proximity."""
+
+    def __dask_tokenize__(self) -> tuple:
+        return self.token
 
     @classmethod
     def of(cls, table: gpd.GeoDataFrame, dem: Dem, boundary: str) -> "Edition":
@@ -149,7 +154,8 @@ class Edition:
                 "that needs it can be classified.",
                 stacklevel=4,
             )
-        return cls(table, glaciers, found)
+        token = ("edition", _outlines.digest(table), repr(dem.box), boundary)
+        return cls(table, glaciers, found, token)
 
 
 def _tables(
@@ -166,8 +172,8 @@ def _tables(
         whens = [_middle(times[years == year]) for year in np.unique(years)]
         of_date = np.searchsorted(np.unique(years), years).tolist()
     tables = [_outlines.nearest(table, when).set_index("glacier", drop=False) for when in whens]
-    here = _inside(gpd.GeoDataFrame(pd.concat(tables), crs=table.crs), box).glacier
-    ids = [glacier for glacier in table.glacier.unique() if glacier in set(here)]
+    here = set(_inside(gpd.GeoDataFrame(pd.concat(tables), crs=table.crs), box).glacier)
+    ids = [glacier for glacier in table.glacier.unique() if glacier in here]
     tables = [each.loc[ids].reset_index(drop=True) for each in tables]
     dates = [tuple(each.date.astype("int64")) for each in tables]
     distinct = list(dict.fromkeys(dates))

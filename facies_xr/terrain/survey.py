@@ -6,7 +6,7 @@ glaciers on it.
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -15,14 +15,20 @@ import numpy as np
 
 from .. import grids
 from ..errors import InputError, one_of
-from .dem import HIGHEST, Dem, hash_of
-from .proximity import TILE, Boundary, Glaciers, rim
+from .dem import HIGHEST, LOWEST, Dem, hash_of
+from .proximity import TILE, Boundary, Glaciers, apart, rim
 
 STEEPEST = 45.0
 """Median slope of glaciers above which heights are not taken for metres. [degree]"""
 
 CELL = 8
 """Edge of the cells in which the largest distance is looked for. [px]"""
+
+SHORT = 4000
+"""Pixels of a boundary up to which it is searched together with others, so that none costs a search tree of its own."""
+
+TOGETHER = 200_000
+"""Pixels of boundaries in one such tree."""
 
 KEPT = 128
 """Tiles of ``glacier_index`` that are kept during a pass, of 1 MiB each."""
@@ -71,7 +77,7 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     for tile in seen:
         lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
         highest[tile.numbers] = np.fmax(highest[tile.numbers], tile.highest)
-    _require_metres(dem.name, highest, np.sum([tile.slopes for tile in seen], 0))
+    _require_metres(dem.name, lowest, highest, np.sum([tile.slopes for tile in seen], 0))
     boundaries = Boundary.by_number(np.concatenate([tile.rim for tile in seen]))
     if united:
         boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
@@ -143,11 +149,16 @@ def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: t
     )
 
 
-def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:
+def _require_metres(name: str, lowest: np.ndarray, highest: np.ndarray, slopes: np.ndarray) -> None:
     """Refuse heights that no glacier has: feet, centimetres, or something else."""
     if np.isnan(highest).all():
         return
-    top = float(np.nanmax(highest))
+    top, bottom = float(np.nanmax(highest)), float(np.nanmin(lowest))
+    if bottom <= LOWEST:
+        raise InputError(
+            f"DEM {name}: glaciers reach down to {bottom:.0f} m, and no land lies below {LOWEST:.0f} m; if that is a "
+            "mark of voids, declare it as nodata."
+        )
     steep = int(np.searchsorted(slopes.cumsum(), slopes.sum() / 2))
     if top > HIGHEST or steep > STEEPEST:
         raise InputError(
@@ -158,8 +169,8 @@ def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:
 
 # -- the largest distance ---------------------------------------------------------------------------------------
 #
-# The distance changes by at most 1 from a pixel to the next. So one pixel of every cell is measured, and then only
-# those cells are measured whole which could hold a larger distance than any of these pixels has.
+# The distance changes by at most 1 from a pixel to the next. So one pixel of every cell is measured; then only those
+# cells are halved, again and again, which could hold a larger distance than any of these pixels has.
 
 
 def _cells(inside: np.ndarray, r: np.ndarray, c: np.ndarray, corner: tuple[int, int]) -> np.ndarray:
@@ -172,19 +183,43 @@ def _cells(inside: np.ndarray, r: np.ndarray, c: np.ndarray, corner: tuple[int, 
 def _farthest(glaciers: Glaciers, burnt, boundaries: Mapping[int, Boundary], cells: np.ndarray) -> np.ndarray:
     """Largest distance of any pixel of each glacier, by number. [px]"""
     out = np.full(glaciers.number.max() + 1, np.nan)
-    distance = distances(boundaries, cells)
-    np.fmax.at(out, cells[:, 0], distance)
-    hopeful = cells[distance + math.hypot(CELL - 1, CELL - 1) > out[cells[:, 0]]]
-    corner = hopeful[:, 1:] // CELL * CELL
-    for tile in np.unique(corner // TILE, axis=0):
-        inside = burnt(*map(int, tile))
-        here = (corner // TILE == tile).all(1)
-        r, c = (corner[here] - tile * TILE).T
-        r, c = (v[:, None, None] + g for v, g in zip((r, c), np.mgrid[:CELL, :CELL], strict=True))
-        own = inside[r, c] == hopeful[here, 0][:, None, None]
-        pixels = np.column_stack([inside[r, c][own], r[own] + tile[0] * TILE, c[own] + tile[1] * TILE])
-        np.fmax.at(out, pixels[:, 0], distances(boundaries, pixels))
+
+    def hopeful(cells: np.ndarray, size: int) -> np.ndarray:
+        """Measure one pixel of each cell; the cells that may hold a larger distance than has been measured."""
+        distance = distances(boundaries, cells)
+        np.fmax.at(out, cells[:, 0], distance)
+        return cells[distance + math.hypot(size - 1, size - 1) > out[cells[:, 0]]]
+
+    for tile, part in _by_tile(hopeful(cells, CELL)):
+        inside, size = burnt(*tile), CELL
+        while size > 1 and len(part):
+            size //= 2
+            part = hopeful(_halved(part, inside, tile, size), size)
     return out
+
+
+def _by_tile(cells: np.ndarray) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Cells (number, row, column) of each tile."""
+    tiles = cells[:, 1:] // TILE
+    order = np.lexsort(tiles.T[::-1])
+    cuts = np.flatnonzero((np.diff(tiles[order], axis=0) != 0).any(1)) + 1
+    for part in np.split(order, cuts):
+        if part.size:
+            yield (int(tiles[part[0], 0]), int(tiles[part[0], 1])), cells[part]
+
+
+def _halved(cells: np.ndarray, inside: np.ndarray, tile: tuple[int, int], size: int) -> np.ndarray:
+    """One pixel of the glacier in each quarter, of ``size`` pixels, of the cells that it reaches into."""
+    corner = cells[:, 1:] // (2 * size) * (2 * size) - np.multiply(tile, TILE)
+    steps = np.arange(2 * size)
+    r, c = (corner[:, k, None] + steps for k in (0, 1))
+    own = inside[r[:, :, None], c[:, None, :]] == cells[:, 0, None, None]
+    quarters = own.reshape(-1, 2, size, 2, size).transpose(0, 1, 3, 2, 4).reshape(-1, 2, 2, size * size)
+    which, y, x = np.nonzero(quarters.any(-1))
+    first = quarters[which, y, x].argmax(-1)
+    row = corner[which, 0] + y * size + first // size + tile[0] * TILE
+    column = corner[which, 1] + x * size + first % size + tile[1] * TILE
+    return np.column_stack([cells[which, 0], row, column])
 
 
 def distances(boundaries: Mapping[int, Boundary], pixels: np.ndarray) -> np.ndarray:
@@ -192,7 +227,25 @@ def distances(boundaries: Mapping[int, Boundary], pixels: np.ndarray) -> np.ndar
     out = np.empty(len(pixels))
     order = np.argsort(pixels[:, 0], kind="stable")
     numbers, first = np.unique(pixels[order, 0], return_index=True)
-    for number, mine in zip(numbers, np.split(order, first[1:]), strict=False):
-        _, rows, columns = pixels[mine].T
-        out[mine] = boundaries[int(number)].distance(rows, columns)
+    parts = np.split(order, first[1:])[: numbers.size]
+    together: list[int] = []
+    points = 0
+    for k, number in enumerate(numbers.tolist()):
+        size = boundaries[number].rows.size
+        if size > SHORT:
+            _, rows, columns = pixels[parts[k]].T
+            out[parts[k]] = boundaries[number].distance(rows, columns)
+            continue
+        together.append(k)
+        points += size
+        if points > TOGETHER:
+            _measure(boundaries, numbers, parts, together, pixels, out)
+            together, points = [], 0
+    if together:
+        _measure(boundaries, numbers, parts, together, pixels, out)
     return out
+
+
+def _measure(boundaries, numbers, parts, which: list[int], pixels: np.ndarray, out: np.ndarray) -> None:
+    mine = np.concatenate([parts[k] for k in which])
+    out[mine] = apart({number: boundaries[number] for number in numbers[which].tolist()}, pixels[mine])

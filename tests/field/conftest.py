@@ -10,35 +10,6 @@ UNMENDED = {
         "test_what_no_longer_reads",
         "test_errors",
     ),
-    "outlines": (
-        "test_rows_that_are_no_ice",
-        "test_dates_as_people_write_them",
-        "test_a_date_that_cannot_be_told_is_refused",
-        "test_a_real_table_with_the_day_first",
-        "test_metres_are_no_degrees",
-        "test_areas_as_people_have_them",
-        "test_ids_that_went_through_a_number",
-    ),
-    "smb.records": (
-        "test_a_spreadsheet_is_read_or_its_dialect_named",
-        "test_a_decimal_year_is_not_cut",
-        "test_9999_is_no_balance",
-        "test_missing_marks_beside_a_good_balance",
-        "test_ids_keep_their_leading_zeros",
-    ),
-    "smb.match": ("test_a_position_on_another_continent_beats_name_and_number",),
-    "terrain.dem": (
-        "test_an_untagged_void_of_a_file_is_void_or_refused",
-        "test_a_dataarray_as_rioxarray_opens_it",
-        "test_heights_in_decimetres",
-        "test_a_void_whose_mark_stands_in_a_sidecar",
-        "test_voids_in_a_mask",
-        "test_a_raw_file_with_a_header",
-        "test_a_dem_repaired_under_its_name",
-        "test_a_folder_holds_more_than_heights",
-        "test_heights_that_no_land_ice_has",
-        "test_a_cube_gets_the_voids_too",
-    ),
     "scenes.cube": (
         "test_a_scene_that_was_reprocessed",
         "test_a_scene_that_was_reprocessed_under_other_times",
@@ -50,9 +21,7 @@ UNMENDED = {
         "test_a_plain_list_of_items",
         "test_two_halves_under_one_id",
         "test_the_later_of_two_revisions",
-        "test_a_saved_answer_is_searched_without_the_network",
     ),
-    "maps.inference": ("test_missing_pixels_stay_missing", "test_other_shapes_are_named"),
 }
 
 

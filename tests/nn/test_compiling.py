@@ -11,7 +11,7 @@ import pytest
 import facies_xr
 
 ENTRY = """
-from .compiling import SOURCE, kept
+from .compiling import kept, source_of
 from .vectors import raise_to
 
 def _entry(source):
@@ -21,7 +21,7 @@ def _entry(source):
         raise_to(out, a)
     return entry
 
-entry = _entry(SOURCE)
+entry = _entry(source_of("entry"))
 """
 RUN = """
 import numpy as np
@@ -91,4 +91,7 @@ def test_the_kernel_follows_its_inner_loops(package):
     change(package, "vectors.py", "series * scale[e] - ONE", "series * scale[e] - ZERO")
     after = run(package, SWEEP)
     assert before != after
+    change(package, "pixels.py", "BATCH, BATCH_ELSEWHERE = 32", "BATCH, BATCH_ELSEWHERE = 16")
+    kept = set((package / "facies_xr").rglob("*.nbc"))
     assert run(package, SWEEP) == after
+    assert set((package / "facies_xr").rglob("*.nbc")) == kept

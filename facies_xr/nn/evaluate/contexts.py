@@ -79,12 +79,12 @@ def _pool_axis(maps: Maps, target: Context, other: Context, axis: int) -> torch.
         return maps[(context, other) if axis == 2 else (other, context)]
 
     if target == MIDDLE:
-        return _highest(at(MIDDLE), axis, 1, 0, at(MIDDLE).shape[axis] - 2)
+        return highest_of_three(at(MIDDLE), axis, 1, 0, at(MIDDLE).shape[axis] - 2)
     first, second, third = (at((target[0], k)) for k in range(3))
     return torch.maximum(torch.maximum(first, second), third)
 
 
-def _highest(x: torch.Tensor, axis: int, step: int, start: int, count: int) -> torch.Tensor:
+def highest_of_three(x: torch.Tensor, axis: int, step: int, start: int, count: int) -> torch.Tensor:
     """Maximum of three entries a step apart."""
     first, second, third = (x.narrow(axis, start + k * step, count) for k in range(3))
     return torch.maximum(torch.maximum(first, second), third)
@@ -133,7 +133,7 @@ def _coarse(maps: Maps, weight: torch.Tensor, patches) -> tuple[torch.Tensor, to
             centre = cell[:, :, start : start + patches[0], start : start + patches[1]]
         for axis, context, count in ((2, rows, patches[0]), (3, columns, patches[1])):
             if context == MIDDLE:  # cells 4, 5 and 6 of the patch
-                cell = _highest(cell, axis, 3, start - 3, count)
+                cell = highest_of_three(cell, axis, 3, start - 3, count)
         highest = cell if highest is None else torch.maximum(highest, cell)
     assert centre is not None
     assert highest is not None

@@ -1,17 +1,22 @@
 """Evaluation of a network at the pixels of a raster: together where they lie close, patch by patch where not."""
 
-from typing import Literal
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from ...classes import CLASSES
-from .engine import Engine, Network, Part, choose
-from .plan import plan
+from .device import choose, products
+from .engine import Engine, Inference, Network, Part, pick
+from .plan import halves, plan
 from .threads import one_thread
 
-BATCH = 32
-"""Patches that are evaluated at a time."""
+BATCH, BATCH_ELSEWHERE = 32, 1024
+"""Patches that are evaluated at a time, on a CPU and on other devices."""
+
+ENOUGH = 64
+"""Where memory runs out, parts are halved down to this edge; then the CPU takes them. [px]"""
 
 
 def evaluate(
@@ -19,9 +24,12 @@ def evaluate(
     features: np.ndarray,
     mask: np.ndarray | None = None,
     engine: str = "auto",
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: str = "float32",
+    device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Class probabilities at the pixels of a raster, as patch by patch.
+
+    Where a device's memory runs out, parts become smaller; if that does not help, the CPU takes them, with a warning.
 
     Parameters
     ----------
@@ -32,10 +40,14 @@ def evaluate(
     mask : ndarray (y, x) of bool, optional
         Pixels that are wanted; by default all that have their context.
     engine : str
-        "auto", or one that the network states: "compiled", the kernel of the CPU, or "torch", on the device of the
-        network. By default the first that runs there.
-    precision : {"float32", "bfloat16"}
-        Of the products; the second is for hardware that is fast at it, by torch, and errs by some hundredths.
+        "auto", or one that the network states: "compiled", the kernel of the CPU, "fused", that of CUDA (Triton), or
+        "torch", on any device. By default the first that runs.
+    precision : {"float32", "tf32", "bfloat16"}
+        Of the products. The first is exact within 2e-5, whatever torch's global settings are; the others are for
+        devices that are fast at them, and err by some 1e-3 and 1e-2.
+    device : str or torch.device, optional
+        "cpu", "cuda", one card such as "cuda:1", or "mps"; by default what FACIES_XR_DEVICE names, else where the
+        network is, if that is no CPU, else CUDA where there is a card.
 
     Returns
     -------
@@ -45,27 +57,19 @@ def evaluate(
     Raises
     ------
     InputError
-        If the engine or precision is not known, or the engine does not run so.
+        If the engine, precision or device is not known, or they do not go together.
     """
-    prepared = network.folded()
-    chosen, radius = choose(prepared, engine, precision), prepared.radius
+    prepared = network.folded(choose(device, network.device))
+    radius = prepared.radius
     out = np.full((len(CLASSES), *features.shape[1:]), np.nan, "float32")
     height, width = (n - 2 * radius for n in features.shape[1:])
     inside = slice(radius, radius + height), slice(radius, radius + width)
-    inner = out[(slice(None), *inside)]
     wanted = np.ones((height, width), bool) if mask is None else mask[inside]
-    everything = slice(0, height), slice(0, width)
-    with one_thread(), torch.autocast(prepared.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-        for part in plan(wanted, everything, chosen)[1] if chosen else [everything]:
-            rows, columns = (r + p.start for r, p in zip(np.nonzero(wanted[part]), part, strict=True))
-            if chosen and _pays(chosen, part, rows.size):
-                y, x = (slice(p.start, p.stop + 2 * radius) for p in part)
-                whole = chosen.predict(prepared, np.ascontiguousarray(features[:, y, x]))
-                inner[:, rows, columns] = whole[rows - part[0].start, columns - part[1].start].T
-                continue
-            for k in range(0, rows.size, BATCH):
-                r, c = rows[k : k + BATCH], columns[k : k + BATCH]
-                inner[:, r, c] = prepared.predict(around(features, r, c, radius)).T
+    with one_thread(), products(precision, prepared.device.type):
+        chosen = pick(prepared, engine, precision)
+        _Raster(network, prepared, chosen, features, wanted, out[(slice(None), *inside)]).fill(
+            (slice(0, height), slice(0, width))
+        )
     return out
 
 
@@ -76,6 +80,57 @@ def around(features: np.ndarray, rows: np.ndarray, columns: np.ndarray, radius: 
     return np.ascontiguousarray(windows[:, rows, columns].swapaxes(0, 1))
 
 
-def _pays(engine: Engine, part: Part, pixels: int) -> bool:
-    """Whether a part as a whole costs less than its pixels patch by patch."""
-    return engine.cost(part) < engine.alone * pixels
+@dataclass(frozen=True, eq=False)
+class _Raster:
+    """A raster under way."""
+
+    network: Network
+    prepared: Inference
+    engine: Engine | None
+    features: np.ndarray
+    wanted: np.ndarray
+    """Pixels that are wanted, of those that have their context. (y, x)"""
+    inner: np.ndarray
+    """What is filled. (class, y, x)"""
+
+    def fill(self, window: Part) -> None:
+        """Evaluate the wanted pixels of a window."""
+        for part in plan(self.wanted, window, self.engine)[1] if self.engine else [window]:
+            try:
+                self._fill(part)
+                continue
+            except torch.cuda.OutOfMemoryError as error:
+                smallest = max(p.stop - p.start for p in part) < 2 * ENOUGH
+                if smallest and self.prepared.device.type == "cpu":
+                    raise
+                message = str(error).partition("\n")[0]
+            # beyond the except clause, where nothing holds the failed attempt's memory any more
+            if torch.cuda.is_initialized():
+                torch.cuda.empty_cache()
+            if not smallest:
+                for half in halves(part):
+                    self.fill(half)
+                continue
+            warnings.warn(
+                f"{self.prepared.device} is out of memory ({message}); the CPU takes a part of "
+                f"{self.wanted[part].sum()} px, which is slow. Run fewer threads on one device.",
+                stacklevel=3,
+            )
+            self._on_cpu().fill(part)
+
+    def _on_cpu(self) -> "_Raster":
+        spare = self.network.folded(torch.device("cpu"))
+        return replace(self, prepared=spare, engine=pick(spare, "auto", "float32"))
+
+    def _fill(self, part: Part) -> None:
+        radius = self.prepared.radius
+        rows, columns = (r + p.start for r, p in zip(np.nonzero(self.wanted[part]), part, strict=True))
+        if self.engine and self.engine.cost(part) < self.engine.alone * rows.size:
+            y, x = (slice(p.start, p.stop + 2 * radius) for p in part)
+            whole = self.engine.predict(self.prepared, np.ascontiguousarray(self.features[:, y, x]))
+            self.inner[:, rows, columns] = whole[rows - part[0].start, columns - part[1].start].T
+            return
+        batch = BATCH if self.prepared.device.type == "cpu" else BATCH_ELSEWHERE
+        for k in range(0, rows.size, batch):
+            r, c = rows[k : k + batch], columns[k : k + batch]
+            self.inner[:, r, c] = self.prepared.predict(around(self.features, r, c, radius)).T

@@ -46,12 +46,12 @@ def plan(wanted: np.ndarray, part: Part, engine: Engine) -> tuple[float, list[Pa
         whole = np.inf
     elif max(height, width) < 2 * SMALLEST:
         return whole, [part]
-    halves = [plan(wanted, half, engine) for half in _halves(part, engine.rim)]
-    cost = sum(half[0] for half in halves)
-    return (whole, [part]) if whole <= cost else (cost, [p for half in halves for p in half[1]])
+    parts = [plan(wanted, half, engine) for half in halves(part, engine.rim)]
+    cost = sum(half[0] for half in parts)
+    return (whole, [part]) if whole <= cost else (cost, [p for half in parts for p in half[1]])
 
 
-def _halves(part: Part, rim: tuple[float, float]) -> tuple[Part, Part]:
+def halves(part: Part, rim: tuple[float, float] = (1.0, 1.0)) -> tuple[Part, Part]:
     """Halves of a part, along the side that is longer against its rim."""
     rows, columns = part
     if (rows.stop - rows.start) * rim[1] >= (columns.stop - columns.start) * rim[0]:

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiling import SOURCE, compiled, kept
+from .compiling import compiled, kept, source_of
 from .geometry import LAST, RADIUS, WIDTH
 from .lines import edge_rows, first_convolution, in_use, middle_row, multiply_middle, pass_on
 from .maxima import pool_cells, pool_columns, pool_rows
@@ -161,7 +161,7 @@ def _sweep(image, one, one_bias, layers, kept_rows, lines, together, work):
     return out
 
 
-_kept_sweep = _entry(SOURCE)
+_kept_sweep = _entry(source_of("sweep"))
 
 
 @compiled

@@ -1,0 +1,66 @@
+"""``facies-xr model``: what classifiers there are, what they were made of, and import of published weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from . import shell
+
+app = typer.Typer(no_args_is_help=True, help="Classifiers: what they are, and import of published weights.")
+
+
+@app.command("list")
+def list_(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """The models that come with the package."""
+    from ..nn import registry
+
+    rows = {}
+    for name in registry.names():
+        model = registry.load_model(name)
+        rows[name] = {
+            "features": len(model.features),
+            "architecture": model.architecture,
+            "trained_on": model.card.get("trained_on", "-"),
+            "not_for": model.card.get("not_for", "-"),
+        }
+    shell.show(pd.DataFrame.from_dict(rows, "index").rename_axis("model"), "Models", as_json=as_json)
+
+
+@app.command()
+def show(
+    model: Annotated[str, typer.Argument(help="Name or file of a model.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """What a model was trained on, its scores, and what it is not for."""
+    from ..nn import registry
+
+    loaded = registry.load_model(model)
+    shell.show(
+        {
+            "name": loaded.name,
+            "features": list(loaded.features),
+            "architecture": loaded.architecture,
+            "reflectance": loaded.level,
+            "bounds": loaded.bounds,
+            "calibrated for": loaded.calibrator.population if loaded.calibrator else "not calibrated",
+            "digest": loaded.digest,
+            **loaded.card,
+        },
+        f"Model {loaded.name}",
+        as_json=as_json,
+    )
+
+
+@app.command("import")
+def import_(
+    weights: Annotated[Path, typer.Argument(help="Published Keras weights (*.h5) that you obtained.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
+    bounds: Annotated[Path | None, typer.Option(help="Feature bounds, JSON or CSV; estimated without.")] = None,
+) -> None:
+    """Import weights of the published network as a model file."""
+    from ..nn.published import load_keras
+
+    model = load_keras(weights, bounds)
+    shell.console.print(f"{model.save(out)}: {len(model.features)} features, bounds {model.bounds}")

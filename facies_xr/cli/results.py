@@ -1,0 +1,89 @@
+"""``facies-xr status``, ``verify``, ``stats``, ``smb`` and ``export``: what to do with a store of maps."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from . import shell
+from .shell import console
+
+Store = Annotated[Path, typer.Argument(help="Store that `map` or `fx.write` made.")]
+Json = Annotated[bool, typer.Option("--json", help="For machines.")]
+
+
+def status(store: Store, as_json: Json = False) -> None:
+    """How much of a store is finished, and what was left out."""
+    import numpy as np
+
+    from ..store import DONE, DROPPED, PENDING, Ledger
+
+    ledger = Ledger(store)
+    codes = np.concatenate([array.values.ravel() for array in ledger.status.data_vars.values()])
+    counts = {name: int((codes == code).sum()) for name, code in (("finished", DONE), ("pending", PENDING))}
+    counts["left out"] = int((codes == DROPPED).sum())
+    dates = [str(date)[:19] for date in np.sort(ledger.dates)]
+    facts = {"dates": len(dates), "first": dates[0] if dates else None, "last": dates[-1] if dates else None}
+    shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, str(store), as_json=as_json)
+
+
+def verify(store: Store, as_json: Json = False) -> None:
+    """Read all that a store says is finished, and name what is damaged; exit status 2 if anything is."""
+    from ..store import verify as _verify
+
+    damage = _verify(store)
+    if as_json or len(damage):
+        shell.show(damage, f"Damaged in {store}", as_json=as_json)
+    if len(damage):
+        raise typer.Exit(2)
+    if not as_json:
+        console.print(f"{escape(str(store))}: all that is finished is as it was written")
+
+
+def stats(
+    store: Store,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
+        "stats.gpkg"
+    ),
+) -> None:
+    """Areas, accumulation area ratio, snow lines and albedo of each glacier and date, as a table."""
+    import facies_xr as fx
+
+    from ..export import to_table
+
+    console.print(escape(str(to_table(fx.statistics(fx.open_store(store)), out))))
+
+
+def smb(
+    store: Store,
+    records: Annotated[Path, typer.Argument(help="Mass balance records.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
+        "balance.csv"
+    ),
+    method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
+    as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
+) -> None:
+    """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks."""
+    import facies_xr as fx
+
+    from ..export import to_table
+
+    balances = fx.smb(fx.open_store(store), records, method=method)
+    path = to_table(balances, out)
+    shell.show(fx.scores(balances), "Scores", as_json=as_json)
+    if not as_json:
+        console.print(escape(str(path)))
+
+
+def export(
+    store: Store,
+    folder: Annotated[Path, typer.Argument(help="Folder for the GeoTIFFs.")],
+) -> None:
+    """Each date of a store as cloud-optimised GeoTIFFs of the facies, with colours and names, and of the confidence."""
+    import facies_xr as fx
+
+    from ..export import to_cog
+
+    for path in to_cog(fx.open_store(store), folder):
+        console.print(escape(str(path)))

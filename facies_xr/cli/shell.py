@@ -1,0 +1,146 @@
+"""What the commands share: reading of arguments, tables and JSON, words of the shell, a cluster to run on."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ..errors import InputError
+
+console = Console()
+
+_NUMBER = r"[-+]?\d+(\.\d*)?"
+_COORDINATES = re.compile(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*")
+
+IN_SHELL_WORDS = {
+    r"fx\.add_terrain\(cube, dem, outlines\)": "--dem DEM",
+    r"(fx\.)?(search|load|classify)\(\.\.\., (\w+)=([^)]*)\)": r"\3=\4",
+    r'on_error="?(\w+)"?': r"--on-error \1",
+    r"accept_level=True": "--accept-level",
+    r"\b(years|season|level|dem|model|nir|smooth|best|resolution|classes|method|rule)=": r"--\1",
+    r"max_cloud=": "--max-cloud",
+}
+"""Patterns of what messages call things in Python, and what the shell calls them."""
+
+
+def with_coordinates(arguments: list[str]) -> list[str]:
+    """Arguments of the command line, in which west longitudes do not look like options."""
+    return [f" {a}" if a.startswith("-") and _COORDINATES.fullmatch(a) else a for a in arguments]
+
+
+def area(text: str) -> str | tuple[float, ...]:
+    """Outlines file, or (west, south, east, north)."""
+    if _COORDINATES.fullmatch(text):
+        return tuple(float(part) for part in text.split(","))
+    return text
+
+
+def years(text: str) -> list[int]:
+    """Years of 2020, 2016-2024 or 2016,2018."""
+    try:
+        wanted: list[int] = []
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            wanted += range(int(first), int(last or first) + 1)
+    except ValueError:
+        raise InputError(f"--years {text!r}: give 2020, 2016-2024 or 2016,2018.") from None
+    return wanted
+
+
+def season(text: str | None) -> tuple[str, str] | None:
+    """Centre and half width of 08-20,20."""
+    if text is None:
+        return None
+    centre, _, days = text.partition(",")
+    return centre, days or "20"
+
+
+def in_shell_words(message: str) -> str:
+    """A message of the package in the words of the command line."""
+    for pattern, words in IN_SHELL_WORDS.items():
+        message = re.sub(pattern, words, message)
+    return message
+
+
+def stop(message: str, status: int) -> None:
+    """Say one line and leave."""
+    print(f"facies-xr: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(status)
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and leave, if it was asked for."""
+    if wanted:
+        from .. import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def show(facts: "Mapping[str, Any] | pd.DataFrame", title: str, *, as_json: bool = False) -> None:
+    """Facts by name, or a table, for people or, as JSON, for machines."""
+    if as_json:
+        text = (
+            facts.reset_index().to_json(orient="records", date_format="iso")
+            if isinstance(facts, pd.DataFrame)
+            else None
+        )
+        print(text or json.dumps(facts, default=_plain))
+        return
+    if isinstance(facts, pd.DataFrame):
+        table = Table(title=title)
+        for name in ("", *facts.columns):
+            table.add_column(str(name).replace("_", " "))
+        for index, row in facts.iterrows():
+            table.add_row(escape(str(index)), *(escape(_short(v)) for v in row))
+    else:
+        table = Table(title=title, show_header=False)
+        for name, value in facts.items():
+            table.add_row(name.replace("_", " "), escape(str(value)))
+    console.print(table)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+
+
+def size(count: float) -> str:
+    """Bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+@contextmanager
+def on_cluster(address: str | None) -> Iterator[None]:
+    """Within it, Dask computes on the cluster of a scheduler; on this machine's threads without one."""
+    if address is None:
+        yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError('--scheduler needs Dask\'s distributed; pip install "facies_xr[cluster]".') from error
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--scheduler {address}: no Dask scheduler answers there: {error}") from error
+    with client:
+        console.print(f"computing on {escape(address)}, {len(client.scheduler_info()['workers'])} workers, "
+                      f"dashboard {client.dashboard_link}")  # fmt: skip
+        yield

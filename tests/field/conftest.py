@@ -10,18 +10,6 @@ UNMENDED = {
         "test_what_no_longer_reads",
         "test_errors",
     ),
-    "terrain.dem": (
-        "test_an_untagged_void_of_a_file_is_void_or_refused",
-        "test_a_dataarray_as_rioxarray_opens_it",
-        "test_heights_in_decimetres",
-        "test_a_void_whose_mark_stands_in_a_sidecar",
-        "test_voids_in_a_mask",
-        "test_a_raw_file_with_a_header",
-        "test_a_dem_repaired_under_its_name",
-        "test_a_folder_holds_more_than_heights",
-        "test_heights_that_no_land_ice_has",
-        "test_a_cube_gets_the_voids_too",
-    ),
     "scenes.cube": (
         "test_a_scene_that_was_reprocessed",
         "test_a_scene_that_was_reprocessed_under_other_times",

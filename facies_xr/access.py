@@ -160,7 +160,7 @@ def check_address(href: str, base: str | None = None) -> None:
 
 def needs_sign_in(href: str) -> bool:
     """Whether a file stands behind a website's sign-in."""
-    return urlsplit(href).hostname in SIGN_IN
+    return _parts(href).hostname in SIGN_IN
 
 
 def check(href: str) -> None:
@@ -191,6 +191,8 @@ def opened(href: str, driver: str | None = None) -> Iterator[DatasetReader]:
         Format that it must have, by GDAL's name; by default any.
     """
     options = {name: value for name, value in GDAL_OPTIONS.items() if name not in os.environ}
+    if not is_remote(href):
+        options.pop("GDAL_DISABLE_READDIR_ON_OPEN", None)  # what lies beside a file may say where it has no data
     parts = urlsplit(href)
     session = None
     if parts.scheme == "s3":

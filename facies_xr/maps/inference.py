@@ -71,7 +71,8 @@ def classify(
         If there is no such way to smooth, device or precision; when computed, if a feature is far outside the
         classifier's training data, or a worker lacks the device.
     ModelError
-        If there is no such model, or it was trained on another level of reflectance.
+        If there is no such model, or it was trained on another level of reflectance; when computed, if its scores are
+        not finite.
     """
     features.require_dataset(cube)
     grids.geobox(cube)
@@ -298,6 +299,10 @@ class _Tile:
     def _fill(self, out: np.ndarray, wanted: np.ndarray, each: list[np.ndarray]) -> None:
         """Write what the members' scores (facies_class, pixel) give into the planes."""
         scores = np.mean(each, axis=0)
+        if not np.isfinite(scores).all():
+            raise ModelError(
+                f"{self.members.name}: its scores are not finite numbers; its weights are broken or far too large."
+            )
         label = scores.argmax(0)
         out[self.planes["label"], wanted], out[self.planes["confidence"], wanted] = label, scores.max(0)
         if "disagreement" in self.planes:

@@ -282,6 +282,17 @@ def test_features_beside_the_training_data_are_warned_of(scene, classifier):
         fx.classify(scene.assign(slope=scene.slope * 0 + 170), classifier).compute(scheduler="sync")
 
 
+def test_weights_that_overflow_make_no_ice(bands_classifier):
+    """Each weight is a number that could be; together they are beyond float32."""
+    network = type(bands_classifier.network)(6).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(9e5)
+    broken = dataclasses.replace(bands_classifier, network=network)
+    with pytest.raises(ModelError, match="random-1: its scores are not finite"):
+        fx.classify(clear_sky((34, 36)), broken).compute()
+
+
 def test_device_and_precision_are_chosen_and_said(bands_classifier, monkeypatch):
     monkeypatch.setenv("FACIES_XR_DEVICE", "cpu")
     cube = clear_sky((34, 36), time=False)

@@ -160,7 +160,7 @@ def check_address(href: str, base: str | None = None) -> None:
 
 def needs_sign_in(href: str) -> bool:
     """Whether a file stands behind a website's sign-in."""
-    return urlsplit(href).hostname in SIGN_IN
+    return _parts(href).hostname in SIGN_IN
 
 
 def check(href: str) -> None:
@@ -191,6 +191,8 @@ def opened(href: str, driver: str | None = None) -> Iterator[DatasetReader]:
         Format that it must have, by GDAL's name; by default any.
     """
     options = {name: value for name, value in GDAL_OPTIONS.items() if name not in os.environ}
+    if not is_remote(href):
+        options.pop("GDAL_DISABLE_READDIR_ON_OPEN", None)  # what lies beside a file may say where it has no data
     parts = urlsplit(href)
     session = None
     if parts.scheme == "s3":
@@ -219,7 +221,13 @@ def read_text(href: str) -> str:
 def _read_web(href: str) -> bytes:
     if (urlsplit(href).hostname or "").endswith(".blob.core.windows.net"):
         href = _signed(href)
-    return web.read(href)
+    try:
+        return web.read(href)
+    except web.BeyondLimits:
+        raise
+    except OSError as error:  # it carries the request, signature and all, and would travel with an error from a worker
+        failure = reason(error)
+    raise OSError(failure)
 
 
 def _read_store(href: str) -> bytes:

@@ -31,18 +31,16 @@ def of_item(bbox: Any, geometry: Any) -> tuple[float, float, float, float] | Non
     if not shape.is_empty:
         longitude, latitude = shapely.get_coordinates(shape).T
         longitude = unwrapped(longitude)
-        box = longitude.min(), latitude.min(), longitude.max(), latitude.max()
+        west, south, east, north = map(float, (longitude.min(), latitude.min(), longitude.max(), latitude.max()))
     elif bbox:
         try:
             half = len(bbox) // 2
-            box = tuple(float(bbox[k]) for k in (0, 1, half, half + 1))
+            west, south, east, north = (float(bbox[k]) for k in (0, 1, half, half + 1))
         except (TypeError, ValueError, OverflowError, IndexError, KeyError):
             raise ValueError(f"its bbox {bbox!r} is no box") from None
-        if box[2] < box[0]:
-            box = box[0], box[1], box[2] + 360, box[3]
+        east += 360 if east < west else 0
     else:
         return None
-    west, south, east, north = map(float, box)
     if west >= 180 and east <= 540:
         west, east = west - 360, east - 360
     if not (-180 <= west <= east <= west + 360 and -90 <= south <= north <= 90):

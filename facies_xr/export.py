@@ -2,12 +2,14 @@
 
 import os
 import xml.etree.ElementTree as ET
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pystac
 import rasterio
 import rasterio.shutil
 import rioxarray as rioxarray
@@ -18,6 +20,18 @@ from . import grids, stations
 from . import outlines as _outlines
 from .classes import CLASSES, NODATA
 from .errors import InputError, one_of
+
+EXTENSIONS = tuple(
+    f"https://{name}/schema.json"
+    for name in (
+        "stac-extensions.github.io/projection/v2.0.0",
+        "stac-extensions.github.io/raster/v2.0.0",
+        "stac-extensions.github.io/classification/v2.0.0",
+        "stac-extensions.github.io/mlm/v1.4.0",
+        "stac-extensions.github.io/processing/v1.2.0",
+    )
+)
+"""STAC extensions by which the files are described."""
 
 TABLES = {".gpkg": "GeoPackage", ".parquet": "GeoParquet", ".csv": "CSV"}
 """Kinds of tables by the ending of their file."""
@@ -32,7 +46,8 @@ def to_cog(maps: xr.Dataset, folder: str | Path) -> list[Path]:
         As ``classify`` or a store gives them.
     folder : path
         Gets ``facies_DATE.tif`` (uint8, nodata 255, colour table; the classes' names beside it in ``.aux.xml``) and
-        ``confidence_DATE.tif`` (float32, nodata NaN). A file is there whole, or not at all.
+        ``confidence_DATE.tif`` (float32, nodata NaN), and ``items.json``, which describes them as STAC items. A file is
+        there whole, or not at all.
 
     Returns
     -------
@@ -52,7 +67,7 @@ def to_cog(maps: xr.Dataset, folder: str | Path) -> list[Path]:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scenes = [maps.isel(time=t) for t in range(maps.sizes["time"])] if "time" in maps.dims else [maps]
-    paths = []
+    paths, items = [], []
     for scene in scenes:
         when = f"_{pd.Timestamp(scene.time.values):%Y-%m-%dT%H%M%S}" if "time" in scene.coords else ""
         facies = _raster(scene["facies_map"], crs, NODATA)
@@ -61,6 +76,12 @@ def to_cog(maps: xr.Dataset, folder: str | Path) -> list[Path]:
         if "confidence" in scene:
             confidence = _raster(scene["confidence"], crs, np.nan)
             paths.append(_cog(confidence, folder / f"confidence{when}.tif", "average"))
+        if when:
+            items.append(_item(scene, [path for path in paths if path.stem.endswith(when)]))
+    if items:
+        draft = folder / ".draft-items.json"
+        pystac.ItemCollection(items).save_object(str(draft))
+        os.replace(draft, folder / "items.json")
     return paths
 
 
@@ -120,6 +141,43 @@ def _rows(data: xr.Dataset, outlines: Any) -> gpd.GeoDataFrame:
         return gpd.GeoDataFrame(table, geometry=known.reindex(table.glacier).to_numpy(), crs=known.crs)
     stations.require(data, "add_terrain", ["longitude", "latitude"], for_what="to_table()", remedy="Give outlines=")
     return gpd.GeoDataFrame(table, geometry=gpd.points_from_xy(table.longitude, table.latitude), crs=4326)
+
+
+def _item(scene: xr.Dataset, paths: list[Path]) -> pystac.Item:
+    """STAC item of one date: where, when, which classes, by which model."""
+    box = grids.geobox(scene)
+    footprint = box.extent.to_crs(4326)
+    classes = [
+        {"value": c.value, "name": c.name, "description": c.meaning, "color_hint": c.color.removeprefix("#").upper()}
+        for c in CLASSES
+    ]
+    item = pystac.Item(
+        id=paths[0].stem,
+        geometry=footprint.json,
+        bbox=list(footprint.boundingbox),
+        datetime=pd.Timestamp(scene.time.values).to_pydatetime(warn=False),
+        properties={
+            "proj:code": f"EPSG:{box.crs.epsg}" if box.crs.epsg else None,
+            "proj:wkt2": box.crs.to_wkt(),
+            "proj:shape": list(box.shape),
+            "proj:transform": list(box.affine)[:6],
+            "mlm:name": str(scene.attrs.get("classifier", "unknown")),
+            "mlm:architecture": "CNN",
+            "mlm:tasks": ["semantic-segmentation"],
+            "mlm:framework": "pytorch",
+            "processing:software": {"facies_xr": version("facies_xr")},
+            "derived_from": str(scene["item"].item()).split() if "item" in scene.coords else [],
+        },
+        stac_extensions=list(EXTENSIONS),
+    )
+    for path in paths:
+        kind = path.stem.split("_")[0]
+        band: dict[str, Any] = {"data_type": "uint8", "nodata": NODATA, "classification:classes": classes}
+        if kind == "confidence":
+            band = {"data_type": "float32", "nodata": "nan"}
+        media = pystac.MediaType.COG
+        item.add_asset(kind, pystac.Asset(path.name, media_type=media, roles=["data"], extra_fields={"bands": [band]}))
+    return item
 
 
 def _colours() -> dict[int, tuple[int, ...]]:

@@ -184,11 +184,11 @@ def _checked(item: Any, base: str, root: str | None = None) -> Any:
             access.check_address(asset["href"], base)
             if root is not None and asset["href"] != relative and not _is_within(asset["href"], root):
                 raise MetadataError(
-                    f"it lies at {relative!r}, outside of the catalogue's folder {root}; pass root= with the folder "
+                    f"lies at {relative!r}, outside of the catalogue's folder {root}; pass root= with the folder "
                     "that holds both, if you trust this catalogue"
                 )
         except (ValueError, OSError) as error:
-            return MetadataError(f"item {facts.shown(item.get('id'))}: asset {key}: {access.reason(error)}.")
+            return MetadataError(f"item {access.shown(str(item.get('id')))}: asset {key} {access.reason(error)}.")
     return item
 
 

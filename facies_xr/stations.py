@@ -221,16 +221,17 @@ STATISTICS: Station = {
     },
 }
 
+_WATER = {"comment": "metres of water equivalent: 1 m w.e. is 1000 kg m-2"}
 SMB: Station = {
-    "balance": Variable(_GB, "float64", "annual surface mass balance, fitted on all records", "m w.e."),
-    "balance_lower": Variable(_GB, "float64", "lower end of the 95 % prediction interval", "m w.e."),
-    "balance_upper": Variable(_GB, "float64", "upper end of the 95 % prediction interval", "m w.e."),
+    "balance": Variable(_GB, "float64", "annual surface mass balance, fitted on all records", "m", _WATER),
+    "balance_lower": Variable(_GB, "float64", "lower end of the 95 % prediction interval", "m", _WATER),
+    "balance_upper": Variable(_GB, "float64", "upper end of the 95 % prediction interval", "m", _WATER),
     "balance_out_of_fold": Variable(
-        _GB, "float64", "annual surface mass balance, fitted without the row's fold", "m w.e."
+        _GB, "float64", "annual surface mass balance, fitted without the row's fold", "m", _WATER
     ),
-    "balance_out_of_fold_lower": Variable(_GB, "float64", "lower end of its 95 % prediction interval", "m w.e."),
-    "balance_out_of_fold_upper": Variable(_GB, "float64", "upper end of its 95 % prediction interval", "m w.e."),
-    "observed": Variable(_GB, "float64", "recorded annual surface mass balance", "m w.e."),
+    "balance_out_of_fold_lower": Variable(_GB, "float64", "lower end of its 95 % prediction interval", "m", _WATER),
+    "balance_out_of_fold_upper": Variable(_GB, "float64", "upper end of its 95 % prediction interval", "m", _WATER),
+    "observed": Variable(_GB, "float64", "recorded annual surface mass balance", "m", _WATER),
     "snow_fraction": Variable(_GB, "float64", "accumulation area ratio of the season's scene", "1"),
     "snow_line_relative": Variable(
         _GB, "float64", "5th percentile of snow elevations, relative to the hypsometry", "1"

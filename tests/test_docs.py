@@ -14,10 +14,21 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.docs
 
 
+def snippets() -> list[str]:
+    """Python of the README."""
+    return re.findall(r"```python\n(import facies_xr as fx.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def test_the_snippet_of_the_sample_runs_as_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(snippets()[0], names)
+    assert names["maps"].sizes["time"] == 3
+
+
 def test_the_notebook_snippet_runs_as_written(tmp_path, monkeypatch):
     region = SMALL.build(tmp_path / "world")
-    text = (ROOT / "README.md").read_text()
-    snippet = re.search(r"```python\n(import facies_xr as fx.*?)```", text, re.DOTALL)[1]
+    snippet = snippets()[1]
     years = f"years={tuple(SMALL.years)}"
     snippet = snippet.replace('"landsatlook"', repr(str(region.catalog))).replace("years=range(2016, 2025)", years)
     monkeypatch.chdir(tmp_path)

@@ -3,11 +3,14 @@
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pystac
 import pytest
 import rasterio
 import rasterio.shutil
+import rasterio.warp
 import xarray as xr
 from matplotlib.colors import to_rgb
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
 
 import facies_xr as fx
 from facies_xr import grids
@@ -46,6 +49,28 @@ def test_colours_and_names_are_those_of_the_classes(files, tmp_path):
     text = (tmp_path / "as.vrt").read_text()
     assert [line.strip() for line in text.splitlines() if "<Category>" in line] == [
         f"<Category>{name}</Category>" for name in NAMES
+    ]
+
+
+def test_the_files_are_described_as_stac_items(maps, files):
+    collection = pystac.ItemCollection.from_file(str(files[0].parent / "items.json"))
+    assert len(collection) == maps.sizes["time"]
+    for item, path in zip(collection, files[::2], strict=True):
+        JsonSchemaSTACValidator().validate_core(
+            item.to_dict(include_self_link=False), pystac.STACObjectType.ITEM, "1.1.0"
+        )
+        with rasterio.open(path) as file:
+            assert item.properties["proj:code"] == f"EPSG:{file.crs.to_epsg()}"
+            assert item.properties["proj:shape"] == list(file.shape)
+            assert np.allclose(item.properties["proj:transform"], list(file.transform)[:6])
+            west, south, east, north = item.bbox
+            place = rasterio.warp.transform_bounds(file.crs, 4326, *file.bounds)
+        assert np.allclose((west, south, east, north), place, atol=1e-4)
+        assert item.assets["facies"].href == path.name
+        classes = item.assets["facies"].extra_fields["bands"][0]["classification:classes"]
+        assert [c["name"] for c in classes] == list(NAMES)
+    assert [pd.Timestamp(i.datetime).tz_localize(None) for i in collection] == [
+        pd.Timestamp(t).floor("us") for t in maps.time.values
     ]
 
 

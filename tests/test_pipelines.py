@@ -26,16 +26,16 @@ def pipeline(name):
 def test_training_on_synthetic_worlds(world, region, tmp_path):
     script = pipeline("train_synthetic")
     one = range(1)
-    plan = script.Plan(lambda k: world, one, one, one, trained=240, checked=20, held_out=80, fewest=50)
+    plan = script.Plan(lambda k: world, one, one, one, trained=100, checked=20, held_out=60, fewest=50)
     (tmp_path / "world-000").symlink_to(region.folder)
     (tmp_path / "VERSION").write_text("8")
     script.build(tmp_path, plan, 0)
-    settings = dataclasses.replace(script.SETTINGS, epochs=1, batch=8, architecture="dense")
+    settings = dataclasses.replace(script.SETTINGS, epochs=1, batch=5, architecture="dense")
     fitted = script.trained(tmp_path, plan, 1, "tiny", settings)
-    assert fitted.card["synthetic_scores"]["points"] == 80
+    assert fitted.card["synthetic_scores"]["points"] == 60
     assert fitted.card["best_epoch"] == 1
     assert fitted.calibrator.shares == pytest.approx(
-        np.bincount(script.samples(tmp_path, one, 1, 80).label, minlength=len(NAMES)) / 80, abs=1e-6
+        np.bincount(script.samples(tmp_path, one, 1, 60).label, minlength=len(NAMES)) / 60, abs=1e-6
     )
 
     classifier = script.with_areas(tmp_path, plan, fitted)

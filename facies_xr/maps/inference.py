@@ -10,8 +10,9 @@ import xarray as xr
 
 from .. import grids, lazy, stations
 from ..classes import NAMES, NODATA
-from ..errors import ModelError
+from ..errors import ModelError, one_of
 from ..nn import calibration, evaluate, features, packed, patches, prepare, registry
+from ..nn.evaluate.device import PRECISIONS, check
 from . import albedo, smoothing
 from .planes import Planes
 
@@ -26,6 +27,8 @@ def classify(
     smooth: str | Sequence[str] | None = None,
     class_score: bool = False,
     accept_level: bool = False,
+    device: str | None = None,
+    precision: str = "float32",
 ) -> xr.Dataset:
     """Facies of every glacier pixel, lazily.
 
@@ -44,6 +47,12 @@ def classify(
         Also give the score of every class, from which :func:`calibrate` makes probabilities.
     accept_level : bool
         Use the model on another level of reflectance than it was trained on; said in the output's attributes.
+    device : str, optional
+        "cpu", "cuda", one card such as "cuda:1", or "mps"; by default each worker chooses when it computes: what its
+        environment variable FACIES_XR_DEVICE names, else a CUDA card if it has one, else the CPU.
+    precision : {"float32", "tf32", "bfloat16"}
+        Of the network's products. The first is exact within 2e-5; the others are faster on some GPUs, and err by some
+        1e-3 and 1e-2, which the output's attributes say.
 
     Returns
     -------
@@ -59,12 +68,17 @@ def classify(
     GridError
         If the cube has no georeference.
     InputError
-        If there is no such way to smooth; when computed, if a feature is far outside the classifier's training data.
+        If there is no such way to smooth, device or precision; when computed, if a feature is far outside the
+        classifier's training data, or a worker lacks the device.
     ModelError
-        If there is no such model, or it was trained on another level of reflectance.
+        If there is no such model, or it was trained on another level of reflectance; when computed, if its scores are
+        not finite.
     """
     features.require_dataset(cube)
     grids.geobox(cube)
+    one_of("precision", precision, PRECISIONS)
+    if device is not None:
+        check(device)
     members = registry.Members.of(model)
     classifier = members.classifiers[0]
     if "estimated" in members.bounds:
@@ -88,6 +102,8 @@ def classify(
             class_score=len(NAMES) * (class_score or smoother is not None),
             score_spread=len(NAMES) * (ensemble and smoother is not None),
         ),
+        device,
+        precision,
     )
     planes, out = tile.planes, _on_tiles(cube, tile)
     if smoother is not None:
@@ -105,6 +121,8 @@ def classify(
         **provenance,
         feature_set=classifier.feature_set,
         bounds=members.bounds,
+        device=device or "chosen by each worker",
+        precision=f"{precision}: {PRECISIONS[precision]}",
         **_warnings(level, classifier),
     )
     return stations.dress(maps, "classify")
@@ -253,6 +271,8 @@ class _Tile:
     planes: Planes
     """What it gives: label, confidence and, if they are asked for, the disagreement of an ensemble's members, the
     scores of all classes, and their spread over an ensemble."""
+    device: str | None = None
+    precision: str = "float32"
 
     def __call__(
         self, blocks: list[np.ndarray], inside: tuple[slice, slice], scale: features.GlacierScale | None
@@ -268,16 +288,21 @@ class _Tile:
         for relative, wanted in window.by_glacier(scale):
             classifiers[0].check(relative[(slice(None), *inside)][:, wanted])
             mask = np.pad(wanted, patches.RADIUS)
-            each = [
-                evaluate.evaluate(c.network, window.framed(c.scale(relative), c.mean), mask)[:, mask]
-                for c in classifiers
-            ]
+            each = []
+            for c in classifiers:
+                framed = window.framed(c.scale(relative), c.mean)
+                scores = evaluate.evaluate(c.network, framed, mask, device=self.device, precision=self.precision)
+                each.append(scores[:, mask])
             self._fill(out, wanted, each)
         return out
 
     def _fill(self, out: np.ndarray, wanted: np.ndarray, each: list[np.ndarray]) -> None:
         """Write what the members' scores (facies_class, pixel) give into the planes."""
         scores = np.mean(each, axis=0)
+        if not np.isfinite(scores).all():
+            raise ModelError(
+                f"{self.members.name}: its scores are not finite numbers; its weights are broken or far too large."
+            )
         label = scores.argmax(0)
         out[self.planes["label"], wanted], out[self.planes["confidence"], wanted] = label, scores.max(0)
         if "disagreement" in self.planes:

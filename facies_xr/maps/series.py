@@ -1,4 +1,4 @@
-"""One row a glacier and balance year: the scene that stands for the end of the season, or the least snow of all.
+"""One row a glacier and balance year: its state at the end of ablation, from all scenes of the season or from one.
 
 A year is never filled from other years: where nothing could be used it is NaN, and ``flags`` say why.
 """
@@ -7,55 +7,58 @@ import numpy as np
 import xarray as xr
 
 from .. import stations
-from ..errors import one_of
+from ..errors import InputError, one_of
 from ..seasons import Season
-from .codes import HIDDEN
+from .candidates import EXPECTED, FLAGS, Scenes
 from .hypsometry import MIN_COVERAGE, edges, filled, ratio, snow_line
 
 WINDOW = 20
 """Days from the season's centre, of statistics that tell of no season. [day]"""
 
-FRESH_SNOW = 0.1
-"""Rise of the accumulation area ratio since an earlier scene of the season that means fresh snow."""
+DAY = 20
+"""Day by which ablation has ended, from the season's centre. [day]"""
 
-LEAD = 60
-"""Days before the season's centre from which on scenes tell whether snow is fresh. [day]"""
+NORMAL = 1.96
+"""Standard errors on either side that hold 95 %."""
 
-RULES = ("envelope", "least snow", "latest", "most bare ice")
+RULES = ("depletion", "envelope", "least snow", "latest", "most bare ice")
 
-FLAGS = {"no_scene": 1, "low_coverage": 2, "outside_season": 4, "fresh_snow": 8, "cut_by_edge": 16}
-"""Bits of ``flags``."""
-
-_OF_SCENE = (
-    "accumulation_area_ratio", "snow_line_altitude", "snow_line_boundary", "lowest_snow", "albedo", "coverage",
-)  # fmt: skip
+_OF_SCENE = (*EXPECTED, "coverage")
 _DRAWN = tuple(f"{name}_{end}" for name in _OF_SCENE[:2] for end in ("lower", "upper"))
 _OF_GLACIER = ("glacier_area", "mean_elevation", "min_elevation", "max_elevation")
 
 
-def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int | None = None) -> xr.Dataset:
+def end_of_season(
+    stats: xr.Dataset, *, rule: str = "depletion", window: int | None = None, day: int = DAY
+) -> xr.Dataset:
     """The end of each season from the statistics of its scenes.
 
     Parameters
     ----------
     stats : Dataset
         As :func:`facies_xr.statistics` gives them; computed if they are lazy.
-    rule : {"envelope", "least snow", "latest", "most bare ice"}
-        "least snow": the scene with the smallest accumulation area. "envelope": the same scene, but accumulation area
-        ratio and snow line from the smallest share of each elevation band in any scene. "latest": the last scene
-        before the first fresh snow. "most bare ice": the scene with the largest share of ice.
+    rule : {"depletion", "envelope", "least snow", "latest", "most bare ice"}
+        "depletion": the state on a day, from all scenes and the rate at which snow goes, which all seasons tell
+        (:mod:`facies_xr.maps.depletion`); it does not change with the number of scenes. The others take the value of
+        one scene, whose choice by its value does: "least snow", the scene with the smallest accumulation area;
+        "envelope", the same scene, but accumulation area ratio and snow line from the smallest share of each elevation
+        band in any scene; "latest", the last scene before the first fresh snow; "most bare ice", the scene with the
+        largest share of ice.
     window : int, optional
-        Scenes further from the season's centre, and those with fresh snow (a ratio that rose by more than 0.1 since
-        an earlier scene, from 60 days before the centre on), are taken only where there is no other, and flagged. By
-        default the half width of the season with which the statistics were made. [day]
+        Scenes further from the season's centre, and those with fresh snow (a ratio that rose clearly, and by more than
+        0.1, since two earlier scenes, from 60 days before the centre on), are taken only where there is no other, and
+        flagged. By default the half width of the season with which the statistics were made. [day]
+    day : int
+        For which "depletion" gives the state, from the season's centre. [day]
 
     Returns
     -------
     Dataset (glacier, balance_year)
-        All years from the first to the last. The statistics of the scene taken, ``scene_date``,
-        ``days_from_season_centre``, ``scenes`` (how many could be used), ``flags``; per glacier its area and
-        elevations by its earliest outline, to whose area the ratio refers. The intervals of a scene come along,
-        except with "envelope".
+        All years from the first to the last. The statistics, with "depletion" the 95 % intervals of accumulation area
+        ratio and snow line (``_lower``, ``_upper``); ``scene_date`` and ``days_from_season_centre`` of the scene
+        taken, with "depletion" of that nearest to the state; ``scenes`` (how many could be used), ``flags``; per
+        glacier its area and elevations by its earliest outline, to whose area the ratio refers. The intervals of a
+        scene come along with rules that take one scene's ratio.
 
     Raises
     ------
@@ -63,37 +66,56 @@ def end_of_season(stats: xr.Dataset, *, rule: str = "envelope", window: int | No
         If the rule does not exist.
     """
     one_of("rule", rule, RULES)
+    if not isinstance(day, int | np.integer) or abs(day) > 182:
+        raise InputError(f"day={day!r}: give days from the season's centre, -182 to 182.")
     if window is None:
-        season_of_stats = Season.of(stats)
-        window = season_of_stats.half_width if season_of_stats else WINDOW
+        season = Season.of(stats)
+        window = season.half_width if season else WINDOW
     stats = stats.compute().sortby("time")
+    scenes = Scenes.of(stats, window)
     years = np.arange(int(stats.balance_year.min()), int(stats.balance_year.max()) + 1, dtype="int32")
     earliest = {name: _earliest(stats, name) for name in _OF_GLACIER}
-    names = [name for name in (*_OF_SCENE, *(() if rule == "envelope" else _DRAWN)) if name in stats]
-    shape = stats.sizes["glacier"], years.size
-    out = {name: np.full(shape, np.nan) for name in names}
-    out["days_from_season_centre"] = np.full(shape, np.nan)
-    dates = np.full(shape, np.datetime64("NaT"), stats.time.dtype)
-    scenes, flags = np.zeros(shape, "int32"), np.full(shape, FLAGS["no_scene"], "int32")
-    for j, year in enumerate(years):
-        season = stats.isel(time=stats.balance_year.values == year)
-        if season.sizes["time"] == 0:
-            continue
-        chosen, usable, flags[:, j] = _choose(season, rule, window)
-        scenes[:, j] = usable.sum(0)
-        g = np.arange(shape[0])
-        for name in names:
-            out[name][:, j] = season[name].values[chosen, g]
-        if rule == "envelope":
-            out["accumulation_area_ratio"][:, j], out["snow_line_altitude"][:, j] = _envelope(season, usable, chosen)
-        if "time" in season["glacier_area"].dims:
-            scale = season["glacier_area"].values[chosen, g] / earliest["glacier_area"]
-            for name in names:
-                if name.startswith("accumulation_area_ratio"):
-                    out[name][:, j] *= scale
-        dates[:, j] = season.time.values[chosen]
-        out["days_from_season_centre"][:, j] = season.days_from_season_centre.values[chosen]
-    return _dataset(stats, years, out, dates, scenes, flags, earliest).assign_attrs(rule=rule, window=window)
+    models = {name: scenes.depletion(name) for name in EXPECTED if name in stats} if rule == "depletion" else {}
+    rows = [_row(scenes.of_year(int(year)), rule, models, day, earliest["glacier_area"]) for year in years]
+    return _dataset(stats, years, rows, earliest, models).assign_attrs(rule=rule, window=window)
+
+
+def _row(scenes: Scenes | None, rule: str, models: dict, day: int, earliest_area: np.ndarray) -> dict | None:
+    """What is known of all glaciers at the end of one season, by name."""
+    if scenes is None:
+        return None
+    stats = scenes.stats
+    chosen = scenes.nearest(models["accumulation_area_ratio"], day) if models else scenes.by_rule(rule)
+    g = np.arange(chosen.size)
+    carried = [name for name in (*_OF_SCENE, *(() if rule in ("envelope", "depletion") else _DRAWN)) if name in stats]
+    row = {name: stats[name].values[chosen, g] for name in carried}
+    if rule == "envelope":
+        row["accumulation_area_ratio"], row["snow_line_altitude"] = _envelope(scenes, chosen)
+    for name, model in models.items():
+        low, high = _limits(stats, name, chosen)
+        state, error = scenes.state(name, model, day)
+        row[name] = np.clip(state, low, high)
+        if f"{name}_lower" in _DRAWN:
+            row[f"{name}_lower"] = np.clip(state - NORMAL * error, low, high)
+            row[f"{name}_upper"] = np.clip(state + NORMAL * error, low, high)
+    if models:
+        row |= {name: np.where(row["accumulation_area_ratio"] > 0, row[name], np.nan) for name in row if "snow" in name}
+    if "time" in stats["glacier_area"].dims:
+        for name in row:
+            if name.startswith("accumulation_area_ratio"):
+                row[name] = row[name] * (stats["glacier_area"].values[chosen, g] / earliest_area)
+    row["scene_date"] = stats.time.values[chosen]
+    row["days_from_season_centre"] = stats.days_from_season_centre.values[chosen].astype(float)
+    row["scenes"] = scenes.usable.sum(0).astype("int32")
+    row["flags"] = scenes.flags(chosen)
+    return row
+
+
+def _limits(stats: xr.Dataset, name: str, chosen: np.ndarray) -> tuple:
+    """What a statistic cannot lie below and above."""
+    if "snow" in name:
+        return tuple(_of_chosen(stats[f"{end}_elevation"], chosen) for end in ("min", "max"))
+    return 0.0, 1.0
 
 
 def _earliest(stats: xr.Dataset, name: str) -> np.ndarray:
@@ -104,44 +126,10 @@ def _earliest(stats: xr.Dataset, name: str) -> np.ndarray:
     return values[(area > 0).argmax(0), np.arange(area.shape[1])]
 
 
-def _choose(season: xr.Dataset, rule: str, window: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scene taken for each glacier, the scenes that could be used (scene, glacier), and flags."""
-    found = season["accumulation_area_ratio"].values
-    seen = np.isfinite(found)
-    days = season.days_from_season_centre.values[:, None]
-    telling = np.where(days >= -LEAD, found, np.nan)
-    least = np.vstack([np.full((1, found.shape[1]), np.inf), np.fmin.accumulate(telling, 0)])
-    earlier = np.searchsorted(season.time.values, season.time.values)  # number of strictly earlier scenes
-    fresh = seen & (found > np.where(np.isnan(least), np.inf, least)[earlier] + FRESH_SNOW)
-    outside = np.abs(days) > window
-    usable = seen & ~fresh & ~outside
-    candidates = np.where(usable.any(0), usable, seen)
-    area = season["class_area"]
-    surface = area.sel(facies_class=[c for c in area.facies_class.values if c not in HIDDEN])
-    with np.errstate(invalid="ignore"):
-        worth = {
-            "latest": np.where(np.logical_or.accumulate(fresh, 0), -1.0, np.arange(len(found))[:, None]),
-            "most bare ice": (area.sel(facies_class="ice") / surface.sum("facies_class")).values,
-        }.get(rule, -found)
-    chosen = np.where(candidates, np.nan_to_num(worth, nan=-np.inf), -np.inf).argmax(0)
-    nothing = ~seen.any(0)
-    chosen = np.where(nothing, np.nan_to_num(season["coverage"].values, nan=-1).argmax(0), chosen)
-    g = np.arange(found.shape[1])
-    flags = np.zeros(found.shape[1], "int32")
-    for name, is_set in (
-        ("low_coverage", nothing),
-        ("outside_season", np.broadcast_to(outside, found.shape)[chosen, g]),
-        ("fresh_snow", fresh[chosen, g]),
-        ("cut_by_edge", season["cut_by_edge"].values),
-    ):
-        flags |= np.where(is_set, FLAGS[name], 0).astype("int32")
-    return chosen, usable, flags
-
-
-def _envelope(season: xr.Dataset, usable: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _envelope(scenes: Scenes, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Ratio and snow line of the smallest share of each band over the scenes that could be used, or the one taken."""
-    g = np.arange(chosen.size)
-    taken = usable.copy()
+    season, g = scenes.stats, np.arange(chosen.size)
+    taken = scenes.usable
     taken[chosen, g] = True
     coverage = season["band_coverage"].values
     share = season["band_accumulation"].values
@@ -153,10 +141,10 @@ def _envelope(season: xr.Dataset, usable: np.ndarray, chosen: np.ndarray) -> tup
     if season.attrs.get("hidden") == "leave out":
         weight = weight * np.where(known, coverage, 0).max(0)
     some = np.isfinite(season["accumulation_area_ratio"].values[chosen, g])
-    found = ratio(share, weight)
+    least = ratio(share, weight)
     low, high = (_of_chosen(season[f"{end}_elevation"], chosen) for end in ("min", "max"))
     line = np.clip(snow_line(share, weight, edges(season["elevation_band"].values))[0], low, high)
-    return np.where(some, found, np.nan), np.where(some & (found > 0), line, np.nan)
+    return np.where(some, least, np.nan), np.where(some & (least > 0), line, np.nan)
 
 
 def _of_chosen(values: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
@@ -164,21 +152,34 @@ def _of_chosen(values: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     return values.values[chosen, np.arange(chosen.size)] if values.ndim > 1 else values.values
 
 
-def _dataset(stats, years, out, dates, scenes, flags, earliest) -> xr.Dataset:
-    dims = ("glacier", "balance_year")
-    data: dict[str, tuple] = {
-        name: (dims, values, stats[name].attrs) for name, values in out.items() if name in stats.data_vars
-    }
-    data["days_from_season_centre"] = (dims, out["days_from_season_centre"], stats["days_from_season_centre"].attrs)
-    data["scene_date"] = (dims, dates, {"long_name": "time of the scene taken"})
-    data["scenes"] = (dims, scenes, {"long_name": "number of scenes that could be used"})
-    data["flags"] = (
-        dims, flags,
-        {"long_name": "what to know about a row", "flag_masks": np.array(list(FLAGS.values()), "int32"),
-         "flag_meanings": " ".join(FLAGS)},
-    )  # fmt: skip
+def _dataset(stats: xr.Dataset, years: np.ndarray, rows: list, earliest: dict, models: dict) -> xr.Dataset:
+    names = next(row for row in rows if row is not None)
+    missing = {"scene_date": np.datetime64("NaT"), "scenes": np.int32(0), "flags": np.int32(FLAGS["no_scene"])}
+    n, data = stats.sizes["glacier"], {}
+    for name in names:
+        columns = [np.full(n, missing.get(name, np.nan)) if row is None else row[name] for row in rows]
+        data[name] = (("glacier", "balance_year"), np.stack(columns, 1), _attributes(stats, name, models))
     data |= {name: ("glacier", values, stats[name].attrs) for name, values in earliest.items()}
     coords = {n: c for n, c in stats.coords.items() if c.dims == ("glacier",)}
     season = Season.of(stats)
     attrs = stations.TIMED["balance_year"].attributes | (season.to_attrs() if season else {})
     return xr.Dataset(data, {**coords, "balance_year": ("balance_year", years, attrs)}, dict(stats.attrs))
+
+
+def _attributes(stats: xr.Dataset, name: str, models: dict) -> dict:
+    if name == "flags":
+        return {
+            "long_name": "what to know about a row",
+            "flag_masks": np.array(list(FLAGS.values()), "int32"),
+            "flag_meanings": " ".join(FLAGS),
+        }
+    if name == "scene_date":
+        return {"long_name": "time of the scene taken"}
+    if name == "scenes":
+        return {"long_name": "number of scenes that could be used"}
+    if models and name in _DRAWN:
+        return stations.STATISTICS[name].attributes
+    attrs = dict(stats[name].attrs)
+    if name in models:
+        attrs |= {"change_per_day": models[name].rate, "error_of_a_scene": models[name].error}
+    return attrs

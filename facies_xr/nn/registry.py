@@ -77,6 +77,24 @@ class Handle:
     def __dask_tokenize__(self):
         return ("facies_xr.Handle", self.digest)
 
+    def __reduce__(self):
+        return _arrived, (self.digest, self.path, self.itself)
+
+
+_arrivals: dict[str, Classifier] = {}
+_ARRIVALS = 8
+
+
+def _arrived(digest: str, path: str | None, itself: Classifier | None) -> Handle:
+    """A handle that came from another process: all tasks of one digest share one classifier, and its device copies."""
+    if itself is None:
+        return Handle(digest, path, None)
+    with _lock:
+        shared = _arrivals.setdefault(digest, itself)
+        if len(_arrivals) > _ARRIVALS:
+            del _arrivals[next(iter(_arrivals))]
+    return Handle(digest, path, shared)
+
 
 @dataclass(frozen=True)
 class Members:

@@ -10,11 +10,23 @@ import numpy as np
 from odc.geo.geobox import GeoBox
 
 from .. import grids
-from .files import ArrayRaster, Raster
+from .files import ArrayRaster, Raster, version
 from .tiles import Tiles
+from .voids import marked, scaled, undeclared
 from .write import write_cog
 
-__all__ = ["TILE", "ArrayRaster", "Raster", "Tiles", "read_window", "write_cog"]
+__all__ = [
+    "TILE",
+    "ArrayRaster",
+    "Raster",
+    "Tiles",
+    "marked",
+    "read_window",
+    "scaled",
+    "undeclared",
+    "version",
+    "write_cog",
+]
 
 TILE = 512
 """Edge of the absolute tiles. [px]"""

@@ -1,21 +1,60 @@
 """One band of a file, or an array in memory, read on a grid."""
 
-import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import CRS
+from rasterio.enums import MaskFlags
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from .. import access
 from .bilinear import interpolate
+from .voids import marked, scaled, undeclared
 from .warp import Extent, along, needed, on_grid
 
 T = TypeVar("T")
+
+
+def version(href: str) -> tuple:
+    """State of a local file and what lies beside it: sizes and times of change; nothing of a file on the web."""
+    if access.is_remote(href):
+        return ()
+    path = href.removeprefix("file://")
+    states = ((end, path + end) for end in ("", ".aux.xml", ".msk", ".ovr"))
+    found = [(end, os.stat(name)) for end, name in states if os.path.exists(name)]
+    return tuple((end, state.st_mtime_ns, state.st_size) for end, state in found)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself."""
+
+    driver: str
+    crs: Any
+    transform: Affine
+    count: int
+    dtype: str
+    scale: float
+    offset: float
+
+    @classmethod
+    def of(cls, file: DatasetReader) -> "Header":
+        """Header of an open file, of its first band."""
+        return cls(
+            driver=file.driver,
+            crs=file.crs,
+            transform=file.transform,
+            count=file.count,
+            dtype=file.dtypes[0],
+            scale=file.scales[0],
+            offset=file.offsets[0],
+        )
 
 
 @dataclass(frozen=True)
@@ -28,8 +67,15 @@ class Raster:
     saturated_from: float | None = None
     """Smallest number that means a saturated detector, if that is to be flagged."""
     resampling: str = "bilinear"
+    voids: tuple[float, ...] = ()
+    """Numbers that mean no data though nothing declares them; it is said where they do."""
+    scale: float = 1.0
+    offset: float = 0.0
+    """What numbers are multiplied by, and what is added."""
     driver: str | None = None
     """Format that the file must have, by GDAL's name; by default any."""
+    version: tuple = ()
+    """State of the file (:func:`version`): what is kept of it is not taken for its successor's."""
 
     def read(self, box: GeoBox, rows: slice, columns: slice) -> np.ndarray:
         """Values, and a saturation flag, on one window of a grid.
@@ -77,6 +123,10 @@ class Raster:
         """Where the file's pixels lie."""
         return self._opened(Extent.of)
 
+    def header(self) -> Header:
+        """What the file says of itself."""
+        return self._opened(Header.of)
+
     @property
     def layers(self) -> int:
         """Number of layers that :meth:`read` returns."""
@@ -103,9 +153,7 @@ class Raster:
         if top >= bottom or left >= right:
             out[0] = np.nan
             return out
-        raw = file.read(1, window=Window(left, top, right - left, bottom - top))
-        values = raw.astype("float32")
-        values[self._missing(file, raw)] = np.nan
+        values, raw = self._values(file, Window(left, top, right - left, bottom - top))
         place = {"v0": v0, "dv": dv, "first_row": rows.start, "top": top,
                  "u0": u0, "du": du, "first_column": columns.start, "left": left}  # fmt: skip
         interpolate(values, **place, out=out[0])
@@ -114,21 +162,22 @@ class Raster:
             np.nan_to_num(out[1], copy=False)
         return out
 
-    def _missing(self, file: DatasetReader, raw: np.ndarray) -> np.ndarray:
-        missing = np.isnan(raw) if raw.dtype.kind == "f" else np.zeros(raw.shape, bool)
-        for nodata in {self.nodata, file.nodata}:
-            if nodata is not None and not math.isnan(nodata):
-                missing |= raw == nodata
-        return missing
+    def _values(self, file: DatasetReader, part: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Values of a window, NaN where there is no data, and the numbers that the file holds."""
+        raw = file.read(1, window=part)
+        missing = marked(raw, [mark for mark in (self.nodata, file.nodata) if mark is not None])
+        if MaskFlags.per_dataset in file.mask_flag_enums[0]:  # a mask in the file or beside it
+            missing |= file.read_masks(1, window=part) == 0
+        missing |= undeclared(raw, missing, self.voids, access.shown(self.href))
+        values = scaled(raw, self.scale, self.offset)
+        values[missing] = np.nan
+        return values, raw
 
     def _layers(self, file: DatasetReader, part: Window) -> np.ndarray:
-        raw = file.read(1, window=part)
-        pixels = np.empty((self.layers, *raw.shape), "float32")
-        pixels[0] = raw
-        if self.saturated_from is not None:
-            pixels[1] = raw >= self.saturated_from
-        pixels[:, self._missing(file, raw)] = np.nan
-        return pixels
+        values, raw = self._values(file, part)
+        if self.saturated_from is None:
+            return values[None]
+        return np.stack([values, np.where(np.isnan(values), np.nan, raw >= self.saturated_from).astype("float32")])
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,14 +109,18 @@ def _hits(candidates: Iterable[Any], wanted: "_Wanted") -> tuple[list[tuple[Scen
             reasons[reason] += 1
         elif scene.id not in hits:
             hits[scene.id] = scene, item
-        elif scene != (other := hits[scene.id][0]):  # catalogues repeat items across pages and collections
-            reasons[REPLACED] += 1
-            if scene.revision > other.revision:
-                hits[scene.id] = scene, item
+        else:  # catalogues repeat items across pages and collections, and keep their revisions
+            reasons[REPLACED] += scene != hits[scene.id][0]
+            hits[scene.id] = max(hits[scene.id], (scene, item), key=_age)
     valid, replaced = newest(scene for scene, _ in hits.values())
     if replaced:
         reasons[REPLACED] += len(replaced)
-    return [hits[scene.id] for scene in valid], reasons, errors
+    return [hits[scene.id] for scene in valid], +reasons, errors
+
+
+def _age(hit: tuple[Scene, pystac.Item]) -> tuple:
+    scene, item = hit
+    return scene.revision, str(item.properties.get("updated") or item.properties.get("created") or "")
 
 
 REPLACED = "replaced by later products of the same acquisition"

@@ -115,7 +115,8 @@ def newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[Scene]]:
     Archives keep reprocessed products beside the first ones, and final ones beside those of real time. Parts of one
     acquisition that are of one processing are all valid.
     """
-    scenes, latest = list(scenes), {}
+    scenes = list(scenes)
+    latest: dict[str, tuple] = {}
     for scene in scenes:
         latest[scene.acquisition] = max(latest.get(scene.acquisition, scene.revision), scene.revision)
     valid = [scene for scene in scenes if scene.revision == latest[scene.acquisition]]

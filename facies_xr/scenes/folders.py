@@ -58,8 +58,8 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
             if errors
             else CatalogError(f"{folder} holds no scene: no *_MTL.txt and no MTD_MSIL1C.xml in it or below it.")
         )
-    for error in errors:
-        warnings.warn(f"left out: {error}", stacklevel=2)
+    for fault in errors:
+        warnings.warn(f"left out: {fault}", stacklevel=2)
     return pystac.ItemCollection(
         [item for _, item in sorted(items.values(), key=lambda pair: (pair[0].datetime, pair[0].id))]
     )

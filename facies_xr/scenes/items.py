@@ -144,8 +144,8 @@ class StacItem:
             *(other["href"] for other in others if isinstance(other, Mapping) and other.get("href")),
         ]
         hrefs = [facts.text(self.where, f"href of asset {key}", href) for href in hrefs]
-        chosen = next((href for href in hrefs if not access.needs_sign_in(href)), hrefs[0])
         try:
+            chosen = next((href for href in hrefs if not access.needs_sign_in(href)), hrefs[0])
             access.check_address(chosen)
         except MetadataError as error:
             raise MetadataError(f"{self.where}: asset {key}: {error}") from error
@@ -212,7 +212,7 @@ class StacItem:
             datetime=self.datetime,
             datatake=datatake,
             acquisition=acquisition or self.id,
-            revision=(*revision, str(self.first("updated", "created") or "")),
+            revision=revision,
             tier=tier,
             sun_azimuth=azimuth,
             sun_elevation=elevation,

@@ -4,15 +4,12 @@ References: Landsat 8-9 Calibration and Validation Algorithm Description; USGS L
 """
 
 import glob
-import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from .. import access, degrees, facts
 from ..errors import MetadataError
@@ -70,7 +67,6 @@ LEVELS = {
 
 
 WRS_PATH = facts.Range(1, 233, "1", "the paths of WRS-2")
-DISTANCE = facts.Range(0.98, 1.02, "au", "the Earth's orbit")
 CORNER = facts.Range(-360, 360, "degree", "the globe")
 
 
@@ -107,14 +103,14 @@ def resolve(item: StacItem, sensor: str, nir: str) -> Scene:
         return Factors(None, None, "TOA: REFLECTANCE_MULT/ADD of the MTL, still to be read")
 
     path, date = _path(item), solar_date(item.datetime, (item.bbox[0] + item.bbox[2]) / 2)
-    row = str(item.properties.get("landsat:wrs_row") or _part(item.id, r"_\d{3}(\d{3})_") or item.id)
+    row = str(item.first("landsat:wrs_row") or _part(item.id, r"_\d{3}(\d{3})_") or item.id)
     category = str(item.properties.get("landsat:collection_category") or _part(item.id, r"_(T1|T2|RT)(?:_|$)") or "")
     return item.scene(
         sensor,
         INSTRUMENTS[sensor],
         level,
         datatake=f"{sensor}/{path:03d}/{date}",
-        acquisition=f"{sensor}/{level}/{path:03d}/{row}/{date}",
+        acquisition=f"{sensor}/{level}/{path:03d}/{row.zfill(3)}/{date}",
         revision=_revision(item.id, category),
         tier=_tier(category, str(correction or item.id)),
         factors=factors,
@@ -202,7 +198,7 @@ def read(product: str | Path) -> list[Scene]:
     correction = str(values.get("PROCESSING_LEVEL", values.get("DATA_TYPE", "L1")))
     level = "SR" if correction.startswith("L2") else "TOA"
     elevation = sun_elevation(name, number("SUN_ELEVATION"))
-    factors = of_mtl(groups, INSTRUMENTS[sensor], level, elevation, name)
+    factors = mtl.factors(groups, INSTRUMENTS[sensor], level, elevation, name)
     bands = {}
     for band, digits in INSTRUMENTS[sensor].numbers.items():
         file = _beside(path, text(f"FILE_NAME_BAND_{digits[1:]}"))
@@ -224,7 +220,7 @@ def read(product: str | Path) -> list[Scene]:
         bands=bands,
         datetime=when,
         datatake=f"{sensor}/{orbit:03.0f}/{date}",
-        acquisition=f"{sensor}/{level}/{orbit:03.0f}/{values.get('WRS_ROW')}/{date}",
+        acquisition=f"{sensor}/{level}/{orbit:03.0f}/{str(values.get('WRS_ROW')).zfill(3)}/{date}",
         revision=_revision(name, category),
         tier=_tier(category, correction),
         sun_azimuth=number("SUN_AZIMUTH", AZIMUTH) % 360,
@@ -282,8 +278,11 @@ def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         assets["qa_pixel"] = {"href": scene.qa, "roles": ["cloud"]}
     properties = {
         "landsat:wrs_path": scene.datatake.split("/")[1],
+        "landsat:wrs_row": scene.acquisition.split("/")[3],
         "landsat:correction": "L1TP" if scene.level == "TOA" else "L2SP",
     }
+    if scene.tier:
+        properties["landsat:collection_category"] = scene.tier
     return properties, assets
 
 
@@ -293,76 +292,4 @@ def describe(scene: Scene) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
 def calibrate(scene: Scene) -> dict[str, Factors]:
     """See :class:`Mission`."""
     assert scene.metadata is not None
-    return of_mtl(mtl.groups(scene.metadata), scene.instrument, scene.level, scene.sun_elevation, scene.id)
-
-
-def of_mtl(groups: mtl.Groups, instrument: Instrument, level: str, elevation: float, name: str) -> dict[str, Factors]:
-    """Factors of each band from a metadata file.
-
-    Notes
-    -----
-    TOA: rho = (M DN + A) / sin(elevation), with M, A = REFLECTANCE_MULT, REFLECTANCE_ADD of the Level-1 group.
-    Files from before the collections have radiances only: L = LMIN + (LMAX - LMIN)/(QMAX - QMIN) (DN - QMIN),
-    rho = pi L d^2 / (ESUN sin(elevation)), d the Earth-Sun distance [au].
-    """
-    numbers = instrument.numbers
-    if level == "SR":
-        group = groups.get("LEVEL2_SURFACE_REFLECTANCE_PARAMETERS")
-        if not group:
-            raise MetadataError(f"{name}: its MTL has no LEVEL2_SURFACE_REFLECTANCE_PARAMETERS.")
-        return {band: _from_rescaling(group, number, 1.0, name, "SR: MTL") for band, number in numbers.items()}
-    sine = math.sin(math.radians(elevation))
-    group = groups.get("LEVEL1_RADIOMETRIC_RESCALING") or groups.get("RADIOMETRIC_RESCALING") or {}
-    if any(key.startswith("REFLECTANCE_MULT") for key in group):
-        return {band: _from_rescaling(group, number, sine, name, "TOA: MTL") for band, number in numbers.items()}
-    return {band: _from_radiance(groups, instrument, band, sine, name) for band in numbers}
-
-
-def _from_rescaling(group: Mapping, number: str, divisor: float, name: str, why: str) -> Factors:
-    m, a = (_number(group, f"REFLECTANCE_{kind}_BAND_{number[1:]}", name) for kind in ("MULT", "ADD"))
-    return Factors(m / divisor, a / divisor, f"{why} REFLECTANCE_MULT/ADD_BAND_{number[1:]}")
-
-
-def _number(group: Mapping, key: str, name: str, within: facts.Range | None = None) -> float:
-    if key not in group:
-        raise MetadataError(f"{name}: its MTL has no {key}.")
-    return facts.number(f"scene {name}", key, group[key], within)
-
-
-def _from_radiance(groups: mtl.Groups, instrument: Instrument, band: str, sine: float, name: str) -> Factors:
-    if instrument.solar_irradiance is None:
-        raise MetadataError(
-            f"{name}: its MTL has no REFLECTANCE_MULT/ADD, without which {instrument.name} is not calibrated."
-        )
-    number, limits = instrument.numbers[band][1:], groups.get("MIN_MAX_RADIANCE", {})
-    codes, attributes = groups.get("MIN_MAX_PIXEL_VALUE", {}), groups["IMAGE_ATTRIBUTES"]
-    high, low = (_number(limits, f"RADIANCE_{end}_BAND_{number}", name) for end in ("MAXIMUM", "MINIMUM"))
-    top, bottom = (_number(codes, f"QUANTIZE_CAL_{end}_BAND_{number}", name) for end in ("MAX", "MIN"))
-    if top <= bottom:
-        raise MetadataError(f"{name}: its MTL has QUANTIZE_CAL_MAX_BAND_{number} {top:g}, QUANTIZE_CAL_MIN {bottom:g}.")
-    if "EARTH_SUN_DISTANCE" in attributes:
-        distance = _number(attributes, "EARTH_SUN_DISTANCE", name, DISTANCE)
-    else:
-        date = groups.get("PRODUCT_METADATA", {}).get("DATE_ACQUIRED")
-        distance = earth_sun_distance(facts.time(f"scene {name}", "DATE_ACQUIRED", date))
-    irradiance = instrument.solar_irradiance[band]
-    factor = math.pi * distance**2 / (irradiance * sine)
-    gain = (high - low) / (top - bottom)
-    why = (
-        f"TOA: MTL RADIANCE_MAXIMUM/MINIMUM_BAND_{number}, ESUN {irradiance:g} W m-2 um-1 ({instrument.name}), "
-        f"d {distance:.5f} au"
-    )
-    return Factors(gain * factor, (low - gain * bottom) * factor, why)
-
-
-def earth_sun_distance(date: str | datetime) -> float:
-    """Earth-Sun distance of a day, within 5e-4 of the ephemeris (Spencer 1971). [au]"""
-    angle = 2 * math.pi * (pd.Timestamp(date).dayofyear - 1) / 365
-    inverse_square = (
-        1.000110
-        + 0.034221 * math.cos(angle)
-        + 0.001280 * math.sin(angle)
-        + 0.000719 * math.cos(2 * angle)
-        + 0.000077 * math.sin(2 * angle)
-    )
-    return inverse_square**-0.5
+    return mtl.factors(mtl.groups(scene.metadata), scene.instrument, scene.level, scene.sun_elevation, scene.id)

@@ -32,7 +32,7 @@ def product(href: str) -> dict[str, Any]:
     offsets = {}
     for kind in ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET"):
         for entry in root.iter(kind):
-            if (band := entry.get("band_id")) not in map(str, range(len(_BAND_IDS))):
+            if (band := entry.get("band_id", "")) not in map(str, range(len(_BAND_IDS))):
                 raise MetadataError(f"{where}: band_id of {kind} is {band!r}, not 0 to {len(_BAND_IDS) - 1}.")
             offsets[_BAND_IDS[int(band)]] = facts.number(where, kind, entry.text, OFFSET)
     take = root.find(".//Datatake")

@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from ..errors import InputError
+from .regions import kilometres
 from .text import identifiers
 
 NEAREST = 2.0
@@ -61,7 +62,7 @@ def match(records: pd.DataFrame, maps: xr.Dataset) -> tuple[pd.DataFrame, pd.Dat
 
 def _match(glacier: str, record: pd.Series, on_map: pd.DataFrame) -> tuple[Any, str]:
     """The map's glacier of a record and by what, or None and why not."""
-    away = _kilometres(record["longitude"], record["latitude"], on_map["longitude"], on_map["latitude"])
+    away = kilometres(record["longitude"], record["latitude"], on_map["longitude"], on_map["latitude"])
     name = _plain(record["name"])
     too_far = None
     for by, same in (
@@ -90,12 +91,3 @@ def _plain(name: Any) -> str:
     """Letters and digits of a name, without accents and case; empty where there is none."""
     text = unicodedata.normalize("NFKD", str(name)).casefold()
     return "" if text in ("", "nan") else "".join(c for c in text if c.isalnum())
-
-
-def _kilometres(lon: float, lat: float, lons: pd.Series, lats: pd.Series) -> np.ndarray:
-    """Distance along great circles; NaN where a position is missing, as 0, 0 in the Gulf of Guinea is."""
-    if lon == 0 == lat:
-        lon = np.nan
-    a, b, c, d = (np.radians(np.asarray(v, float)) for v in (lon, lat, lons, lats))
-    h = np.sin((d - b) / 2) ** 2 + np.cos(b) * np.cos(d) * np.sin((c - a) / 2) ** 2
-    return 2 * 6371 * np.arcsin(np.sqrt(h))

@@ -44,7 +44,7 @@ class Problem:
 
     rows: pd.DataFrame
     """Columns ``glacier``, ``balance_year``, ``observed`` [m w.e.] (NaN without a record), the predictors, and
-    ``flags``."""
+    where they are known ``longitude``, ``latitude`` [degree] and ``flags``."""
     predictors: tuple[str, ...] = REQUIRED + OPTIONAL
     """Columns that a method may use; the first is the snow fraction."""
     optional: tuple[str, ...] = ()
@@ -73,6 +73,11 @@ class Problem:
     def observed(self) -> np.ndarray:
         """Recorded balance of each row. [m w.e.]"""
         return self.rows["observed"].to_numpy(float)
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        """Longitude and latitude of the glacier of each row, NaN where they are not known. (2, row) [degree]"""
+        return self.rows.reindex(columns=["longitude", "latitude"]).to_numpy(float).T
 
     @cached_property
     def design(self) -> np.ndarray:
@@ -132,6 +137,9 @@ def of_statistics(stats: xr.Dataset, *, rule: str = "envelope", areas: str = "ma
         "rule": rule,
         "season": str(Season.of(stats) or UNKNOWN),
     }
+    for name in ("longitude", "latitude"):
+        if name in stats.coords and stats[name].dims == ("glacier",):
+            rows[name] = stats[name].to_series().reindex(rows["glacier"]).to_numpy()
     hypsometry = stats[[name for name in ("glacier_area", "band_area") if name in stats]]
     return Problem(
         rows.assign(observed=np.nan, recorded_accumulation_area_ratio=np.nan),

@@ -12,7 +12,7 @@ from ..errors import StoreError
 RESULTS = 1
 """Raised with each version of the package in which the values of a product change."""
 
-FREE_ATTRIBUTES = ("software", "grid_mapping", "coordinates")
+FREE_ATTRIBUTES = ("software", "device", "grid_mapping", "coordinates")
 """Attributes that may differ between the run that created a store and one that continues it."""
 
 ON_THE_GRID = ("x", "y", "spatial_ref")

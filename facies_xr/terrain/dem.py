@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
 from .. import access, grids, rasters, stac
 from ..errors import GridError, InputError
-from . import relief
+from . import heights, relief
+from .heights import shown_name
 
 COARSENING = 16
 """Pixels of the grid in a pixel of the coarse grid on which bounds are taken."""
@@ -22,8 +22,8 @@ COARSENING = 16
 KEPT = 128
 """Tiles of elevation that a process keeps, of 1 MiB each."""
 
-HIGHEST = 8849.0
-"""No terrain rises above it. [m]"""
+LOWEST, HIGHEST = -430.0, 8849.0
+"""No terrain stands below the shore of the Dead Sea, none above Mount Everest. [m]"""
 
 MARGIN = 50_000.0
 """Tiles of a catalogue are taken up to this distance from the grid, for the shadows that fall onto it. [m]"""
@@ -143,59 +143,31 @@ def open_dem(dem: Any, box: GeoBox) -> Dem:
     Parameters
     ----------
     dem : path, list of paths, DataArray (y, x), or name of a catalogue
-        Heights [m]: a file, tiles of one model, an array, or "earth-search" or "planetary-computer" for Copernicus
-        GLO-30.
+        Heights [m]: a file, a folder or list of tiles of one model, an array, or "earth-search" or
+        "planetary-computer" for Copernicus GLO-30.
     box : GeoBox
         Target grid.
 
     Raises
     ------
     InputError
-        If it cannot be opened or has more than one band.
+        If it cannot be opened, holds anything but one band of heights, or a folder holds several products.
     GridError
-        If it has no CRS.
+        If it has no CRS or place.
     """
     if isinstance(dem, xr.DataArray):
-        dem = dem.squeeze(drop=True)
-        if dem.ndim != 2:
-            raise InputError(f"the DEM has dims {dem.dims}; give one band (y, x).")
-        return Dem(rasters.ArrayRaster(dem.values, grids.any_geobox(dem)), box, str(dem.name or "DataArray"))
+        return Dem(heights.of_array(dem), box, str(dem.name or "DataArray"))
     if isinstance(dem, str) and dem in stac.CATALOGS:
         return _tiles(stac.dem_tiles(dem, box.buffered(MARGIN)), box, f"Copernicus GLO-30 of {dem}")
     if isinstance(dem, str | Path):
-        if not access.is_remote(str(dem)) and Path(dem).is_dir():
-            dem = sorted(p for p in Path(dem).rglob("*") if p.suffix.lower() in (".tif", ".tiff"))
-        else:
-            return Dem(_file(str(dem)), box, shown_name(dem))
+        dem = heights.in_folder(Path(dem)) if not access.is_remote(str(dem)) and Path(dem).is_dir() else [dem]
     if isinstance(dem, Sequence) and dem and all(isinstance(part, str | Path) for part in dem):
-        return _tiles([str(part) for part in dem], box, f"{shown_name(dem[0])} and {len(dem) - 1} more")
+        files, name = [str(part) for part in dem], shown_name(dem[0])
+        if len(files) == 1:
+            return Dem(heights.of_file(files[0]), box, name)
+        return _tiles(files, box, f"{name} and {len(files) - 1} more")
     raise InputError(f"the DEM must be a path, a list of paths, a DataArray or a catalogue's name, not {dem!r}.")
 
 
-def shown_name(dem: str | Path) -> str:
-    """Name of a file as it may be shown: without its folder, credentials and signature."""
-    return Path(access.shown(str(dem))).name
-
-
 def _tiles(hrefs: Sequence[str], box: GeoBox, name: str) -> Dem:
-    return Dem(rasters.Tiles(tuple(_file(href) for href in hrefs)), box, name)
-
-
-def _file(href: str) -> rasters.Raster:
-    access.check(href)
-
-    def facts() -> tuple[Any, int]:
-        with access.opened(href) as file:
-            return file.crs, file.count
-
-    try:
-        crs, count = access.retried(facts, href)
-    except (OSError, rasterio.errors.RasterioError) as error:
-        raise InputError(f"DEM {access.shown(href)} cannot be opened: {access.reason(error)}") from error
-    if crs is None:
-        raise GridError(
-            f"DEM {access.shown(href)} has no CRS; write one into it, for example with gdal_edit.py -a_srs."
-        )
-    if count != 1:
-        raise InputError(f"DEM {access.shown(href)} has {count} bands; give a file with one.")
-    return rasters.Raster(href)
+    return Dem(rasters.Tiles(tuple(heights.of_file(href) for href in hrefs)), box, name)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import grids
 from ..errors import InputError, one_of
-from .dem import HIGHEST, Dem, hash_of
+from .dem import HIGHEST, LOWEST, Dem, hash_of
 from .proximity import TILE, Boundary, Glaciers, apart, rim
 
 STEEPEST = 45.0
@@ -77,7 +77,7 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     for tile in seen:
         lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
         highest[tile.numbers] = np.fmax(highest[tile.numbers], tile.highest)
-    _require_metres(dem.name, highest, np.sum([tile.slopes for tile in seen], 0))
+    _require_metres(dem.name, lowest, highest, np.sum([tile.slopes for tile in seen], 0))
     boundaries = Boundary.by_number(np.concatenate([tile.rim for tile in seen]))
     if united:
         boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
@@ -149,11 +149,16 @@ def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: t
     )
 
 
-def _require_metres(name: str, highest: np.ndarray, slopes: np.ndarray) -> None:
+def _require_metres(name: str, lowest: np.ndarray, highest: np.ndarray, slopes: np.ndarray) -> None:
     """Refuse heights that no glacier has: feet, centimetres, or something else."""
     if np.isnan(highest).all():
         return
-    top = float(np.nanmax(highest))
+    top, bottom = float(np.nanmax(highest)), float(np.nanmin(lowest))
+    if bottom <= LOWEST:
+        raise InputError(
+            f"DEM {name}: glaciers reach down to {bottom:.0f} m, and no land lies below {LOWEST:.0f} m; if that is a "
+            "mark of voids, declare it as nodata."
+        )
     steep = int(np.searchsorted(slopes.cumsum(), slopes.sum() / 2))
     if top > HIGHEST or steep > STEEPEST:
         raise InputError(

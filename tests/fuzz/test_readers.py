@@ -22,16 +22,6 @@ PATIENCE = 20
 
 PACKAGE = Path(facies_xr.__file__).parent
 
-UNMENDED = {
-    "stac": "7 faults of 5 kinds in 100 inputs",
-    "search": "27 of 9",
-    "mtl": "27 of 6",
-    "safe": "9 of 5",
-    "records": "4 of 3",
-    "fit": "8 of 3",
-}
-"""Readers that fail yet, with the faults of the fixed seed when they were marked."""
-
 
 @pytest.fixture(scope="module", params=READERS)
 def reader(request, region, world, tmp_path_factory) -> Reader:
@@ -98,8 +88,6 @@ def hold(name: str, reader: Reader, seed: int, count: int, folder: Path) -> None
     if lines:
         total = sum(map(len, faults.values()))
         text = f"{name}, seed {seed}: {total} faults of {len(lines)} kinds in {count} inputs"
-        if name in UNMENDED:
-            pytest.xfail(f"{text}; when marked: {UNMENDED[name]}")
         pytest.fail("\n".join([text, *lines]), False)
 
 

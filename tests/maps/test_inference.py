@@ -280,3 +280,38 @@ def test_features_unlike_the_training_data_are_refused(scene, classifier, name, 
 def test_features_beside_the_training_data_are_warned_of(scene, classifier):
     with pytest.warns(UserWarning, match="median of slope on a tile's glaciers is .* guesses"):
         fx.classify(scene.assign(slope=scene.slope * 0 + 170), classifier).compute(scheduler="sync")
+
+
+def test_weights_that_overflow_make_no_ice(bands_classifier):
+    """Each weight is a number that could be; together they are beyond float32."""
+    network = type(bands_classifier.network)(6).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(9e5)
+    broken = dataclasses.replace(bands_classifier, network=network)
+    with pytest.raises(ModelError, match="random-1: its scores are not finite"):
+        fx.classify(clear_sky((34, 36)), broken).compute()
+
+
+def test_device_and_precision_are_chosen_and_said(bands_classifier, monkeypatch):
+    monkeypatch.setenv("FACIES_XR_DEVICE", "cpu")
+    cube = clear_sky((34, 36), time=False)
+    maps = {p: fx.classify(cube, bands_classifier, precision=p) for p in ("float32", "tf32", "bfloat16")}
+    assert maps["float32"].attrs["precision"] == "float32: class scores within 2e-5 of float64"
+    assert maps["float32"].attrs["device"] == "chosen by each worker"
+    assert fx.classify(cube, bands_classifier, device="cpu").attrs["device"] == "cpu"
+    confidence = {p: m.confidence.values for p, m in maps.items()}
+    np.testing.assert_array_equal(confidence["tf32"], confidence["float32"])  # a CPU has no TF32
+    error = np.abs(confidence["bfloat16"] - confidence["float32"]).max()
+    assert 1e-6 < error < 0.03
+    assert maps["bfloat16"].attrs["precision"] == "bfloat16: class scores err by some 1e-2"
+
+
+def test_devices_and_precisions_that_are_not_there_are_named(bands_classifier):
+    cube = clear_sky((34, 36), time=False)
+    with pytest.raises(InputError, match="device='gpu': choose"):
+        fx.classify(cube, bands_classifier, device="gpu")
+    with pytest.raises(InputError, match="precision='half': choose 'float32'"):
+        fx.classify(cube, bands_classifier, precision="half")
+    with pytest.raises(InputError, match="device='cuda:63': torch sees"):
+        fx.classify(cube, bands_classifier, device="cuda:63").compute()

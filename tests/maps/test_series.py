@@ -7,7 +7,7 @@ import xarray as xr
 
 from facies_xr.classes import NAMES
 from facies_xr.errors import InputError
-from facies_xr.maps.series import FLAGS, end_of_season
+from facies_xr.maps.series import FLAGS, RULES, end_of_season
 from facies_xr.seasons import Season
 
 
@@ -91,7 +91,7 @@ def test_fresh_snow_ends_the_season():
 
 
 def test_a_fresh_or_distant_scene_is_taken_only_where_there_is_no_other():
-    stats = season_of([0.3, 0.8], dates=["2015-07-11", "2015-08-30"])
+    stats = season_of([0.3, 0.3, 0.8], dates=["2015-07-05", "2015-07-11", "2015-08-30"])
     found = end_of_season(stats, rule="least snow").isel(glacier=0, balance_year=0)
     assert float(found.accumulation_area_ratio) == 0.3
     assert flags(found) == {"outside_season"}
@@ -116,7 +116,7 @@ def test_the_window_is_that_of_the_season():
 def test_the_envelope_takes_the_least_snow_of_each_band():
     bands = [[0.0, 0.2, 0.8, 1.0], [0.0, 0.4, 0.6, 1.0], [0.0, 0.3, np.nan, 0.9]]
     stats = season_of([0.5, 0.5, 0.48], dates=AUGUST[:3], bands=bands)
-    found = end_of_season(stats).isel(glacier=0, balance_year=0)
+    found = end_of_season(stats, rule="envelope").isel(glacier=0, balance_year=0)
     assert float(found.accumulation_area_ratio) == pytest.approx((0.0 + 0.2 + 0.6 + 0.9) / 4)
     # The share passes one half between the second and the third band: .2 at 2230 m, .6 at 2250 m.
     assert float(found.snow_line_altitude) == pytest.approx(2230 + 20 * 0.3 / 0.4)
@@ -127,7 +127,7 @@ def test_bands_that_were_hardly_seen_do_not_count():
     covered[1, 0, 2] = 0.4
     bands = [[0, 0, 0.8, 1], [0, 0, 0.1, 1]]
     stats = season_of([0.45, 0.44], dates=AUGUST[:2], bands=bands, band_coverage=covered)
-    found = end_of_season(stats)
+    found = end_of_season(stats, rule="envelope")
     assert float(found.accumulation_area_ratio[0, 0]) == pytest.approx(1.8 / 4)
 
 
@@ -157,14 +157,20 @@ def test_the_area_is_that_of_the_earliest_outline():
 
 def test_the_order_of_the_scenes_does_not_matter():
     stats = season_of([0.4, 0.35, 0.8, 0.44], dates=AUGUST)
-    xr.testing.assert_identical(end_of_season(stats.isel(time=[2, 0, 3, 1])), end_of_season(stats))
+    for rule in RULES:
+        shuffled = end_of_season(stats.isel(time=[2, 0, 3, 1]), rule=rule)
+        xr.testing.assert_identical(shuffled, end_of_season(stats, rule=rule))
 
 
 def test_an_unknown_rule_is_named():
-    with pytest.raises(
-        InputError, match="rule='last': choose 'envelope' or 'least snow' or 'latest' or 'most bare ice'"
-    ):
+    with pytest.raises(InputError, match="rule='last': choose 'depletion' or 'envelope' or 'least snow' or 'latest'"):
         end_of_season(season_of([0.5]), rule="last")
+
+
+@pytest.mark.parametrize("day", ["20", 200, 0.5])
+def test_a_day_beyond_the_year_is_named(day):
+    with pytest.raises(InputError, match="day="):
+        end_of_season(season_of([0.5]), day=day)
 
 
 def test_an_april_that_was_wrong_spoils_no_august():

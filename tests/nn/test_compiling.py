@@ -91,9 +91,7 @@ def test_the_kernel_follows_its_inner_loops(package):
     change(package, "vectors.py", "series * scale[e] - ONE", "series * scale[e] - ZERO")
     after = run(package, SWEEP)
     assert before != after
-    change(
-        package, "pixels.py", "BATCH, BATCH_ELSEWHERE = 32", "BATCH, BATCH_ELSEWHERE = 16"
-    )  # compiled of nothing there
+    change(package, "pixels.py", "BATCH, BATCH_ELSEWHERE = 32", "BATCH, BATCH_ELSEWHERE = 16")
     kept = set((package / "facies_xr").rglob("*.nbc"))
     assert run(package, SWEEP) == after
     assert set((package / "facies_xr").rglob("*.nbc")) == kept

@@ -15,6 +15,7 @@ from facies_xr.nn.evaluate import evaluate
 from facies_xr.nn.evaluate.device import PRECISIONS, VARIABLE, card, choose, products, switches
 from facies_xr.nn.evaluate.engine import Engine
 from facies_xr.nn.network import Inference, Network
+from facies_xr.nn.registry import Handle
 
 from ..conftest import random_classifier
 
@@ -276,6 +277,18 @@ def test_a_network_travels_and_is_copied_as_it_is(classifier):
         with torch.no_grad():
             twin.head[1].weight.add_(1)
         assert not torch.equal(twin.head[1].weight, network.head[1].weight)
+
+
+def test_tasks_of_a_process_share_one_classifier_and_its_copies():
+    handle = Handle.of(random_classifier(1))
+    first, second = (pickle.loads(pickle.dumps(handle)).classifier() for _ in range(2))
+    assert first is second
+    assert first is not handle.itself
+    assert first.digest == handle.digest
+    assert first.network.folded() is second.network.folded()
+    others = [pickle.loads(pickle.dumps(Handle.of(random_classifier(1, seed=k)))).classifier() for k in range(1, 10)]
+    assert len({other.digest for other in others}) == 9
+    assert pickle.loads(pickle.dumps(handle)).classifier().digest == handle.digest
 
 
 @needs_card

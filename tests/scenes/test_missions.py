@@ -49,12 +49,12 @@ def test_old_files_are_calibrated_by_radiance_and_say_so(shared):
 
 
 def test_earth_sun_distance(shared):
-    mtl = flat_mtl(next((shared / "landsat_l1_montana_mission" / "lc8").glob("*_MTL.txt")))
-    distance = landsat.earth_sun_distance(mtl["DATE_ACQUIRED"])
-    assert distance == pytest.approx(float(mtl["EARTH_SUN_DISTANCE"]), abs=5e-4)
+    written = flat_mtl(next((shared / "landsat_l1_montana_mission" / "lc8").glob("*_MTL.txt")))
+    distance = mtl.earth_sun_distance(written["DATE_ACQUIRED"])
+    assert distance == pytest.approx(float(written["EARTH_SUN_DISTANCE"]), abs=5e-4)
     # Perihelion about 4 January 0.9833 au, aphelion about 5 July 1.0167 au (Astronomical Almanac).
-    assert landsat.earth_sun_distance("2015-01-04") == pytest.approx(0.9833, abs=5e-4)
-    assert landsat.earth_sun_distance("2015-07-05") == pytest.approx(1.0167, abs=5e-4)
+    assert mtl.earth_sun_distance("2015-01-04") == pytest.approx(0.9833, abs=5e-4)
+    assert mtl.earth_sun_distance("2015-07-05") == pytest.approx(1.0167, abs=5e-4)
 
 
 def test_three_spellings_of_an_mtl(tmp_path):
@@ -86,8 +86,8 @@ def test_a_level_2_mtl_has_two_sets_under_the_same_names():
         "LEVEL1_RADIOMETRIC_RESCALING": {f"REFLECTANCE_{k}_BAND_{n}": v for n in range(1, 8)
                                          for k, v in (("MULT", 2e-5), ("ADD", -0.1))},
     }  # fmt: skip
-    surface = landsat.of_mtl(groups, landsat.OLI, "SR", 30.0, "x")["blue"]
-    toa = landsat.of_mtl(groups, landsat.OLI, "TOA", 30.0, "x")["blue"]
+    surface = mtl.factors(groups, landsat.OLI, "SR", 30.0, "x")["blue"]
+    toa = mtl.factors(groups, landsat.OLI, "TOA", 30.0, "x")["blue"]
     assert (surface.scale, surface.offset) == (2.75e-5, -0.2)
     assert (toa.scale, toa.offset) == pytest.approx((4e-5, -0.2))  # divided by sin 30 = 1/2
 

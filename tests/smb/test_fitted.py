@@ -63,7 +63,7 @@ def test_albedo_of_one_glacier_is_not_enough():
 
 def test_ratios_that_cannot_be_are_refused(tmp_path):
     broken = Fit.of(problem_of(rows_of()), "pooled").to_dict()
-    broken["fitted"]["short"]["ratios"][0] = -1
+    broken["fitted"]["short"]["cases"][0]["ratios"][0] = -1
     (tmp_path / "fit.json").write_text(json.dumps(broken))
     with pytest.raises(InputError, match="a ratio of variances -1 is not between"):
         Fit.load(tmp_path / "fit.json")

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import linregress, multivariate_normal
+from scipy.stats import linregress
 from scipy.stats import t as student
 
 from facies_xr import folds, metrics
 from facies_xr.smb import judge
+from facies_xr.smb.methods.censored import bent, class_of
 from facies_xr.smb.methods.named import METHODS
 from facies_xr.smb.methods.per_glacier import PerGlacier
 from facies_xr.smb.methods.pooled import Pooled, PooledFit
@@ -68,46 +69,48 @@ def test_the_interval_of_a_line_is_the_textbooks():
 
 def test_pooled_is_the_gaussian_that_it_says():
     """Against the dense covariance of the records: the mean of a conditional normal, and the likelihood."""
-    rows = rows_of(5, 6, glacier=0.5, year=0.3)
-    model = PooledFit(problem_of(rows, REQUIRED), (2.0, 0.7, 0.3, 0.4))
+    rows, spread = rows_of(5, 6, glacier=0.5, year=0.3), np.array([2.0, 1.5, 0.5, 0.8])
+    model = PooledFit(problem_of(rows, REQUIRED), (2.0, 0.7, 0.3, 0.4), tuple(spread))
     new = rows_of(2, 6, seed=3).assign(glacier=["g0-1"] * 6 + ["new"] * 6)
 
     def covariance(a, b):
-        x, z = (model.standard(table[list(REQUIRED)].to_numpy()) for table in (a, b))
+        x, z = (model.standard(bent(table[list(REQUIRED)].to_numpy())) for table in (a, b))
         same = (a.glacier.to_numpy()[:, None] == b.glacier.to_numpy()).astype(float)
         year = (a.balance_year.to_numpy()[:, None] == b.balance_year.to_numpy()).astype(float)
         return 1e8 + 2.0 * x @ z.T + same * (0.7 + 0.3 * np.outer(x[:, 0], z[:, 0])) + 0.4 * year
 
-    k = covariance(rows, rows) + np.eye(len(rows))
+    own, of_new = (spread[np.digitize(table.snow_fraction, [0.005, 0.3, 0.7])] for table in (rows, new))
+    k = covariance(rows, rows) + np.diag(own)
     y = rows.observed.to_numpy()
     mean, low, high = predicted(model, new, REQUIRED)
     np.testing.assert_allclose(mean, covariance(new, rows) @ np.linalg.solve(k, y), atol=1e-4)
     noise = y @ np.linalg.solve(k, y) / (len(y) - 1)
     variance = np.diag(covariance(new, new) - covariance(new, rows) @ np.linalg.solve(k, covariance(rows, new)))
     degrees = np.where(new.glacier == "new", 4, 29)
-    expected = 2 * student.ppf(0.975, degrees) * np.sqrt(noise * (variance + 1))
+    expected = 2 * student.ppf(0.975, degrees) * np.sqrt(noise * (variance + of_new))
     np.testing.assert_allclose(high - low, expected, rtol=1e-3)
     # Differences of the likelihood between two ratios, the variance of e profiled out.
-    other = PooledFit(problem_of(rows, REQUIRED), (2.0, 0.7, 0.3, 4.0))
+    other = PooledFit(problem_of(rows, REQUIRED), (2.0, 0.7, 0.3, 4.0), tuple(spread))
 
     def dense(ratio):
         full = k + (ratio - 0.4) * (rows.balance_year.to_numpy()[:, None] == rows.balance_year.to_numpy())
         scale = y @ np.linalg.solve(full, y) / (len(y) - 1)
-        density = multivariate_normal(np.zeros(len(y)), scale * full, allow_singular=False).logpdf(y)
-        return -2 * density - np.log(scale)  # the free intercept takes one degree of freedom
+        minus_two_log_density = np.linalg.slogdet(scale * full)[1] + y @ np.linalg.solve(scale * full, y)
+        return minus_two_log_density - np.log(scale)  # the free intercept takes one degree of freedom
 
     found = [m.minus_two_log_likelihood(m.ratios) for m in (model, other)]
     assert found[1] - found[0] == pytest.approx(dense(4.0) - dense(0.4), abs=1e-3)
 
 
 def test_pooled_finds_the_variances():
-    model = fitted(Pooled(), rows_of(60, 12, noise=0.3, glacier=0.6, year=0.45))
-    noise = np.sqrt(model.posterior[2])
+    model = fitted(Pooled(), rows_of(60, 12, noise=0.3, glacier=0.6, year=0.45)).fitted((True, True))
+    spread = np.array(model.spread)[class_of(model.records.design)]
+    noise = np.sqrt(model.posterior[2] * spread.mean())
     assert noise == pytest.approx(0.3, rel=0.1)
     assert np.sqrt(model.ratios[1]) * noise == pytest.approx(0.6, rel=0.25)
     drawn = np.random.default_rng(77).normal(0, 0.45, 12)
     assert np.sqrt(model.ratios[3]) * noise == pytest.approx(drawn.std(), rel=0.35)
-    none = fitted(Pooled(), rows_of(60, 12, noise=0.3))
+    none = fitted(Pooled(), rows_of(60, 12, noise=0.3)).fitted((True, True))
     assert max(none.ratios[1], none.ratios[3]) < 0.05
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ def evaluate(
     features: np.ndarray,
     mask: np.ndarray | None = None,
     engine: str = "auto",
-    precision: Literal["float32", "tf32", "bfloat16"] = "float32",
+    precision: str = "float32",
     device: str | torch.device | None = None,
 ) -> np.ndarray:
     """Class probabilities at the pixels of a raster, as patch by patch.

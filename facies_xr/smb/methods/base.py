@@ -18,6 +18,8 @@ TAILS = ((1 - COVERED) / 2, (1 + COVERED) / 2)
 LAST_YEAR = 2200
 """Balance years of a saved fit are not later. [year]"""
 
+POSITION = ("longitude", "latitude")
+
 CONSTANT = 1e-9
 """Predictors that vary less do not vary."""
 
@@ -41,18 +43,29 @@ class Prediction(NamedTuple):
             mine[rows] = theirs
 
 
-class Fitted(Protocol):
-    """A method fitted to records."""
+class Predicts(Protocol):
+    """What was fitted to records."""
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
         """Balances of some rows of a problem, which need not be that of the records."""
+
+
+class Fits(Protocol):
+    """A way from records to balances: all that can be judged."""
+
+    def fit(self, problem: Problem, rows: np.ndarray) -> Predicts:
+        """Fit to some rows, which have records."""
+
+
+class Fitted(Predicts, Protocol):
+    """A method fitted to records, which can be kept."""
 
     def to_dict(self) -> dict[str, Any]:
         """As lists, numbers and texts, for the method's ``from_dict``."""
 
 
 class Method(Protocol):
-    """A way from records to balances."""
+    """A way from records to balances that users choose by name."""
 
     @property
     def title(self) -> str:
@@ -90,8 +103,10 @@ class Standard:
 def records_to_dict(problem: Problem) -> dict[str, Any]:
     """The predictors' names and the records with them."""
     names = ["glacier", "balance_year", "observed", *problem.predictors]
-    rows = problem.rows[names].astype({"glacier": str, "balance_year": int})
-    return {"predictors": list(problem.predictors), "records": rows.to_dict("list")}
+    columns = problem.rows[names].astype({"glacier": str, "balance_year": int}).to_dict("list")
+    for name, values in zip(POSITION, problem.position, strict=True):
+        columns[name] = [None if np.isnan(value) else value for value in values.tolist()]
+    return {"predictors": list(problem.predictors), "records": columns}
 
 
 def records_from_dict(saved: Mapping[str, Any]) -> Problem:
@@ -105,17 +120,21 @@ def records_from_dict(saved: Mapping[str, Any]) -> Problem:
     names = tuple(map(str, saved["predictors"]))
     if not names or not set(names) <= set(POSSIBLE) or len(set(names)) < len(names):
         raise ValueError(f"its predictors are {names}, not some of {', '.join(POSSIBLE)}")
-    columns = {name: saved["records"][name] for name in ("glacier", "balance_year", "observed", *names)}
+    columns = {name: saved["records"][name] for name in ("glacier", "balance_year", "observed", *names, *POSITION)}
     if any(isinstance(value, list | dict | bool) for column in columns.values() for value in column):
         raise ValueError("its records are not a table")
     rows = pd.DataFrame({name: list(column) for name, column in columns.items()})
-    rows = rows.astype({"glacier": str, "balance_year": int, "observed": float, **dict.fromkeys(names, float)})
+    rows = rows.astype(
+        {"glacier": str, "balance_year": int, "observed": float, **dict.fromkeys((*names, *POSITION), float)}
+    )
     balance = LIMITS["balance"]
     limits = {"observed": (balance.low, balance.high), "balance_year": (FIRST_YEAR, LAST_YEAR), **POSSIBLE}
-    for name in ("observed", "balance_year", *names):
+    limits |= {name: (LIMITS[name].low, LIMITS[name].high) for name in POSITION}
+    for name in ("observed", "balance_year", *names, *POSITION):
         low, high = limits[name]
-        if not rows[name].between(low, high).all():
-            worst = rows[name][~rows[name].between(low, high)].iloc[0]
+        wrong = ~(rows[name].between(low, high) | (rows[name].isna() & (name in POSITION)))
+        if wrong.any():
+            worst = rows[name][wrong].iloc[0]
             raise ValueError(f"{name} {worst:g} among its records is not between {low:g} and {high:g}")
     if rows.duplicated(["glacier", "balance_year"]).any():
         raise ValueError("it has two records of one glacier and year")

@@ -16,6 +16,7 @@ from ... import folds
 from .. import judge
 from ..problem import Problem
 from .base import TAILS, Prediction, Standard, between, records_from_dict, records_to_dict
+from .censored import class_of
 
 STRENGTHS = np.logspace(-3, 3, 13)
 CHOOSING = 5
@@ -25,6 +26,8 @@ FOLDS = 6
 """Folds of glaciers whose residuals make the interval."""
 
 DRAWS = 400
+ENOUGH = 30
+"""Records of a class of accumulation area ratios that make an interval of their own."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,10 @@ class Line:
     """Ridge of a given strength on standardised predictors, without an interval."""
 
     strength: float
-    title: ClassVar[str] = "ridge of a given strength"
-    leaves_out: ClassVar[str] = "glacier"
 
     def fit(self, problem: Problem, rows: np.ndarray) -> "LineFit":
         """Fit to records."""
         return LineFit(problem.design[rows], problem.observed[rows], self.strength)
-
-    def from_dict(self, saved: Mapping[str, Any]) -> "LineFit":
-        """What ``to_dict`` gave."""
-        design = np.array(saved["design"], float)
-        return LineFit(design, np.array(saved["observed"], float), float(saved["strength"]))
 
 
 @dataclass(frozen=True)
@@ -81,10 +77,6 @@ class LineFit:
         mean = self.weights[0] + self.standard(problem.design[rows]) @ self.weights[1:]
         return Prediction.nothing(len(rows))._replace(mean=mean)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The records' predictors and balances, and the strength."""
-        return {"design": self.design.tolist(), "observed": self.observed.tolist(), "strength": self.strength}
-
 
 @dataclass(frozen=True)
 class Ridge:
@@ -109,7 +101,10 @@ class Ridge:
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """A line, with an interval that adds a residual of glaciers that were held out to fits on resampled glaciers."""
+    """A line, with an interval that adds a residual of glaciers that were held out to fits on resampled glaciers.
+
+    The residual is one of records with about the same accumulation area ratio, if there are enough of these.
+    """
 
     records: Problem
     strength: float
@@ -131,7 +126,12 @@ class RidgeFit:
         glacier_of, glaciers = pd.factorize(self.records.glacier)
         drawn = rng.multinomial(len(glaciers), np.full(len(glaciers), 1 / len(glaciers)), DRAWS)
         weights = self.line.resampled(drawn[:, glacier_of].astype(float))
-        draws = weights @ self.line.with_one(problem.design[rows]).T + rng.choice(self.residuals, (DRAWS, 1))
+        draws = weights @ self.line.with_one(problem.design[rows]).T
+        classes, of_records = class_of(problem.design[rows]), class_of(self.records.design)
+        for k in np.unique(classes):
+            alike = self.residuals[of_records == k]
+            residuals = alike if alike.size >= ENOUGH else self.residuals
+            draws[:, classes == k] += np.random.default_rng(k).choice(residuals, (DRAWS, 1))
         return Prediction(self.line.predict(problem, rows).mean, *np.quantile(draws, TAILS, axis=0))
 
     def to_dict(self) -> dict[str, Any]:

@@ -167,6 +167,9 @@ CALIBRATE: Station = {
     ),
 }
 
+OF_ICE = tuple(n for n, v in {**CLASSIFY, **CALIBRATE}.items() if v.dims[-2:] == ("y", "x") and "time" in v.dims)
+"""What maps say of glaciers only: a tile without ice is stored blank, and its scenes are not read."""
+
 HYPSOMETRY: Station = {
     "glacier_area": Variable(_G, "float64", "area of the outline on the grid", "km2"),
     "band_area": Variable(

@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import dask
 import dask.array as da
 import numpy as np
+from dask.highlevelgraph import HighLevelGraph
 
 from .arrays import CHUNK
 from .windows import made_by, tiles
@@ -79,9 +81,48 @@ def _aligned(chunks: tuple[int, ...], tile: int, reach: int) -> tuple[int, ...]:
 
 
 def _with_surroundings(array: da.Array, chunks, depth) -> da.Array:
+    """Blocks with rows and columns of their neighbours, fewer at the grid's edge; one task for each::
+
+        +---+-------+---+
+        | . | above | . |   depth[0] rows
+        +---+-------+---+
+        |   | block |   |
+        +---+-------+---+
+        | . | below | . |
+        +---+-------+---+
+         depth[1] columns
+
+    Not da.overlap, whose twenty tasks a block make graphs of a hundred dates too large to start.
+    """
     array = array.rechunk((*((1,) * n for n in array.shape[:-2]), *chunks))
-    axes = {array.ndim - 2: depth[0], array.ndim - 1: depth[1]}
-    return da.overlap.overlap(array, axes, boundary="none", allow_rechunk=False)
+    name = f"surrounded-{dask.base.tokenize(array.name, depth)}"
+    graph = {}
+    for *time, i, j in np.ndindex(array.numblocks):
+        rows, columns = (_neighbours(k, len(c), d) for k, c, d in zip((i, j), chunks, depth, strict=True))
+        keys = [[(array.name, *time, r, c) for c in columns] for r in rows]
+        graph[(name, *time, i, j)] = (_gathered, keys, rows.index(i), columns.index(j), depth)
+    grown = [
+        tuple(size + d * ((k > 0) + (k < len(c) - 1)) for k, size in enumerate(c))
+        for c, d in zip(chunks, depth, strict=True)
+    ]
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
+    return da.Array(layers, name, (*array.chunks[:-2], *grown), dtype=array.dtype)
+
+
+def _neighbours(k: int, blocks: int, depth: int) -> list[int]:
+    """Indices of a block and, if surroundings are wanted, of those before and after it."""
+    return [n for n in (k - 1, k, k + 1) if n == k or (depth and 0 <= n < blocks)]
+
+
+def _gathered(blocks: list[list[np.ndarray]], row: int, column: int, depth: tuple[int, int]) -> np.ndarray:
+    def edge(k: int, centre: int, reach: int) -> slice:
+        return slice(None) if k == centre else slice(-reach, None) if k < centre else slice(None, reach)
+
+    lines = [
+        np.concatenate([b[..., edge(r, row, depth[0]), edge(c, column, depth[1])] for c, b in enumerate(line)], -1)
+        for r, line in enumerate(blocks)
+    ]
+    return np.concatenate(lines, -2)
 
 
 def _tiles_block(*blocks, made_by, spatial, depth, tile, reach, channels, out_dtype, block_id=None):

@@ -15,8 +15,11 @@ from dask.system import CPU_COUNT
 
 from .arrays import is_lazy
 
-IN_FLIGHT = 256
-"""Blocks that one graph computes."""
+IN_FLIGHT = 12
+"""Blocks that one graph computes; what they read is held together with what surrounds them."""
+
+NEAR = 4
+"""Blocks are taken in squares of so many, so that those of one graph share their surroundings."""
 
 
 def each_tile(function: Callable, variables: dict[str, xr.Variable], chunks: tuple, dims: tuple[str, ...]) -> da.Array:
@@ -90,7 +93,7 @@ def run(array: da.Array, blocks: Iterable[tuple[int, ...]], advance: Callable[[]
 
 def _batches(blocks: list[tuple[int, ...]], ndim: int) -> Iterable[list[tuple[int, ...]]]:
     for _, of_date in groupby(blocks, key=lambda block: block[: ndim - 2]):
-        date = list(of_date)
+        date = sorted(of_date, key=lambda block: (*(k // NEAR for k in block[-2:]), block))
         for start in range(0, len(date), IN_FLIGHT):
             yield date[start : start + IN_FLIGHT]
 

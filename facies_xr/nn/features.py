@@ -171,21 +171,25 @@ def require(cube: xr.Dataset, feature_set: int) -> None:
     of_glaciers = glacier_variables(names)
     missing = [n for n in (*names, *(("glacier_index",) if of_glaciers else ()), *of_glaciers) if n not in cube]
     if missing:
-        remedy = (
-            "load it with fx.load" if set(missing) & set(BANDS) else "add it with fx.add_terrain(cube, dem, outlines)"
-        )
+        without_bands = bool(set(missing) & set(BANDS))
+        remedy = "load it with fx.load" if without_bands else "add it with fx.add_terrain(cube, dem, outlines)"
         has = ", ".join(map(str, cube.data_vars)) or "nothing"
-        for name, variable in cube.data_vars.items():
-            if len(variable.dims) > 2 and {"y", "x"} < (dims := set(variable.dims) - {"time"}):
-                (of_bands,) = dims - {"y", "x"} if len(dims) == 3 else ("band",)
-                has += f" ({name!r} has a dimension {of_bands!r}: make it variables with to_dataset({of_bands!r}))"
         raise MissingVariableError(
-            f"feature set {feature_set} needs {', '.join(repr(m) for m in missing)}; the cube has {has}. "
-            f"Either {remedy}, or choose a model of a smaller feature set."
+            f"feature set {feature_set} needs {', '.join(repr(m) for m in missing)}; the cube has {has}"
+            f"{_of_bands(cube) if without_bands else ''}. Either {remedy}, or choose a model of a smaller feature set."
         )
     for name in (*names, *(["glacier_index"] if "glacier_index" in cube else [])):
         if cube[name].dims not in (("time", "y", "x"), ("y", "x")):
             raise GridError(f"{name!r} has dims {cube[name].dims}; it must be (time, y, x) or (y, x).")
+
+
+def _of_bands(cube: xr.Dataset) -> str:
+    """What to say of a variable that may hold all bands."""
+    for name, variable in cube.data_vars.items():
+        others = [dim for dim in variable.dims if dim not in ("time", "y", "x")]
+        if others and {"y", "x"} <= set(variable.dims):
+            return f" ({name!r} has a dimension {others[0]!r}: make it variables with to_dataset({others[0]!r}))"
+    return ""
 
 
 def stack(planes: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Surface mass balance of the glaciers of some maps, by a method fitted to records and judged on what it never saw."""
 
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from .. import folds, stations
+from .. import stations
 from ..errors import InputError, one_of
 from ..maps.statistics import DRAWS, statistics
 from ..seasons import Season
@@ -23,10 +22,6 @@ from .problem import FLAGS, Problem, of_statistics, with_records
 MIN_RECORDS = 8
 """Records that a fit needs, of two glaciers at least."""
 
-FOLDS = 6
-"""Folds of glaciers; of years each is one."""
-
-LEFT_OUT = ("glacier", "year")
 AREAS = ("map", "expected")
 
 
@@ -56,9 +51,9 @@ def smb(
     model : Fit or path, optional
         A fit to apply instead of fitting one: what :func:`fit` gave or ``Fit.save`` wrote, from maps made alike.
         Glaciers and years of which it had records keep what is particular to them.
-    leave_out : {"glacier", "year"}, optional
-        What is held out together for ``balance_out_of_fold``: glaciers in six folds, or one year after the other; by
-        default glaciers, with "eq3" years.
+    leave_out : {"glacier", "year", "glacier and year"}, optional
+        What is held out together for ``balance_out_of_fold``: glaciers in six folds, one year after the other, or six
+        folds of both, so that neither the glacier nor the year has records; by default glaciers, with "eq3" years.
     rule : str
         Which scene stands for a season, see :func:`facies_xr.maps.series.end_of_season`.
     areas : {"map", "expected"}
@@ -84,7 +79,7 @@ def smb(
     """
     method = method_named(method)
     if leave_out is not None:
-        one_of("leave_out", leave_out, LEFT_OUT)
+        one_of("leave_out", leave_out, judge.LEFT_OUT)
     if observations is None and model is None:
         raise InputError("smb() needs observations to fit a model, or a fitted model=.")
     if model is not None and leave_out is not None:
@@ -95,14 +90,17 @@ def smb(
         problem = _observed(problem, observations, stats, needed=model is None)
     if model is not None:
         applied = Fit.load(model)
-        fold = np.full(len(problem), -1)
+        splits = []
     else:
         applied = Fit.of(problem, method)
         leave_out = leave_out or METHODS[method].leaves_out
-        fold = held_out(problem, leave_out)
+        splits = judge.splits(problem, leave_out)
+    fold = np.full(len(problem), -1)
+    for k, (_, test) in enumerate(splits):
+        fold[test] = k
     predictions = {
         "balance": applied.predict(problem),
-        "balance_out_of_fold": judge.out_of_fold(problem, METHODS[method], folds.splits(fold)),
+        "balance_out_of_fold": judge.out_of_fold(problem, METHODS[method], splits),
     }
     columns = {
         f"{name}{end}": values
@@ -146,30 +144,6 @@ def fit(
     method = method_named(method)
     stats = _statistics(maps, areas, classes, season)
     return Fit.of(_observed(of_statistics(stats, rule=rule, areas=areas), observations, stats, needed=True), method)
-
-
-def held_out(problem: Problem, leave_out: str) -> np.ndarray:
-    """Fold of each row, -1 for those of glaciers, or of years, without records.
-
-    Parameters
-    ----------
-    problem : Problem
-    leave_out : {"glacier", "year"}
-        What is held out together.
-
-    Raises
-    ------
-    InputError
-        If all records are of one glacier, or of one year.
-    """
-    groups = problem.glacier if leave_out == "glacier" else problem.balance_year
-    recorded = groups[problem.usable]
-    names = np.unique(recorded)
-    if names.size < 2:
-        raise InputError(f"all records are of one {leave_out}; with leave_out={leave_out!r} nothing is left to fit.")
-    fold = folds.by_group(recorded, FOLDS if leave_out == "glacier" else names.size)
-    fold_of: Mapping[Any, int] = dict(zip(recorded, fold, strict=True))
-    return np.array([fold_of.get(group, -1) for group in groups])
 
 
 def _statistics(maps: xr.Dataset, areas: str, classes: tuple[str, ...] | None, season: Any) -> xr.Dataset:

@@ -1,20 +1,27 @@
 """Scores of modelled balances, never without what they must be compared with."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import chi2, norm
 
-from .. import folds, metrics
+from .. import metrics
+from ..folds import Split
 from . import judge
 from .balance import MIN_RECORDS
-from .methods.base import COVERED
-from .methods.named import DEFAULT, METHODS
-from .problem import FLAGS, UNFIT, Problem
+from .methods.base import COVERED, Fits, Prediction
+from .methods.named import METHODS
+from .methods.yardsticks import RecordsMean, RegionMean
+from .problem import FLAGS, OPTIONAL, REQUIRED, UNFIT, Problem
 
 FEWEST_CLUSTERS = 8
-"""Glaciers, and years, below which a score has no interval."""
+"""Glaciers, and years, below which drawing them tells nothing."""
 
 DRAWS = 1000
+
+RECORDED = "recorded_accumulation_area_ratio"
 
 
 def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFrame:
@@ -30,32 +37,87 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
     Returns
     -------
     DataFrame
-        Rows: the model; the mean of the records of other glaciers (or years, if those were left out); the mean of the
-        other glaciers in the same year; the model's anomalies within each glacier; and, if the records hold
-        accumulation area ratios, the ceiling: the same regression on these instead of the maps. Columns: n, r, rmse,
-        mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw whole glaciers and whole years and are NaN
-        with fewer than 8 of either, and, of the model, the share of the records within its prediction interval.
+        A row for the model, judged as it was held out, and, if it is ``balance_out_of_fold``, one each with glaciers,
+        with years and with both left out. In the same folds: the mean of the other records ("training mean"), and, if
+        the records hold accumulation area ratios, the ceiling: the same method on these instead of the maps. Then what
+        needs no map, the mean of the other glaciers of region and year, and what needs no level, the model's anomalies
+        within each glacier. Columns: n, r, rmse, mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw
+        whole glaciers and whole years (with fewer than 8 of either they are those of independent records, which is the
+        least that they can be), and the share of the records within
+        the prediction interval.
     """
-    o, p = _judged(smb, model)
-    known = np.isfinite(o)
-    by_year = smb.attrs.get("leave_out") == "year"
-    left_out = "year" if by_year else "glacier"
-    others = _others(o.T).T if by_year else _others(o)
-    pairs = {
-        f"model, {left_out} left out": (o, p),
-        f"mean of the other {left_out}s": (o, np.where(known, others, np.nan)),
-        "other glaciers, same year": (o, np.where(known, _others_same_year(o), np.nan)),
-        "anomalies within glaciers": (_anomaly(o), _anomaly(p)),
+    observed, modelled = _judged(smb, model)
+    g, y = np.nonzero(np.isfinite(observed))
+    problem = _problem(smb, g, y)
+    ends = (f"{model}_lower", f"{model}_upper")
+    modelled_ends = (smb[name].values[g, y] if name in smb else np.full(g.size, np.nan) for name in ends)
+    held_out = smb.attrs.get("leave_out", "glacier") if model == "balance_out_of_fold" else None
+    label = f"model, {held_out} left out" if held_out in judge.LEFT_OUT else f"model, {model} as it came"
+    rows = {label: Prediction(modelled[g, y], *modelled_ends)}
+    for leave_out in sorted(judge.LEFT_OUT, key=lambda name: name != held_out):
+        again = held_out in judge.LEFT_OUT and leave_out != held_out
+        for name, prediction in _in_folds(smb, problem, leave_out, again=again):
+            rows[f"{name}, {leave_out} left out"] = prediction
+    if (splits := _splits(problem, "glacier")) is not None:
+        rows["other glaciers of region and year"] = judge.out_of_fold(problem, RegionMean(), splits)
+    table = {name: _row(problem, problem.observed, prediction) for name, prediction in rows.items()}
+    anomaly = Prediction.nothing(len(problem))._replace(mean=_anomaly(modelled)[g, y])
+    table["anomalies within glaciers"] = _row(problem, _anomaly(observed)[g, y], anomaly)
+    scored = pd.DataFrame(table).T.astype({"n": int})
+    return scored[scored.n > 0]
+
+
+def _problem(smb: xr.Dataset, g: np.ndarray, y: np.ndarray) -> Problem:
+    """The judged rows as a problem."""
+    columns = {name: smb[name].values[g, y] for name in (*REQUIRED, *OPTIONAL, RECORDED) if name in smb}
+    columns |= {name: smb[name].values[g] for name in ("longitude", "latitude") if name in smb.coords}
+    ids = smb["glacier"].values[g] if "glacier" in smb.coords else g
+    years = smb["balance_year"].values[y] if "balance_year" in smb.coords else y
+    rows = pd.DataFrame({"glacier": ids, "balance_year": years, "observed": smb["observed"].values[g, y], **columns})
+    return Problem(rows, tuple(name for name in (*REQUIRED, *OPTIONAL) if name in columns), OPTIONAL)
+
+
+def _splits(problem: Problem, leave_out: str) -> list[Split] | None:
+    groups = {"glacier": problem.glacier, "year": problem.balance_year}
+    enough = all(np.unique(values).size >= 2 for name, values in groups.items() if name in leave_out)
+    return judge.splits(problem, leave_out) if enough else None
+
+
+def _in_folds(smb: xr.Dataset, problem: Problem, leave_out: str, *, again: bool) -> Iterator[tuple[str, Prediction]]:
+    """The model, if it is to be judged again, and its yardsticks in some folds."""
+    splits = _splits(problem, leave_out)
+    if splits is None:
+        return
+    method: Fits | None = METHODS.get(smb.attrs.get("method_name", ""))
+    if again and method is not None and _enough(problem):
+        yield "model", judge.out_of_fold(problem, method, splits)
+    yield "training mean", judge.out_of_fold(problem, RecordsMean(), splits)
+    if method is None or RECORDED not in problem.rows:
+        return
+    known = np.flatnonzero(problem.rows[RECORDED].notna())
+    recorded = problem.take(known)
+    recorded = Problem(recorded.rows.assign(snow_fraction=recorded.rows[RECORDED]), REQUIRED[:1])
+    splits = _splits(recorded, leave_out) if _enough(recorded) else None
+    if splits is not None:
+        ceiling = Prediction.nothing(len(problem))
+        ceiling.put(known, judge.out_of_fold(recorded, method, splits))
+        yield "ceiling: recorded accumulation area", ceiling
+
+
+def _enough(problem: Problem) -> bool:
+    return problem.usable.sum() >= MIN_RECORDS and np.unique(problem.glacier[problem.usable]).size >= 3
+
+
+def _row(problem: Problem, observed: np.ndarray, prediction: Prediction) -> dict[str, float]:
+    """Scores, their intervals, and the share within the prediction interval."""
+    known = np.isfinite(observed) & np.isfinite(prediction.mean)
+    inside = (observed >= prediction.lower) & (observed <= prediction.upper)
+    judged = known & np.isfinite(prediction.lower)
+    return {
+        **metrics.regression(observed, prediction.mean),
+        **_intervals(problem, observed, prediction.mean),
+        "within_interval": inside[judged].mean() if judged.any() else np.nan,
     }
-    ceiling = _ceiling(smb, known)
-    if ceiling is not None:
-        pairs["ceiling: recorded accumulation area"] = (o, ceiling)
-    rows = {name: metrics.regression(*pair) | _intervals(*pair) for name, pair in pairs.items()}
-    table = pd.DataFrame(rows).T.astype({"n": int})
-    if f"{model}_lower" in smb:
-        inside = (o >= smb[f"{model}_lower"].values) & (o <= smb[f"{model}_upper"].values)
-        table["within_interval"] = [inside[known].mean() if known.any() else np.nan] + [np.nan] * (len(table) - 1)
-    return table
 
 
 def scores_by_glacier(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFrame:
@@ -77,19 +139,6 @@ def _judged(smb: xr.Dataset, model: str) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known, observed, np.nan), np.where(known, found, np.nan)
 
 
-def _others(o: np.ndarray) -> np.ndarray:
-    total, count = np.nansum(o), np.isfinite(o).sum()
-    own, n = np.nansum(o, 1, keepdims=True), np.isfinite(o).sum(1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.broadcast_to((total - own) / (count - n), o.shape)
-
-
-def _others_same_year(o: np.ndarray) -> np.ndarray:
-    known = np.isfinite(o)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return (np.nansum(o, 0) - np.nan_to_num(o)) / (known.sum(0) - known)
-
-
 def _anomaly(v: np.ndarray) -> np.ndarray:
     several = np.isfinite(v).sum(1, keepdims=True) >= 2
     with np.errstate(invalid="ignore"):
@@ -97,41 +146,18 @@ def _anomaly(v: np.ndarray) -> np.ndarray:
     return np.where(several, v - mean, np.nan)
 
 
-def _ceiling(smb: xr.Dataset, known: np.ndarray) -> np.ndarray | None:
-    """The same regression in the same folds on recorded accumulation area ratios."""
-    name = "recorded_accumulation_area_ratio"
-    if name not in smb or "fold" not in smb:
-        return None
-    g, y = np.nonzero(known & np.isfinite(smb[name].values))
-    rows = pd.DataFrame(
-        {
-            "glacier": smb["glacier"].values[g],
-            "balance_year": smb["balance_year"].values[y],
-            "snow_fraction": smb[name].values[g, y],
-            "observed": smb["observed"].values[g, y],
-        }
-    )
-    fold = smb["fold"].values[g, y]
-    if len(rows) < MIN_RECORDS or rows.glacier.nunique() < 3 or np.unique(fold).size < 2:
-        return None
-    method = METHODS[smb.attrs.get("method_name", DEFAULT)]
-    ceiling = np.full(known.shape, np.nan)
-    ceiling[g, y] = judge.out_of_fold(Problem(rows, ("snow_fraction",)), method, folds.splits(fold)).mean
-    return ceiling
-
-
-def _intervals(o: np.ndarray, p: np.ndarray) -> dict[str, float]:
+def _intervals(problem: Problem, o: np.ndarray, p: np.ndarray) -> dict[str, float]:
     """Intervals of RMSE and r over draws of glaciers and of years."""
     names = ("rmse_lower", "rmse_upper", "r_lower", "r_upper")
     known = np.isfinite(o) & np.isfinite(p)
-    if known.any(1).sum() < FEWEST_CLUSTERS or known.any(0).sum() < FEWEST_CLUSTERS:
-        return dict.fromkeys(names, np.nan)
+    sorts = problem.glacier[known], problem.balance_year[known]
+    if min(np.unique(groups).size for groups in sorts) < FEWEST_CLUSTERS:
+        return dict(zip(names, _of_independent(o[known], p[known]), strict=True))
     rng = np.random.default_rng(0)
-    g, y = np.nonzero(known)
-    weight = np.ones((DRAWS, g.size))
-    for part in (g, y):
-        levels, place = np.unique(part, return_inverse=True)
-        weight *= rng.multinomial(levels.size, np.full(levels.size, 1 / levels.size), DRAWS)[:, place]
+    weight = np.ones((DRAWS, known.sum()))
+    for groups in sorts:
+        levels, level_of = np.unique(groups, return_inverse=True)
+        weight *= rng.multinomial(levels.size, np.full(levels.size, 1 / levels.size), DRAWS)[:, level_of]
     weight = weight[weight.sum(1) > 0]
     weight /= weight.sum(1, keepdims=True)
     a, b = o[known], p[known]
@@ -141,3 +167,15 @@ def _intervals(o: np.ndarray, p: np.ndarray) -> dict[str, float]:
         r = (weight @ (a * b) - mean_a * mean_b) / np.sqrt((weight @ a**2 - mean_a**2) * (weight @ b**2 - mean_b**2))
     tails = [(1 - COVERED) / 2, (1 + COVERED) / 2]
     return dict(zip(names, (*np.quantile(rmse, tails), *np.nanquantile(r, tails)), strict=True))
+
+
+def _of_independent(o: np.ndarray, p: np.ndarray) -> tuple[float, float, float, float]:
+    """Intervals of RMSE (chi-squared) and r (Fisher's z) if the records were independent."""
+    n = o.size
+    if n < 4:
+        return (np.nan,) * 4
+    tails = np.array([(1 - COVERED) / 2, (1 + COVERED) / 2])
+    rmse = np.sqrt(((o - p) ** 2).sum() / chi2.ppf(tails[::-1], n))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.tanh(np.arctanh(np.corrcoef(o, p)[0, 1]) + norm.ppf(tails) / np.sqrt(n - 3))
+    return float(rmse[0]), float(rmse[1]), float(r[0]), float(r[1])

@@ -8,20 +8,57 @@ from typing import TypeVar
 
 import numpy as np
 
+from .. import folds
+from ..errors import InputError
 from ..folds import Split
-from .methods.base import Method, Prediction
+from .methods.base import Fits, Prediction
 from .problem import Problem
 
 Name = TypeVar("Name", bound=Hashable)
 
+LEFT_OUT = ("glacier", "year", "glacier and year")
+"""What is held out together: a glacier of which nothing is known, a year of which no glacier is known, or both."""
 
-def out_of_fold(problem: Problem, method: Method, splits: Iterable[Split]) -> Prediction:
+FOLDS = 6
+"""Folds of glaciers; of years each is one, but next to glaciers they are six, too."""
+
+
+def splits(problem: Problem, leave_out: str) -> list[Split]:
+    """Training and test rows of a problem; rows of glaciers, or of years, without records are in neither.
+
+    Parameters
+    ----------
+    problem : Problem
+    leave_out : str
+        One of :data:`LEFT_OUT`.
+
+    Raises
+    ------
+    InputError
+        If all records are of one glacier, or of one year.
+    """
+    if leave_out == "glacier and year":
+        return list(folds.crossed(_fold(problem, "glacier", FOLDS), _fold(problem, "year", FOLDS)))
+    return list(folds.splits(_fold(problem, leave_out, FOLDS if leave_out == "glacier" else len(problem))))
+
+
+def _fold(problem: Problem, leave_out: str, most: int) -> np.ndarray:
+    """Fold of each row, that of its group among the usable rows; -1 where it has none."""
+    groups = problem.glacier if leave_out == "glacier" else problem.balance_year
+    recorded = groups[problem.usable]
+    if np.unique(recorded).size < 2:
+        raise InputError(f"all records are of one {leave_out}; with leave_out={leave_out!r} nothing is left to fit.")
+    fold_of = dict(zip(recorded, folds.by_group(recorded, most), strict=True))
+    return np.array([fold_of.get(group, -1) for group in groups])
+
+
+def out_of_fold(problem: Problem, method: Fits, splits: Iterable[Split]) -> Prediction:
     """Balances of held-out rows by fits to the usable rows of their training sets.
 
     Parameters
     ----------
     problem : Problem
-    method : Method
+    method : Fits
     splits : iterable of (ndarray of int, ndarray of int)
         Training and test rows, as ``folds.splits`` gives them.
 
@@ -33,7 +70,7 @@ def out_of_fold(problem: Problem, method: Method, splits: Iterable[Split]) -> Pr
     return _held_out(problem, ((method, train, test) for train, test in splits))
 
 
-def best(problem: Problem, candidates: Mapping[Name, Method], splits: Iterable[Split]) -> Name:
+def best(problem: Problem, candidates: Mapping[Name, Fits], splits: Iterable[Split]) -> Name:
     """Name of the candidate with the smallest squared error of held-out rows; of equals the first.
 
     Rows of which any candidate says nothing count for none.
@@ -46,7 +83,7 @@ def best(problem: Problem, candidates: Mapping[Name, Method], splits: Iterable[S
 
 def nested(
     problem: Problem,
-    candidates: Mapping[Name, Method],
+    candidates: Mapping[Name, Fits],
     parts: Iterable[tuple[np.ndarray, np.ndarray, list[Split]]],
 ) -> tuple[Prediction, list[Name]]:
     """Balances of held-out rows by the candidate that the training rows themselves choose.
@@ -54,7 +91,7 @@ def nested(
     Parameters
     ----------
     problem : Problem
-    candidates : mapping of Method
+    candidates : mapping of Fits
     parts : iterable of (train, test, inner splits)
         As ``folds.nested`` gives them.
 
@@ -71,7 +108,7 @@ def nested(
     return _held_out(problem, tasks), chosen
 
 
-def _held_out(problem: Problem, tasks: Iterable[tuple[Method, np.ndarray, np.ndarray]]) -> Prediction:
+def _held_out(problem: Problem, tasks: Iterable[tuple[Fits, np.ndarray, np.ndarray]]) -> Prediction:
     out = Prediction.nothing(len(problem))
     for method, train, test in tasks:
         train = train[problem.usable[train]]

@@ -8,9 +8,15 @@ BALANCES = ("balance", "winter_balance", "summer_balance")
 
 COLUMNS = (
     "glacier", "balance_year", *BALANCES, "name", "longitude", "latitude", "accumulation_area_ratio",
-    "equilibrium_line_altitude", "system",
+    "equilibrium_line_altitude", "equilibrium_line_bound", "system", "reconstructed",
 )  # fmt: skip
 """Of the table that ``records.read`` gives."""
+
+TEXTS = ("name", "equilibrium_line_bound", "system", "reconstructed")
+"""Columns that hold texts, empty where they say nothing."""
+
+BOUNDS = {">": ">", "<": "<", "above": ">", "below": "<"}
+"""An equilibrium line that lies above or below the glacier is censored at the altitude that is given."""
 
 MARKS = (9999.0, 99999.0, 999999.0)
 """Numbers that mean "missing" with either sign, in any column and unit."""
@@ -66,9 +72,13 @@ class Layout:
 
 
 _WGMS = {"balance": "ANNUAL_BALANCE", "winter_balance": "WINTER_BALANCE", "summer_balance": "SUMMER_BALANCE",
-         "accumulation_area_ratio": "AAR", "equilibrium_line_altitude": "ELA", "name": "NAME"}  # fmt: skip
+         "accumulation_area_ratio": "AAR", "equilibrium_line_altitude": "ELA", "name": "NAME",
+         "remarks": "REMARKS"}  # fmt: skip
 _POSITION = {"longitude": "LONGITUDE", "latitude": "LATITUDE"}
-_WGMS_2025 = {ours: theirs.lower() for ours, theirs in _WGMS.items()} | {"name": "glacier_name"}
+_WGMS_2025 = {ours: theirs.lower() for ours, theirs in _WGMS.items()} | {
+    "name": "glacier_name",
+    "equilibrium_line_bound": "ela_position",
+}
 
 OWN = Layout("own table", {name: name for name in COLUMNS}, 1.0)
 

@@ -11,13 +11,26 @@ import pandas as pd
 
 from ..errors import InputError, one_of
 from . import text
-from .layouts import BALANCES, BANDS, COLUMNS, FIRST_YEAR, LAYOUTS, LIMITS, MARKS, OWN, SHARE_MARKS, Layout
+from .layouts import (
+    BALANCES,
+    BANDS,
+    BOUNDS,
+    COLUMNS,
+    FIRST_YEAR,
+    LAYOUTS,
+    LIMITS,
+    MARKS,
+    OWN,
+    SHARE_MARKS,
+    TEXTS,
+    Layout,
+)  # fmt: skip
 
 UNITS = ("m w.e.", "mm w.e.")
 _YEARS = {layout.columns["balance_year"].lower() for layout in LAYOUTS}
 
 
-def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
+def read(observations: Any, *, units: str | None = None, reconstructed: bool = False) -> pd.DataFrame:
     """Annual balances, a row a glacier and year.
 
     Parameters
@@ -29,14 +42,19 @@ def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
         Year, Ba``). Rows of elevation bands are left out.
     units : {"m w.e.", "mm w.e."}, optional
         Of an own table; m w.e. by default. The published layouts have units of their own.
+    reconstructed : bool
+        Whether to take annual and seasonal balances that the publisher's remarks call reconstructed. They are no
+        measurements: by default annual ones are left out, which a warning says, and seasonal ones missing.
 
     Returns
     -------
     DataFrame
         Columns ``glacier`` (str), ``balance_year`` (int), ``balance``, ``winter_balance``, ``summer_balance``
         [m w.e.], ``name``, ``longitude``, ``latitude`` [degree], ``accumulation_area_ratio``,
-        ``equilibrium_line_altitude`` [m] (without its > or <), ``system`` (such as fixed-date or floating-date);
-        what a layout does not have is missing. Rows without an annual balance are left out.
+        ``equilibrium_line_altitude`` [m], ``equilibrium_line_bound`` (> or < where the line was above or below the
+        glacier, so that the altitude is censored), ``system`` (such as fixed-date or floating-date),
+        ``reconstructed`` ("annual", "winter" or both); what a layout does not have is missing. Rows without an annual
+        balance are left out.
 
     Raises
     ------
@@ -45,12 +63,32 @@ def read(observations: Any, *, units: str | None = None) -> pd.DataFrame:
     """
     if units is not None:
         one_of("units", units, UNITS)
-    records = pd.concat([_read(source, table, units) for source, table in _tables(observations)], ignore_index=True)
-    repeated = records.duplicated(["glacier", "balance_year"])
-    if repeated.any():
-        twice = records[repeated].iloc[0]
-        raise InputError(f"the observations have two records of {twice.balance_year} of {twice.glacier}; keep one.")
+    tables = [_read(source, table, units, reconstructed) for source, table in _tables(observations)]
+    records = pd.concat(tables, ignore_index=True)
+    _require_once(records)
+    if records.empty:
+        raise InputError("all annual balances are reconstructed; reconstructed=True takes them.")
+    if left_out := sum(table.attrs["reconstructed"] for table in tables):
+        warnings.warn(
+            f"{left_out} annual balances are reconstructed, not measured, and left out; reconstructed=True takes them.",
+            stacklevel=2,
+        )
     return records
+
+
+def _require_once(records: pd.DataFrame) -> None:
+    """Refuse two records of one glacier and year, saying whether they differ."""
+    repeated = records[records.duplicated(["glacier", "balance_year"], keep=False)]
+    if len(repeated):
+        first = repeated.iloc[0]
+        versions = repeated[(repeated.glacier == first.glacier) & (repeated.balance_year == first.balance_year)]
+        values = " and ".join(f"{value:g}" for value in versions.balance)
+        number = len(repeated.drop_duplicates(["glacier", "balance_year"]))
+        others = f"; {number - 1} more years are given more than once" if number > 1 else ""
+        raise InputError(
+            f"the observations have two records of {first.balance_year} of {first.glacier} ({values} m w.e.){others}; "
+            "keep one of each."
+        )
 
 
 def _tables(observations: Any) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -78,8 +116,8 @@ def _tables(observations: Any) -> Iterator[tuple[str, pd.DataFrame]]:
         warnings.warn(f"{len(others)} files hold no annual balances: {', '.join(others[:5])}.", stacklevel=4)
 
 
-def _read(source: str, table: pd.DataFrame, units: str | None) -> pd.DataFrame:
-    """Records of a table in any of the layouts."""
+def _read(source: str, table: pd.DataFrame, units: str | None, reconstructed: bool) -> pd.DataFrame:
+    """Records of a table in any of the layouts; the attribute ``reconstructed`` counts those left out."""
     layout = next((layout for layout in LAYOUTS if layout.fits(table)), None)
     if layout is None:
         wanted = " or ".join(", ".join(layout.columns[name] for name in layout.needed) for layout in LAYOUTS)
@@ -94,7 +132,13 @@ def _read(source: str, table: pd.DataFrame, units: str | None) -> pd.DataFrame:
     if records.empty:
         raise InputError(f"{source} has no annual balance.")
     _require_possible(source, records, factor)
-    return records
+    made_up = records["reconstructed"].str.contains("annual") & (not reconstructed) & (layout is not OWN)
+    if not reconstructed and layout is not OWN:
+        seasonal = records["reconstructed"].str.contains("winter")
+        records.loc[seasonal, ["winter_balance", "summer_balance"]] = np.nan
+    kept = records[~made_up]
+    kept.attrs["reconstructed"] = int(made_up.sum())
+    return kept
 
 
 def _of_whole_glaciers(source: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -116,14 +160,20 @@ def _parsed(source: str, table: pd.DataFrame, layout: Layout, factor: float) -> 
     if layout.spare_id is not None and layout.spare_id[1].lower() in table:
         prefix, column = layout.spare_id
         ids = ids.fillna(prefix + text.identifiers(table[column.lower()]))
+    if "remarks" in columns:
+        columns["reconstructed"] = text.texts(columns["remarks"]).map(_reconstructed)
+    if "equilibrium_line_altitude" in columns:
+        altitude = text.texts(columns["equilibrium_line_altitude"])
+        columns["equilibrium_line_altitude"] = altitude.map(lambda value: value and value.lstrip("<>"))
+        bound = text.texts(columns.get("equilibrium_line_bound", empty)).str.lower().map(BOUNDS)
+        written = altitude.str[:1].map(BOUNDS)
+        columns["equilibrium_line_bound"] = written.where(written.notna(), bound)
     records = pd.DataFrame({"glacier": ids})
     for name in COLUMNS[1:]:
         column = columns.get(name, empty)
-        if name in ("name", "system"):
+        if name in TEXTS:
             records[name] = text.texts(column).fillna("")
             continue
-        if name == "equilibrium_line_altitude":
-            column = text.texts(column).map(lambda value: value and value.lstrip("<>"))
         values = text.numbers(column, source, layout.columns.get(name, name))
         marks = values.abs().isin(MARKS)
         if name == "accumulation_area_ratio":
@@ -137,6 +187,13 @@ def _parsed(source: str, table: pd.DataFrame, layout: Layout, factor: float) -> 
     if broken.any():
         raise InputError(f"{source}: balance year {records.balance_year[broken].iloc[0]:g} is not a whole year.")
     return records.astype({"glacier": str})[list(COLUMNS)]
+
+
+def _reconstructed(remark: str | None) -> str:
+    """Which balances a remark calls reconstructed."""
+    if remark is None or "reconstruct" not in remark.lower():
+        return ""
+    return " ".join(name for name in ("annual", "winter") if f"{name} balance" in remark.lower()) or "annual"
 
 
 def _require_possible(source: str, records: pd.DataFrame, factor: float) -> None:

@@ -16,7 +16,7 @@ from . import layout
 from .identity import identity, require_identity
 from .layout import DONE, DROPPED, PENDING
 from .record import Record
-from .tile import Tile, chunk_checksum, chunk_file, read_entry, remove_tile, write_entry
+from .tile import MISSING, Tile, chunk_checksum, chunk_file, read_entry, remove_tile, write_entry
 
 
 class Ledger:
@@ -163,12 +163,12 @@ class Ledger:
         rasters = self.record.rasters
         timed = {name: dims for name, dims in rasters.items() if "time" in dims}
         static = {name: dims for name, dims in rasters.items() if "time" not in dims}
-        return {kind: each for kind, each in {"timed": timed, "static": static}.items() if each}
+        return {kind: each for kind, each in {"static": static, "timed": timed}.items() if each}
 
     def tiles(self, kind: str, slots: Sequence[int] | None = None) -> Iterator[Tile]:
         """Tiles of some dates, by their positions; of all without."""
         *lead, rows, columns = self._shape(kind)
-        dates = [range(n) if slots is None else slots for n in lead]
+        dates = [range(n) if slots is None else slots for n in lead]  # none of rasters without time
         for index in product(*dates, range(rows), range(columns)):
             yield Tile(kind, tuple(map(int, index)))
 
@@ -181,6 +181,20 @@ class Ledger:
         variables = self.kinds[tile.kind]
         sums = [chunk_checksum(chunk_file(self.path, name, dims, tile)) for name, dims in variables.items()]
         write_entry(self.path, tile, code, sums)
+
+    def fill_without_ice(self, slots: Sequence[int]) -> int:
+        """Finish, blank, the pending tiles of some dates where the stored glacier index is 0, and say how many."""
+        static = self.kinds.get("static", {})
+        if "glacier_index" not in static:
+            return 0
+        checksum = 1 + list(static).index("glacier_index")
+        entries = {tile.index: self._entry(tile) for tile in self.tiles("static")}
+        # A chunk of nothing but the fill value, which is 0 here, has no file.
+        bare = {index for index, entry in entries.items() if entry and entry[0] and entry[checksum] == MISSING}
+        blank = [tile for tile in self.pending("timed", slots) if tile.index[-2:] in bare]
+        for tile in blank:
+            self.done(tile)
+        return len(blank)
 
     def drop(self, slot: int, reason: str) -> None:
         """Empty a date whose scene could not be read, as a whole, and record why."""

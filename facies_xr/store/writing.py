@@ -15,7 +15,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import grids, lazy
+from .. import grids, lazy, stations
 from ..errors import SceneReadError, StoreError, one_of
 from . import layout, record
 from .ledger import Ledger
@@ -169,31 +169,33 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock, on_error: str, progress: bool) -> None:
-    rasters = layout.rasters(data)
-    jobs = {kind: _tasks({n: rasters[n] for n in names}, ledger, kind, slots) for kind, names in ledger.kinds.items()}
-    damaged = sum(ledger.repair(kind, slots.tolist()) for kind in jobs)
-    total = {kind: job.size for kind, job in jobs.items()}
-    first = None
+    """Compute what is pending: rasters without time first, as they say where there is ice."""
+    total = sum(1 for kind in ledger.kinds for _ in ledger.tiles(kind, slots.tolist()))
+    damaged = sum(ledger.repair(kind, slots.tolist()) for kind in ledger.kinds)
+    missing = sum(len(ledger.pending(kind, slots.tolist())) for kind in ledger.kinds)
+    blank = 0
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress
     ) as bar:
-        row = bar.add_task("tiles", total=sum(total.values()))
-        while True:
-            pending = {kind: _blocks(ledger, kind, slots) for kind in jobs}
-            missing = sum(map(len, pending.values()))
-            first = missing if first is None else first
-            bar.update(row, completed=sum(total.values()) - missing)
-            try:
-                for kind, job in jobs.items():
-                    lazy.run(job, pending[kind], partial(bar.advance, row))
-            except SceneReadError as error:
-                if on_error == "raise":
-                    raise
-                lock.check()
-                _drop(data, ledger, slots, error)
-                continue
-            break
-    said = f"{ledger.path}: {first} tiles computed, {sum(total.values()) - first} already there"
+        row = bar.add_task("tiles", total=total, completed=total - missing)
+        for kind, names in ledger.kinds.items():
+            if kind == "timed" and set(names) <= set(stations.OF_ICE):
+                blank = ledger.fill_without_ice(slots.tolist())
+                bar.advance(row, blank)
+            job = _tasks({name: data[name].variable for name in names}, ledger, kind, slots)
+            while True:
+                try:
+                    lazy.run(job, _blocks(ledger, kind, slots), partial(bar.advance, row))
+                    break
+                except SceneReadError as error:
+                    if on_error == "raise":
+                        raise
+                    lock.check()
+                    _drop(data, ledger, slots, error)
+                    left = sum(len(ledger.pending(kind, slots.tolist())) for kind in ledger.kinds)
+                    bar.update(row, completed=total - left)
+    said = f"{ledger.path}: {missing - blank} tiles computed, {total - missing} already there"
+    said += f"; {blank} without ice were not read" if blank else ""
     said += f"; {damaged} were damaged" if damaged else ""
     log.info(said)
     if progress:

@@ -43,7 +43,8 @@ def add_terrain(
     cube : Dataset or GeoBox
         A cube as ``load`` makes it, or a grid.
     dem : path, folder, list of paths, DataArray, or name of a catalogue
-        Elevation model [m]; of a folder as ESA, JAXA, NASA or DLR ship it, the heights; "earth-search" and "planetary-computer" give Copernicus GLO-30.
+        Elevation model [m]; of a folder as ESA, JAXA, NASA or DLR ship it, the heights; "earth-search" and
+        "planetary-computer" give Copernicus GLO-30.
     outlines : path or GeoDataFrame
         Glacier outlines; of several for a glacier, the one nearest to the middle of the cube's time is taken, and its
         date recorded in ``outline_date``.

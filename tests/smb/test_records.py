@@ -225,3 +225,42 @@ def test_every_limit_holds_all_that_was_ever_measured(shared):
     for name in ("balance", "winter_balance", "summer_balance"):
         assert table[name].min() > LIMITS[name].low + 1
         assert table[name].max() < LIMITS[name].high - 1
+
+
+# -- records as they are ----------------------------------------------------------------------------------------
+
+
+def test_equilibrium_lines_beyond_the_glacier_are_bounds(shared, tmp_path):
+    """440 of the records since 1885: the slope on them is -.53 m w.e. per 100 m, on the others -.51."""
+    with pytest.warns(UserWarning, match="reconstructed"):
+        records = read(shared / "smb_wgms" / "fog_browser_2024")
+    raw = pd.concat(
+        [pd.read_csv(path, skiprows=8, encoding="latin-1", escapechar="\\")
+         for path in sorted((shared / "smb_wgms" / "fog_browser_2024").glob("*.csv"))]
+    )  # fmt: skip
+    written = raw.ELA.astype(str).str[:1]
+    assert (records.equilibrium_line_bound == ">").sum() == (written == ">").sum() == 422
+    assert (records.equilibrium_line_bound == "<").sum() == (written == "<").sum() == 18
+    content = "glacier_id,year,annual_balance,ela,ela_position\n1,2020,-1.0,3000,above\n1,2021,0.1,2500,\n"
+    assert read(saved(tmp_path, content)).equilibrium_line_bound.tolist() == [">", ""]
+
+
+def test_reconstructed_balances_are_marked_and_out_unless_asked_for(shared):
+    folder = shared / "smb_wgms" / "fog_browser_2024"
+    with pytest.warns(UserWarning, match="74 annual balances are reconstructed, not measured, and left out"):
+        records = read(folder)
+    everything = read(folder, reconstructed=True)
+    assert len(everything) == len(records) + 74
+    assert (everything.reconstructed != "").sum() == 246
+    of_winter = records.reconstructed == "winter"
+    assert of_winter.sum() == 172
+    assert records[of_winter].winter_balance.isna().all()
+    assert everything[everything.reconstructed == "winter"].winter_balance.notna().any()
+    # A table that was read once is not sieved again.
+    assert len(read(everything)) == len(everything)
+
+
+def test_two_versions_of_a_record_are_shown():
+    twice = pd.concat([OWN, OWN.assign(balance=OWN.balance + 0.1)])
+    with pytest.raises(InputError, match=r"2010 of a \(-0.5 and -0.4 m w.e.\); 2 more years are given more than once"):
+        read(twice)

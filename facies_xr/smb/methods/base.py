@@ -43,18 +43,29 @@ class Prediction(NamedTuple):
             mine[rows] = theirs
 
 
-class Fitted(Protocol):
-    """A method fitted to records."""
+class Predicts(Protocol):
+    """What was fitted to records."""
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
         """Balances of some rows of a problem, which need not be that of the records."""
+
+
+class Fits(Protocol):
+    """A way from records to balances: all that can be judged."""
+
+    def fit(self, problem: Problem, rows: np.ndarray) -> Predicts:
+        """Fit to some rows, which have records."""
+
+
+class Fitted(Predicts, Protocol):
+    """A method fitted to records, which can be kept."""
 
     def to_dict(self) -> dict[str, Any]:
         """As lists, numbers and texts, for the method's ``from_dict``."""
 
 
 class Method(Protocol):
-    """A way from records to balances."""
+    """A way from records to balances that users choose by name."""
 
     @property
     def title(self) -> str:

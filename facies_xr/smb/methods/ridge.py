@@ -35,17 +35,10 @@ class Line:
     """Ridge of a given strength on standardised predictors, without an interval."""
 
     strength: float
-    title: ClassVar[str] = "ridge of a given strength"
-    leaves_out: ClassVar[str] = "glacier"
 
     def fit(self, problem: Problem, rows: np.ndarray) -> "LineFit":
         """Fit to records."""
         return LineFit(problem.design[rows], problem.observed[rows], self.strength)
-
-    def from_dict(self, saved: Mapping[str, Any]) -> "LineFit":
-        """What ``to_dict`` gave."""
-        design = np.array(saved["design"], float)
-        return LineFit(design, np.array(saved["observed"], float), float(saved["strength"]))
 
 
 @dataclass(frozen=True)
@@ -83,10 +76,6 @@ class LineFit:
         """Balances, without an interval. [m w.e.]"""
         mean = self.weights[0] + self.standard(problem.design[rows]) @ self.weights[1:]
         return Prediction.nothing(len(rows))._replace(mean=mean)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The records' predictors and balances, and the strength."""
-        return {"design": self.design.tolist(), "observed": self.observed.tolist(), "strength": self.strength}
 
 
 @dataclass(frozen=True)

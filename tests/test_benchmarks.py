@@ -55,6 +55,16 @@ def test_dense(monkeypatch):
         ways[name][0]()
 
 
+def test_gpu(monkeypatch, capsys):
+    run = benchmark("gpu")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "cpu", "12"])
+    run.main()
+    printed(
+        capsys, "patch  compiled  float32   errs by", "dense  torch     bfloat16", "host to host", "classify 48^2 px"
+    )
+
+
 def test_load(monkeypatch, tmp_path, capsys):
     run = benchmark("load")
     monkeypatch.setattr(run, "ROUNDS", 1)

@@ -206,12 +206,16 @@ class Folded(Inference):
     def predict(self, patches: np.ndarray) -> np.ndarray:
         """Class probabilities (n, 8) of scaled, finite patches (n, feature, 33, 33), both float32."""
         x = torch.from_numpy(patches).to(self.device).contiguous(memory_format=torch.channels_last)
-        x = _convolve(x, self.fine)
+        return self.scores(x).cpu().numpy()
+
+    @torch.inference_mode()
+    def scores(self, patches: torch.Tensor) -> torch.Tensor:
+        """Class probabilities (n, 8) of patches that are on the device."""
+        x = _convolve(patches, self.fine)
         fine = F.elu(x[:, :, RADIUS, RADIUS])
         x = _convolve(F.elu(F.max_pool2d(x, 3)), self.coarse)
         middle = POOLED // 2
-        z = torch.cat([fine, F.elu(x[:, :, middle, middle]), F.elu(x.amax((2, 3)))], 1)
-        return self.conclude(z).cpu().numpy()
+        return self.conclude(torch.cat([fine, F.elu(x[:, :, middle, middle]), F.elu(x.amax((2, 3)))], 1))
 
     @torch.inference_mode()
     def conclude(self, z: torch.Tensor) -> torch.Tensor:
@@ -225,7 +229,7 @@ class Folded(Inference):
         """Weights as the fused kernel takes them."""
         from .evaluate import fused
 
-        return fused.stack([*self.fine[1:], *self.coarse])
+        return fused.in_order([*self.fine[1:], *self.coarse])
 
     @cached_property
     def compiled(self) -> tuple:

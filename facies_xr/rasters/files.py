@@ -15,8 +15,9 @@ from rasterio.windows import Window
 
 from .. import access
 from .bilinear import interpolate
+from .extent import Extent
 from .voids import marked, scaled, undeclared
-from .warp import Extent, along, needed, on_grid
+from .warp import along, needed, on_grid
 
 T = TypeVar("T")
 

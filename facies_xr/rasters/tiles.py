@@ -9,8 +9,9 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from rasterio.windows import Window
 
+from .extent import Extent
 from .files import Raster
-from .warp import Extent, on_grid
+from .warp import on_grid
 
 SHARED = 1e-3
 """Tiles whose pixels are off each other by less lie on one lattice. [px]"""

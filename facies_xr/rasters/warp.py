@@ -2,36 +2,22 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import CRS, Transformer
+from pyproj import Transformer
 from rasterio.enums import Resampling
-from rasterio.io import DatasetReader, MemoryFile
+from rasterio.io import MemoryFile
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from .. import grids
+from .blocks import in_blocks, sizes
+from .extent import Extent
 
 TOLERANCE = 1e-6
 """Largest error of the position of a source pixel. [px]"""
-
-
-@dataclass(frozen=True)
-class Extent:
-    """Where the pixels of a source lie."""
-
-    crs: CRS
-    transform: Affine
-    height: int
-    width: int
-
-    @classmethod
-    def of(cls, file: DatasetReader) -> "Extent":
-        """Extent of a file."""
-        return cls(CRS.from_user_input(file.crs), file.transform, file.height, file.width)
 
 
 def on_grid(
@@ -65,7 +51,11 @@ def on_grid(
     ndarray (layer, y, x) of float32
         NaN where no source pixel with data contributes.
     """
-    target = grids.window(box, rows, columns)
+    target, zoom = grids.window(box, rows, columns), _zoom(source, box)
+    size = sizes((1 / zoom[1], 1 / zoom[0]), resampling)
+    if size != (1, 1):
+        source, layers = in_blocks(source, layers, size, resampling)
+        zoom = zoom[0] * size[1], zoom[1] * size[0]
     part = _source_window(source, target)
     if part is None:
         return np.full((count, *target.shape), np.nan, "float32")
@@ -74,7 +64,7 @@ def on_grid(
     offset = _whole_pixel_offset(source, place, target)
     if offset is not None:
         return _crop(pixels, offset, target.shape)
-    return _warp(pixels, place, source.crs, target, _zoom(source, box), Resampling[resampling])
+    return _warp(pixels, place, source.crs, target, zoom, Resampling[resampling])
 
 
 def _source_window(source: Extent, target: GeoBox) -> Window | None:

@@ -89,7 +89,8 @@ def search(
             f"the geometry of {coarse} of {len(ordered)} scenes is not of tier 1; tiers=('T1',) leaves them out.",
             stacklevel=2,
         )
-    return Scenes([item for _, item in ordered], season, years, reasons, [scene for scene, _ in ordered])
+    scenes, chosen = [scene for scene, _ in ordered], [item for _, item in ordered]
+    return Scenes(chosen, season, years, reasons, scenes, region)
 
 
 def _hits(candidates: Iterable[Any], wanted: "_Wanted") -> tuple[list[tuple[Scene, pystac.Item]], Counter, list[str]]:

@@ -4,13 +4,18 @@ import html
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pystac
+import shapely
 
 from ..seasons import Season
 from . import missions
 from .scene import Scene
+
+if TYPE_CHECKING:
+    import geopandas as gpd
 
 
 class Scenes(pystac.ItemCollection):
@@ -27,6 +32,8 @@ class Scenes(pystac.ItemCollection):
         How many items were left out, by reason.
     scenes : sequence of Scene
         What the items say, one for each.
+    area : shapely geometry, optional
+        What was searched. [degree]
     """
 
     def __init__(
@@ -36,10 +43,11 @@ class Scenes(pystac.ItemCollection):
         years: Sequence[int],
         left_out: Mapping[str, int],
         scenes: Sequence[Scene],
+        area: shapely.Geometry | None = None,
     ):
         window = (f"{season.month:02d}-{season.day:02d}", season.half_width)
         super().__init__(items, extra_fields={"facies_xr:season": window}, clone_items=False)
-        self.season, self.years, self.left_out = season, tuple(years), dict(left_out)
+        self.season, self.years, self.left_out, self.area = season, tuple(years), dict(left_out), area
         self._resolved = {scene.id: (_content(item), scene) for item, scene in zip(self.items, scenes, strict=True)}
 
     def resolved(self, item: pystac.Item) -> Scene | None:
@@ -62,7 +70,31 @@ class Scenes(pystac.ItemCollection):
         items = list(items)
         dropped = len(self.items) - len(items)
         left_out = {**self.left_out, reason: dropped} if dropped else self.left_out
-        return Scenes(items, self.season, self.years, left_out, scenes)
+        return Scenes(items, self.season, self.years, left_out, scenes, self.area)
+
+    def to_dataframe(self) -> "gpd.GeoDataFrame":
+        """The scenes as a table, a row each: what a choice among them rests on.
+
+        Returns
+        -------
+        GeoDataFrame
+            ``date``, ``sensor``, ``level``, ``tier``, ``cloud_cover`` [%], ``cover`` (share of the area searched that
+            lies in the footprint; NaN where the area is not known), ``sun_elevation`` [degree], ``balance_year`` and
+            the footprint as geometry, by id.
+        """
+        import geopandas as gpd
+
+        scenes = [scene_of(item, self) for item in self.items]
+        area = self.area
+        table = {
+            "date": [scene.datetime for scene in scenes],
+            **{n: [getattr(s, n) for s in scenes] for n in ("sensor", "level", "tier", "cloud_cover")},
+            "cover": [np.nan if area is None else s.footprint.intersection(area).area / area.area for s in scenes],
+            "sun_elevation": [scene.sun_elevation for scene in scenes],
+            "balance_year": self.season.balance_year([s.datetime for s in scenes]) if scenes else [],
+        }
+        ids = [scene.id for scene in scenes]
+        return gpd.GeoDataFrame(table, index=ids, geometry=[s.footprint for s in scenes], crs=4326).rename_axis("id")
 
     @property
     def _rows(self) -> tuple[list[str], list[list[str]], str]:
@@ -84,12 +116,47 @@ class Scenes(pystac.ItemCollection):
             table.add_row(*row)
         return table
 
+    def __repr__(self) -> str:
+        sensors = Counter(scene_of(item, self).sensor for item in self.items)
+        counts = ", ".join(f"{n} {sensor}" for sensor, n in sorted(sensors.items()))
+        return f"<Scenes: {len(self.items)} of {self.years[0]}..{self.years[-1]}, season {self.season}: {counts}>"
+
     def _repr_html_(self) -> str:
         header, rows, caption = self._rows
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        title = f"{len(self.items)} scenes, {html.escape(caption)}"
-        return f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        title = f"{len(self.items)} scenes, {caption}"
+        table = self.to_dataframe()
+        each = [
+            [str(row.date)[:16], row.sensor, f"{row.cloud_cover:.0f} %", f"{100 * row.cover:.0f} %", str(row.Index)]
+            for row in table.itertuples()
+        ]
+        detail = _table(["date", "sensor", "cloud", "cover", "id"], each)
+        return (
+            f"{_table(header, rows, title)}<details><summary>each scene</summary>{detail}"
+            f"{_footprints(table.geometry, self.area)}</details>"
+        )
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return (
+        f"<table><caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _footprints(footprints: Iterable[shapely.Geometry], area: shapely.Geometry | None) -> str:
+    """Drawing of footprints, and of the area searched, as SVG in degrees."""
+    shapes = [*footprints] + ([] if area is None else [area])
+    west, south, east, north = shapely.union_all(shapes).bounds
+    paths = "".join(
+        shape.svg(scale_factor=0.02, fill_color="#4a9fd8", opacity=0.15)
+        for shape in shapes[: len(shapes) - (area is not None)]
+    )
+    paths += "" if area is None else area.svg(scale_factor=0.02, fill_color="#b0304f", opacity=0.8)
+    return (
+        f'<svg width="240" height="180" viewBox="{west} {-north} {east - west} {north - south}" role="img" '
+        f'aria-label="footprints"><g transform="scale(1,-1)">{paths}</g></svg>'
+    )
 
 
 def scene_of(item: Any, items: Any = None, nir: str | None = None) -> Scene:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.stats import chi2, norm
 
 from .. import metrics
 from ..folds import Split
@@ -16,7 +17,7 @@ from .methods.yardsticks import RecordsMean, RegionMean
 from .problem import FLAGS, OPTIONAL, REQUIRED, UNFIT, Problem
 
 FEWEST_CLUSTERS = 8
-"""Glaciers, and years, below which a score has no interval."""
+"""Glaciers, and years, below which drawing them tells nothing."""
 
 DRAWS = 1000
 
@@ -41,7 +42,8 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
         the records hold accumulation area ratios, the ceiling: the same method on these instead of the maps. Then what
         needs no map, the mean of the other glaciers of region and year, and what needs no level, the model's anomalies
         within each glacier. Columns: n, r, rmse, mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw
-        whole glaciers and whole years and are NaN with fewer than 8 of either, and the share of the records within
+        whole glaciers and whole years (with fewer than 8 of either they are those of independent records, which is the
+        least that they can be), and the share of the records within
         the prediction interval.
     """
     observed, modelled = _judged(smb, model)
@@ -150,7 +152,7 @@ def _intervals(problem: Problem, o: np.ndarray, p: np.ndarray) -> dict[str, floa
     known = np.isfinite(o) & np.isfinite(p)
     sorts = problem.glacier[known], problem.balance_year[known]
     if min(np.unique(groups).size for groups in sorts) < FEWEST_CLUSTERS:
-        return dict.fromkeys(names, np.nan)
+        return dict(zip(names, _of_independent(o[known], p[known]), strict=True))
     rng = np.random.default_rng(0)
     weight = np.ones((DRAWS, known.sum()))
     for groups in sorts:
@@ -165,3 +167,15 @@ def _intervals(problem: Problem, o: np.ndarray, p: np.ndarray) -> dict[str, floa
         r = (weight @ (a * b) - mean_a * mean_b) / np.sqrt((weight @ a**2 - mean_a**2) * (weight @ b**2 - mean_b**2))
     tails = [(1 - COVERED) / 2, (1 + COVERED) / 2]
     return dict(zip(names, (*np.quantile(rmse, tails), *np.nanquantile(r, tails)), strict=True))
+
+
+def _of_independent(o: np.ndarray, p: np.ndarray) -> tuple[float, float, float, float]:
+    """Intervals of RMSE (chi-squared) and r (Fisher's z) if the records were independent."""
+    n = o.size
+    if n < 4:
+        return (np.nan,) * 4
+    tails = np.array([(1 - COVERED) / 2, (1 + COVERED) / 2])
+    rmse = np.sqrt(((o - p) ** 2).sum() / chi2.ppf(tails[::-1], n))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        r = np.tanh(np.arctanh(np.corrcoef(o, p)[0, 1]) + norm.ppf(tails) / np.sqrt(n - 3))
+    return float(rmse[0]), float(rmse[1]), float(r[0]), float(r[1])

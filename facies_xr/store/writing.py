@@ -15,7 +15,7 @@ import zarr
 from odc.geo.geobox import GeoBox
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import grids, lazy, stations
+from .. import access, grids, lazy, stations
 from ..errors import SceneReadError, StoreError, one_of
 from . import layout, record
 from .checked import CheckedStore
@@ -74,7 +74,7 @@ def write(
     one_of("on_error", on_error, ("raise", "drop"))
     if "://" in str(path):
         raise StoreError(f"{path}: stores are written into folders; give a path, and copy the store when it is done.")
-    folder = Path(path)
+    folder = _folder(path)
     box = grids.geobox(data)
     data = layout.prepared(data)
     _require_store_or_nothing(folder)
@@ -103,7 +103,7 @@ def open_store(path: str | Path) -> xr.Dataset:
         If there is no such store, it has another format, or its layout is damaged; when computed, if a chunk of a
         finished tile is missing or damaged.
     """
-    folder = Path(path)
+    folder = _folder(path)
     ledger = Ledger(folder)
     end = time.monotonic() + SETTLING
     while damaged := layout.damaged(folder, ledger.record):
@@ -133,6 +133,15 @@ def open_store(path: str | Path) -> xr.Dataset:
         if name not in layout.rasters(data):
             variable.encoding.setdefault("_FillValue", None)
     return data
+
+
+def _folder(path: str | Path) -> Path:
+    """Folder of a store; an address on the web would silently become one of an odd name."""
+    if access.is_remote(str(path)):
+        raise StoreError(
+            f"{access.shown(str(path))}: a store is a folder that this machine sees; give a path, and copy the store."
+        )
+    return Path(path)
 
 
 def _require_store_or_nothing(folder: Path) -> None:

@@ -167,3 +167,25 @@ def test_the_table_shows_what_was_found(served):
     assert "<td>2018</td><td></td>" in page
     assert "<td>2020</td><td>5</td>" in page
     assert missions.resolve(found[0]).sensor == "sentinel-2"
+
+
+def test_a_table_of_each_scene(served):
+    found = fx.search(served, GLACIER, years=(2018, 2019, 2020), max_cloud=50)
+    table = found.to_dataframe()
+    assert list(table.index) == [item.id for item in found]
+    assert table.crs.to_epsg() == 4326
+    for (name, row), item in zip(table.iterrows(), found, strict=True):
+        scene = missions.resolve(item)
+        assert (row.sensor, row.cloud_cover, name) == (scene.sensor, scene.cloud_cover, scene.id)
+        assert row.geometry.equals(scene.footprint)
+        area = found.area
+        expected = area.intersection(scene.footprint).area / area.area
+        assert row.cover == pytest.approx(expected)
+    page = found._repr_html_()
+    assert page.count("<path") >= len(found)
+    assert str(table.index[0]) in page
+
+
+def test_the_repr_is_one_short_line(served):
+    text = repr(fx.search(served, GLACIER, years=(2018, 2019, 2020), max_cloud=50))
+    assert text == "<Scenes: 10 of 2018..2020, season 08-20 +-20 d: 10 sentinel-2>"

@@ -81,3 +81,24 @@ def test_a_model_that_came_fitted_is_not_called_held_out(many):
     table = scores(smb(stats, records, model=fit(stats, records)), model="balance")
     assert table.index[0] == "model, balance as it came"
     assert not any(name.startswith("model, ") and name.endswith("left out") for name in table.index)
+
+
+def test_nine_records_have_an_interval():
+    """r = .79 of n = 9: from .26 to .95 (Fisher's z, as the published score would have it)."""
+    rng = np.random.default_rng(0)
+    x, e = rng.normal(size=(2, 9))
+    x, e = ((v - v.mean()) / v.std() for v in (x, e - np.polyval(np.polyfit(x, e, 1), x)))
+    shape = (3, 3)
+    balances = xr.Dataset(
+        {
+            "observed": (("glacier", "balance_year"), x.reshape(shape)),
+            "balance_out_of_fold": (("glacier", "balance_year"), (0.79 * x + np.sqrt(1 - 0.79**2) * e).reshape(shape)),
+        }
+    )
+    row = scores(balances).iloc[0]
+    assert row.r == pytest.approx(0.79)
+    assert (row.r_lower, row.r_upper) == pytest.approx((0.26, 0.95), abs=0.01)
+    # chi-squared with 9 degrees of freedom: 2.700 and 19.023
+    assert (row.rmse_lower, row.rmse_upper) == pytest.approx(
+        (row.rmse * np.sqrt(9 / 19.023), row.rmse * np.sqrt(9 / 2.700)), rel=1e-3
+    )

@@ -46,7 +46,7 @@ def test_a_ridges_strength_is_that_of_the_smallest_error_on_other_glaciers():
 def test_a_line_for_each_glacier_is_scipys():
     rows = rows_of(3, 9, slope=1.0)
     rows = rows.drop(rows.index[rows.glacier == "g0-2"][3:])  # three records are too few
-    found, low, high = predicted(fitted(PerGlacier(), rows), rows)
+    found, low, high = predicted(fitted(PerGlacier(0.0), rows), rows)
     for glacier in ("g0-0", "g0-1"):
         own = (rows.glacier == glacier).to_numpy()
         line = linregress(rows.snow_fraction[own], rows.observed[own])
@@ -60,11 +60,39 @@ def test_a_line_for_each_glacier_is_scipys():
 def test_the_interval_of_a_line_is_the_textbooks():
     x, y = [1.0, 2.0, 3.0, 4.0, 5.0], [1.1, 1.9, 3.2, 3.8, 5.1]
     rows = pd.DataFrame({"glacier": "g", "balance_year": range(5), "snow_fraction": x, "observed": y})
-    _, low, high = predicted(fitted(PerGlacier(), rows, ONLY), rows.assign(snow_fraction=6.0), ONLY)
+    _, low, high = predicted(fitted(PerGlacier(0.0), rows, ONLY), rows.assign(snow_fraction=6.0), ONLY)
     # slope 0.99, intercept 0.05, s^2 = 0.107 / 3, t(3, .975) = 3.18245, by hand
     half = 3.18245 * np.sqrt(0.107 / 3 * (1 + 1 / 5 + 9 / 10))
     assert low[0] == pytest.approx(5.99 - half, abs=1e-4)
     assert high[0] == pytest.approx(5.99 + half, abs=1e-4)
+
+
+def test_a_ridge_line_for_each_glacier_is_scikit_learns():
+    from sklearn.linear_model import Ridge as Reference
+
+    rows = rows_of(3, 9, slope=1.0)
+    found = predicted(fitted(PerGlacier(2.0), rows), rows).mean
+    for _, of_glacier in rows.groupby("glacier"):
+        x = (of_glacier[["snow_fraction"]] - of_glacier.snow_fraction.mean()) / of_glacier.snow_fraction.std(ddof=0)
+        line = Reference(alpha=2.0).fit(x, of_glacier.observed)
+        np.testing.assert_allclose(found[of_glacier.index], line.predict(x))
+
+
+def test_four_records_of_a_glacier_are_enough_to_leave_one_out():
+    """The protocol of the paper: two glaciers, four and five years, nine records judged; three records are too few."""
+    rows = rows_of(3, 5, noise=0.05)
+    rows = rows.drop(index=[0, 10, 11]).reset_index(drop=True)
+    problem = problem_of(rows, ONLY)
+    mean = judge.out_of_fold(problem, METHODS["eq3"], folds.splits(folds.by_group(problem.balance_year, 9))).mean
+    assert np.isfinite(mean).tolist() == [True] * 9 + [False] * 3
+    # A line through three noisy points may be anything; the ridge's is not.
+    noisy = problem_of(rows_of(40, 4, noise=1.0, seed=2), ONLY)
+    splits = list(folds.splits(folds.by_group(noisy.balance_year, 4)))
+    rmse = {
+        name: np.sqrt(np.nanmean((judge.out_of_fold(noisy, method, splits).mean - noisy.observed) ** 2))
+        for name, method in (("ridge", PerGlacier()), ("line", PerGlacier(0.0)))
+    }
+    assert rmse["ridge"] < 0.95 * rmse["line"]
 
 
 def test_pooled_is_the_gaussian_that_it_says():

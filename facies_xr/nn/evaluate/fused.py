@@ -12,6 +12,7 @@ So each map is written once, and no sum goes by way of memory. The first convolu
 products: both are torch's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -51,7 +52,7 @@ class Stacked(Weights, Protocol):
     """Of the second to the last convolution: weight (tap, in, out) and bias."""
 
 
-def stack(layers: list[Convolution]) -> list[Convolution]:
+def in_order(layers: list[Convolution]) -> list[Convolution]:
     """Weights (tap, in, out) of convolutions (out, in, 3, 3)."""
     return [(w.permute(2, 3, 1, 0).reshape(9, WIDTH, WIDTH).contiguous(), bias) for w, bias in layers]
 
@@ -87,9 +88,8 @@ def _layer(
 class Table:
     """What a layer reads, for rasters of one size."""
 
-    pairs: list[tuple[Context, Context]]
-    sizes: list[tuple[int, int]]
-    """Rows and columns of each pair's map."""
+    sizes: dict[tuple[Context, Context], tuple[int, int]]
+    """Rows and columns of each pair's output map."""
     taps: torch.Tensor
     """Map of the input, distance in rows and columns, and number of the tap. (tap, 4)"""
     spans: torch.Tensor
@@ -123,43 +123,55 @@ def table(layer: Layer, patches: tuple[int, int], source: tuple[int, int], devic
         size = [n - 2 * layer.dilation if t == MIDDLE else p for t, n, p in zip(target, source, patches, strict=True)]
         spans.append((first, len(taps) - first, *size))
     on_device = [torch.tensor(rows, dtype=torch.int32, device=device) for rows in (taps, spans)]
-    return Table(targets, [(rows, columns) for *_, rows, columns in spans], *on_device)
+    return Table(
+        {target: (rows, columns) for target, (_, _, rows, columns) in zip(targets, spans, strict=True)}, *on_device
+    )
 
 
-def convolve_all(maps: Maps, layer: Layer, weights: Convolution, patches: tuple[int, int]) -> Maps:
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """All maps of a layer in one buffer."""
+
+    buffer: torch.Tensor
+    """(pair, row, column, 64)"""
+    sizes: dict[tuple[Context, Context], tuple[int, int]]
+    """Rows and columns that each pair's map fills, in the order of the buffer."""
+
+    @classmethod
+    def of(cls, maps: Maps, edges: int) -> "Stack":
+        """Maps (1, 64, row, column), copied into a buffer."""
+        sizes = {pair: (maps[pair].shape[2], maps[pair].shape[3]) for pair in pairs(edges)}
+        stack = cls(_empty(sizes.values(), maps[MIDDLE, MIDDLE].device), sizes)
+        for pair, view in stack.maps.items():
+            view.copy_(maps[pair])
+        return stack
+
+    @property
+    def maps(self) -> Maps:
+        """Views (1, 64, row, column) of the buffer."""
+        return {
+            pair: self.buffer[k, :rows, :columns].permute(2, 0, 1)[None]
+            for k, (pair, (rows, columns)) in enumerate(self.sizes.items())
+        }
+
+
+def _empty(sizes: Iterable[tuple[int, int]], device: torch.device) -> torch.Tensor:
+    rows, columns = zip(*sizes, strict=True)
+    return torch.empty((len(rows), max(rows), max(columns), WIDTH), device=device)
+
+
+def convolve_all(inputs: Stack, layer: Layer, weights: Convolution, patches: tuple[int, int]) -> Stack:
     """All output maps of a convolution, with bias and ELU, by one launch."""
-    return _views(*_launch(_buffer(maps, layer.edges), maps[MIDDLE, MIDDLE].shape[2:], layer, weights, patches))
-
-
-def _launch(source: torch.Tensor, size, layer: Layer, weights: Convolution, patches) -> tuple[Table, torch.Tensor]:
-    reads = table(layer, patches, tuple(size), source.device)
-    height, width = (max(sizes) for sizes in zip(*reads.sizes, strict=True))
-    target = torch.empty((len(reads.pairs), height, width, WIDTH), device=source.device)
+    source = inputs.buffer
+    reads = table(layer, patches, inputs.sizes[MIDDLE, MIDDLE], source.device)
+    target = _empty(reads.sizes.values(), source.device)
+    height, width = target.shape[1:3]
     options = TF32 if allows_tf32() else EXACT
-    grid = triton.cdiv(height * width, options["PIXELS"]), len(reads.pairs)
+    grid = triton.cdiv(height * width, options["PIXELS"]), len(target)
     _layer[grid](
         source, target, *weights, reads.taps, reads.spans, *source.shape[1:3], height, width, CHANNELS=WIDTH, **options
     )  # fmt: skip
-    return reads, target
-
-
-def _buffer(maps: Maps, edges: int) -> torch.Tensor:
-    """Maps in one buffer (pair, row, column, 64)."""
-    wanted = list(pairs(edges))
-    height, width = (max(maps[pair].shape[axis] for pair in wanted) for axis in (2, 3))
-    out = torch.empty((len(wanted), height, width, WIDTH), device=maps[MIDDLE, MIDDLE].device)
-    for k, pair in enumerate(wanted):
-        rows, columns = maps[pair].shape[2:]
-        out[k, :rows, :columns] = maps[pair][0].permute(1, 2, 0)
-    return out
-
-
-def _views(reads: Table, buffer: torch.Tensor) -> Maps:
-    """Maps (1, 64, row, column) of a buffer."""
-    return {
-        pair: buffer[k, :rows, :columns].permute(2, 0, 1)[None]
-        for k, (pair, (rows, columns)) in enumerate(zip(reads.pairs, reads.sizes, strict=True))
-    }
+    return Stack(target, reads.sizes)
 
 
 @torch.inference_mode()
@@ -183,13 +195,16 @@ def predict(network: Stacked, features: torch.Tensor) -> torch.Tensor:
     maps: Maps = {(MIDDLE, MIDDLE): x}
     maps = {t: F.elu_(convolve(maps, FINE[0], weight, t, patches) + bias[:, None, None]) for t in pairs(1)}
     two, three, four, five, six = network.stacked
+    stack = Stack.of(maps, 1)
     for layer, weights in zip(FINE[1:], (two, three), strict=True):
-        maps = convolve_all(maps, layer, weights, patches)
+        stack = convolve_all(stack, layer, weights, patches)
+    maps = stack.maps
     start = RADIUS - FINE_ORIGIN
     fine = maps[MIDDLE, MIDDLE][:, :, start : start + patches[0], start : start + patches[1]]
-    maps = pool(maps, patches)  # the ELU increases, so it may come before the maximum
+    stack = Stack.of(pool(maps, patches), 1)  # the ELU increases, so it may come before the maximum
     for layer, weights in zip(COARSE, (four, five, six), strict=True):
-        maps = convolve_all(maps, layer, weights, patches)
+        stack = convolve_all(stack, layer, weights, patches)
+    maps = stack.maps
     start = RADIUS - COARSE_ORIGIN
     centre = maps[MIDDLE, MIDDLE][:, :, start : start + patches[0], start : start + patches[1]]
     return network.conclude(torch.cat([fine, centre, _highest_cell(maps, patches)], 1).permute(0, 2, 3, 1)[0])

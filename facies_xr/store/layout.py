@@ -12,7 +12,6 @@ import os
 import shutil
 import warnings
 from collections.abc import Hashable
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -212,7 +211,7 @@ def _description(data: xr.Dataset) -> dict[str, str]:
     return {
         "Conventions": "CF-1.11",
         "title": "Glacier facies maps" if "facies_map" in data else "Rasters of glaciers",
-        "history": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {made_by}: write",
+        "history": f"{made_by}: write",  # without a time: the same data give the same bytes
         "source": f"{made_by}, classifier {data.attrs.get('classifier', 'none')}",
         "references": "Maslov et al. (2026), doi:10.31223/X5QN1V",
     }

@@ -202,7 +202,7 @@ def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock,
         bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
-def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray):
+def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray) -> lazy.Array:
     dims = ("time", "y", "x") if kind == "timed" else ("y", "x")
     shape = next(iter(variables.values())).shape[-2:]
     chunks = lazy.regular_chunks(shape, layout.TILE)

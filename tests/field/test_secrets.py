@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pystac
 import pytest
+import xarray as xr
 import zarr
 
 import facies_xr as fx
 from facies_xr import access
+from facies_xr.errors import StoreError
 
 from ..servers import Files
 
@@ -155,3 +157,12 @@ def test_errors(region, world, tmp_path, what):
     error = caught.value
     assert_hidden({"message": str(error), "pickle": pickle.dumps(error).decode("latin-1"),
                    "shown": "".join(traceback.format_exception_only(error))})  # fmt: skip
+
+
+@pytest.mark.parametrize("use", [fx.open_store, lambda path: fx.write(xr.Dataset(), path)], ids=["open", "write"])
+def test_a_store_is_no_address(tmp_path, monkeypatch, use):
+    """Which would become a folder "s3:" beside the notebook."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=r"s3://bucket/maps\.zarr"):
+        use("s3://bucket/maps.zarr")
+    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from .scene import Scene
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from rich.table import Table
 
 
 class Scenes(pystac.ItemCollection):
@@ -57,9 +58,9 @@ class Scenes(pystac.ItemCollection):
         return scene if known == _content(item) else None
 
     @property
-    def counts(self) -> dict[int, Counter]:
+    def counts(self) -> dict[int, Counter[str]]:
         """Number of scenes by balance year and sensor; years without a scene too."""
-        counts: dict[int, Counter] = {year: Counter() for year in self.years}
+        counts: dict[int, Counter[str]] = {year: Counter() for year in self.years}
         for item in self.items:
             scene = scene_of(item, self)
             label = scene.sensor if scene.tier in ("", "T1") else f"{scene.sensor} {scene.tier}"
@@ -105,7 +106,7 @@ class Scenes(pystac.ItemCollection):
         left_out = ", ".join(f"{n} {why}" for why, n in self.left_out.items())
         return ["year", *columns], rows, f"season {self.season}" + (f"; left out: {left_out}" if left_out else "")
 
-    def __rich__(self):
+    def __rich__(self) -> "Table":
         from rich.markup import escape
         from rich.table import Table
 
@@ -184,7 +185,7 @@ def newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[Scene]]:
     acquisition that are of one processing are all valid.
     """
     scenes = list(scenes)
-    latest: dict[str, tuple] = {}
+    latest: dict[str, tuple[Any, ...]] = {}
     for scene in scenes:
         latest[scene.acquisition] = max(latest.get(scene.acquisition, scene.revision), scene.revision)
     valid = [scene for scene in scenes if scene.revision == latest[scene.acquisition]]

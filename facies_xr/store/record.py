@@ -96,7 +96,7 @@ def _bytes(record: Record) -> bytes:
     return b"%08x\n%s\n" % (zlib.crc32(text), text)
 
 
-def _read(file: Path) -> dict | None:
+def _read(file: Path) -> dict[str, Any] | None:
     """Document of a file that is there and whole."""
     head, _, text = (_content(file) or b"").partition(b"\n")
     text = text.removesuffix(b"\n")

@@ -229,7 +229,7 @@ def _told_where_it_stopped(ledger: Ledger, shown: bool) -> Iterator[None]:
         raise
 
 
-def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray):
+def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray) -> lazy.Array:
     dims = ("time", "y", "x") if kind == "timed" else ("y", "x")
     shape = next(iter(variables.values())).shape[-2:]
     chunks = lazy.regular_chunks(shape, layout.TILE)

@@ -12,6 +12,7 @@ import shapely
 
 from ..seasons import Season
 from . import missions
+from .items import content
 from .scene import Scene
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ class Scenes(pystac.ItemCollection):
 
     def resolved(self, item: pystac.Item) -> Scene | None:
         """What one of the items says, None if it was changed since the search."""
-        content, scene = self._resolved.get(item.id, (None, None))
-        return scene if content == _content(item) else None
+        known, scene = self._resolved.get(item.id, (None, None))
+        return scene if known == _content(item) else None
 
     @property
     def counts(self) -> dict[int, Counter]:
@@ -192,4 +193,4 @@ def newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[Scene]]:
 
 def _content(item: pystac.Item) -> int:
     """Changes with whatever stands in an item; users sign or move the files of items in place."""
-    return hash(json.dumps(item.to_dict(transform_hrefs=False), default=str))
+    return hash(json.dumps(content(item), default=str))

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .. import access, grids, lazy, stations
 from ..errors import SceneReadError, StoreError, one_of
 from . import layout, record
+from .checked import CheckedStore
 from .ledger import Ledger
 from .lock import FolderLock, being_written
 from .tile import write_tile
@@ -43,6 +44,7 @@ def write(
 
     Tiles that the store already holds are not computed again, unless they are damaged; dates that it does not hold
     are appended. What was done is said in one line.
+    Tiles of maps that hold no ice are stored blank, and their scenes are not read.
 
     Parameters
     ----------
@@ -98,7 +100,8 @@ def open_store(path: str | Path) -> xr.Dataset:
     Raises
     ------
     StoreError
-        If there is no such store, it has another format, or its layout is damaged.
+        If there is no such store, it has another format, or its layout is damaged; when computed, if a chunk of a
+        finished tile is missing or damaged.
     """
     folder = _folder(path)
     ledger = Ledger(folder)
@@ -112,7 +115,7 @@ def open_store(path: str | Path) -> xr.Dataset:
         time.sleep(0.05)
         ledger = Ledger(folder)
     try:
-        data = xr.open_zarr(folder, consolidated=False, decode_coords="all")
+        data = xr.open_zarr(CheckedStore(folder), consolidated=False, decode_coords="all")
     except (OSError, ValueError, zarr.errors.BaseZarrError) as error:
         raise StoreError(f"{path} is not a Zarr store that can be opened: {error}") from error
     data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(layout.STORE_ATTRIBUTES)}

@@ -152,6 +152,12 @@ class Edition:
                 f"DEM {dem.name} has no elevation on {len(bare)} of {len(table)} glaciers: {shown}. Choose one that "
                 "covers them, or leave their outlines out."
             )
+        if np.isnan(found.farthest).all():
+            warnings.warn(
+                f"none of the {len(table)} glaciers covers the centre of a pixel of {dem.box.affine.a:g} m: the layers "
+                "have no ice. Take a finer resolution.",
+                stacklevel=4,
+            )
         if found.void > VOID:
             warnings.warn(
                 f"DEM {dem.name} has no elevation on {100 * found.void:.0f} % of the glaciers' pixels; there nothing "

@@ -28,6 +28,8 @@ GROUND = (
     "stations",
     "stac",
     "facts",
+    "web",
+    "buckets",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
 FRONT = ("accessor", "cli", "plot", "export", "samples", "demo", "__init__")

@@ -30,6 +30,7 @@ GROUND = (
     "facts",
     "web",
     "progress",
+    "buckets",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
 FRONT = ("accessor", "cli", "plot", "export", "samples", "demo", "__init__")

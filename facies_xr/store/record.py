@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .. import access
 from ..errors import StoreError
 
 FORMAT = 2
@@ -114,7 +115,7 @@ def _problem(path: Path) -> str:
     if exists(path):
         return f"{path}: both copies of ledger/record.json are damaged; delete the store and write it again."
     if not path.exists():
-        return f"{path}: there is no such store."
+        return f"{access.shown(str(path))}: there is no such store."
     try:
         attributes = json.loads((path / "zarr.json").read_text()).get("attributes", {})
     except (OSError, ValueError):

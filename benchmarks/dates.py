@@ -72,7 +72,8 @@ def line(folder: Path, dates: int) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     box = GeoBox.from_bbox((LEFT, TOP - 10 * SIZE, LEFT + 10 * SIZE, TOP), f"EPSG:{EPSG}", resolution=10)
-    out, first = folder / f"{dates}.zarr", []
+    out = folder / f"{dates}.zarr"
+    first: list[float] = []
 
     def watch(start: float) -> None:
         while not first:

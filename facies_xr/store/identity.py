@@ -39,7 +39,7 @@ def identity(data: xr.Dataset) -> dict[str, Any]:
     return json.loads(json.dumps(parts, default=_plain, sort_keys=True))
 
 
-def require_identity(stored: dict, given: dict, path: Any) -> None:
+def require_identity(stored: dict[str, Any], given: dict[str, Any], path: Any) -> None:
     """Refuse data whose identity is not that of a store, naming the first differences.
 
     Raises
@@ -67,7 +67,7 @@ def require_identity(stored: dict, given: dict, path: Any) -> None:
         )
 
 
-def _deciding(attributes: dict) -> dict[str, Any]:
+def _deciding(attributes: dict[Any, Any]) -> dict[str, Any]:
     return {str(k): v for k, v in attributes.items() if k not in FREE_ATTRIBUTES}
 
 
@@ -80,7 +80,7 @@ def _digest(values: np.ndarray) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _plain(value: Any):
+def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 

@@ -180,3 +180,12 @@ def test_any_zarr_reader_sees_the_ledger(finished):
     names = entries.attrs["entry"]
     assert names[0] == "code"
     assert (entries[..., 0] == store.DONE).all()
+
+
+@pytest.mark.parametrize("kind", ["deleted", "truncated", "flipped"])
+def test_a_damaged_chunk_is_an_error_and_never_a_number(copy, kind):
+    damage(copy / "confidence/c/1/0/0", kind, 0.4)
+    maps = store.open_store(copy)
+    maps.confidence.isel(time=[0, 2]).load()
+    with pytest.raises(StoreError, match=r"confidence/c/1/0/0 is (missing|damaged); write the same data again"):
+        maps.confidence.isel(time=1).load()

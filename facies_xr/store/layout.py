@@ -84,7 +84,7 @@ def prepared(data: xr.Dataset) -> xr.Dataset:
     return data
 
 
-def _showable(attributes: dict) -> dict:
+def _showable(attributes: dict[str, Any]) -> dict[str, Any]:
     """Attributes without what no store may tell: passwords and signatures of addresses."""
 
     def shown(value: Any) -> Any:

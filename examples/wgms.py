@@ -3,11 +3,13 @@
     python examples/wgms.py SHARED
 
 Glaciers of the Fluctuations of Glaciers browser with at least eight years of both: correlation of annual balance with
-the accumulation area ratio and with the altitude of the equilibrium line, and the slopes. Then the three regressions on
-the accumulation area ratio since 2000, with glaciers and with years left out: the ceiling for what maps can reach.
+the accumulation area ratio and with the altitude of the equilibrium line, and the slopes. Then the methods on the
+accumulation area ratio since 2000, the ceiling for what maps can reach, beside yardsticks that need no map: with
+glaciers, with years, with both and with whole regions left out, and by accumulation area ratio.
 """
 
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,56 +17,99 @@ import pandas as pd
 
 from facies_xr import folds, metrics
 from facies_xr.smb import judge
+from facies_xr.smb.methods.base import Fits, Prediction
 from facies_xr.smb.methods.named import METHODS
-from facies_xr.smb.methods.pooled import Pooled
+from facies_xr.smb.methods.pooled import PRIOR, STEP, likeliest
+from facies_xr.smb.methods.yardsticks import RecordsMean, RegionMean
+from facies_xr.smb.observations import read
 from facies_xr.smb.problem import Problem
-from facies_xr.smb.records import read
+from facies_xr.smb.regions import Regions
 
-PREDICTORS = ("snow_fraction",)
+JUDGED: dict[str, Fits] = {
+    "records' mean": RecordsMean(),
+    "region's mean of the year": RegionMean(),
+    **{name: METHODS[name] for name in ("eq2", "pooled", "eq3")},
+}
+CLASSES = {"0": (-1, 0), "0 to .3": (0, 0.3), ".3 to .7": (0.3, 0.7), "above .7": (0.7, 1)}
+NORTH = 55.0  # degree; beyond it are Scandinavia's glaciers
 
 
 def by_glacier(records: pd.DataFrame, predictor: str, least: int = 8) -> pd.DataFrame:
     """Correlation and slope of each glacier with enough years."""
     rows = {}
-    for glacier, own in records.dropna(subset=[predictor]).groupby("glacier"):
-        if len(own) >= least and own[predictor].std() > 0:
-            slope = np.polyfit(own[predictor], own["balance"], 1)[0]
-            rows[glacier] = {"years": len(own), "r": own["balance"].corr(own[predictor]), "slope": slope}
+    for glacier, of_glacier in records.dropna(subset=[predictor]).groupby("glacier"):
+        if len(of_glacier) >= least and of_glacier[predictor].std() > 0:
+            slope = np.polyfit(of_glacier[predictor], of_glacier["balance"], 1)[0]
+            r = of_glacier["balance"].corr(of_glacier[predictor])
+            rows[glacier] = {"years": len(of_glacier), "r": r, "slope": slope}
     return pd.DataFrame(rows).T
 
 
-def judged(rows: pd.DataFrame, method: str, leave_out: str) -> dict[str, float]:
-    """Scores of a method on what it did not see, and the share of records within its 95 % interval."""
-    problem = Problem(rows.reset_index(drop=True), PREDICTORS)
-    groups = problem.glacier if leave_out == "glacier" else problem.balance_year
-    fold = folds.by_group(groups, 6 if leave_out == "glacier" else np.unique(groups).size)
-    mean, lower, upper = judge.out_of_fold(problem, METHODS[method], folds.splits(fold))
-    known, inside = np.isfinite(mean), (problem.observed >= lower) & (problem.observed <= upper)
-    return metrics.regression(problem.observed, mean) | {
-        "within interval": inside[known].mean() if known.any() else np.nan
+def score(problem: Problem, prediction: Prediction, here: np.ndarray) -> dict[str, float]:
+    """Scores of some rows, and the share of their records within the 95 % interval."""
+    mean, lower, upper = (ends[here] for ends in prediction)
+    observed, known = problem.observed[here], np.isfinite(lower)
+    inside = (observed >= lower) & (observed <= upper)
+    row = metrics.regression(observed, mean)
+    return {name: row[name] for name in ("n", "r", "rmse", "bias")} | {
+        "within": inside[known].mean() if known.any() else np.nan
     }
 
 
+def judged(problem: Problem, splits: list[folds.Split]) -> pd.DataFrame:
+    """Scores of every method and yardstick on what it did not see; RMSE in Scandinavia and elsewhere."""
+    rows, north = {}, problem.position[1] > NORTH
+    for name, method in JUDGED.items():
+        prediction = judge.out_of_fold(problem, method, splits)
+        if np.isfinite(prediction.mean).any():
+            rows[name] = score(problem, prediction, np.full(len(problem), True)) | {
+                "rmse, Scandinavia": score(problem, prediction, north)["rmse"],
+                "rmse, elsewhere": score(problem, prediction, ~north)["rmse"],
+            }
+    return pd.DataFrame(rows).T
+
+
+def of_snow(rows: pd.DataFrame, first_year: int) -> Problem:
+    """Records with an accumulation area ratio since a year."""
+    known = (rows.balance_year >= first_year) & rows.snow_fraction.notna()
+    return Problem(rows[known].reset_index(drop=True), ("snow_fraction",))
+
+
 def main() -> None:
-    """Print medians and quartiles."""
+    """Print the tables."""
+    warnings.filterwarnings("ignore", message=".*reconstructed")
     records = read(Path(sys.argv[1]) / "data" / "smb_wgms" / "fog_browser_2024")
+    measured = records.assign(
+        equilibrium_line_altitude=records.equilibrium_line_altitude.where(records.equilibrium_line_bound == "")
+    )
     for predictor, unit in (("accumulation_area_ratio", 1.0), ("equilibrium_line_altitude", 100.0)):
-        table = by_glacier(records, predictor)
+        table = by_glacier(measured, predictor)
         low, middle, high = (table.slope * unit).quantile([0.25, 0.5, 0.75])
         print(
             f"{predictor}: {len(table)} glaciers, {int(table.years.sum())} years, median r {table.r.median():.2f}, "
             f"slope {middle:.2f} m w.e. per {unit:g} (quartiles {low:.2f}, {high:.2f})"
         )
     rows = records.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
-    since = rows[(rows.balance_year >= 1980) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
-    ratios = Pooled().fit(Problem(since, PREDICTORS), np.arange(len(since))).ratios
-    print("variance ratios of slope, glaciers, their slopes and years since 1980:", np.round(ratios, 2))
-    rows = rows[(rows.balance_year >= 2000) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
-    few = rows.sample(frac=1, random_state=0).groupby("glacier").head(3).sort_index()
-    ways = [("glacier", "eq2"), ("glacier", "pooled"), ("year", "eq2"), ("year", "eq3"), ("year", "pooled")]
-    for text, part in (("all records", rows), ("three records of each glacier", few)):
-        table = pd.DataFrame({f"{m}, {w} left out": judged(part, m, w) for w, m in ways}).T
-        print(f"{text}\n{table.round(2).to_string()}")
+    since = of_snow(rows, 1980)
+    for case, prior in PRIOR.items():
+        fit = likeliest(since, prior)
+        print(
+            "since 1980, records of (glacier, region's year)", case, "variance ratios", np.round(fit.ratios, 2),
+            "spread by accumulation area ratio", np.round(fit.spread, 2),
+        )  # fmt: skip
+    problem = of_snow(rows, 2000)
+    few = problem.take(problem.rows.sample(frac=1, random_state=0).groupby("glacier").head(3).sort_index().index)
+    for text, part in (("all records since 2000", problem), ("three records of each glacier", few)):
+        for leave_out in judge.LEFT_OUT:
+            print(f"{text}, {leave_out} left out\n{judged(part, judge.splits(part, leave_out)).round(3).to_string()}")
+    region = Regions.of(problem.position, STEP)(problem.position)
+    print("regions:", {int(k): int((region == k).sum()) for k in np.unique(region)}, "records")
+    print(f"region left out\n{judged(problem, list(folds.splits(region))).round(3).to_string()}")
+    for name in ("eq2", "pooled"):
+        prediction = judge.out_of_fold(problem, METHODS[name], judge.splits(problem, "glacier"))
+        snow = problem.design[:, 0]
+        table = {text: score(problem, prediction, (snow > a) & (snow <= b)) for text, (a, b) in CLASSES.items()}
+        print(f"{name}, glacier left out, by accumulation area ratio\n{pd.DataFrame(table).T.round(3).to_string()}")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import url2pathname
 
@@ -21,7 +19,7 @@ import rasterio
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 
-from . import web
+from . import buckets, web
 from .errors import AccessError, MetadataError
 
 T = TypeVar("T")
@@ -51,44 +49,6 @@ GDAL's "does not exist in the file system, and is not recognized" is no such wor
 """
 
 
-@dataclass(frozen=True)
-class Bucket:
-    """An object store whose files are not open to everyone."""
-
-    archive: str
-    region: str
-    requester_pays: bool
-    keys: tuple[str, str]
-    """Environment variables of the key pair."""
-    where: str
-    """Where a user gets the keys."""
-    endpoint: str | None = None
-
-    @property
-    def own_keys(self) -> tuple[str, str] | None:
-        """The key pair, if the environment has it."""
-        key, secret = (os.environ.get(name) for name in self.keys)
-        return (key, secret) if key and secret else None
-
-
-AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_AWS = "an AWS account (you pay for what you read); see https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-files.html"
-
-BUCKETS = {
-    "usgs-landsat": Bucket("USGS Landsat", "us-west-2", True, AWS_KEYS, _AWS),
-    "sentinel-s2-l1c": Bucket("Sentinel-2 L1C on AWS", "eu-central-1", True, AWS_KEYS, _AWS),
-    "sentinel-s2-l2a": Bucket("Sentinel-2 L2A on AWS", "eu-central-1", True, AWS_KEYS, _AWS),
-    "eodata": Bucket(
-        "Copernicus Data Space",
-        "default",
-        False,
-        ("CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY"),
-        "https://eodata-s3keysmanager.dataspace.copernicus.eu (free, after sign-in)",
-        "eodata.dataspace.copernicus.eu",
-    ),
-}
-"""Buckets that ask for credentials. CDSE_S3_ENDPOINT replaces the endpoint of "eodata" inside its own cloud."""
-
 SIGN_IN = {
     "landsatlook.usgs.gov": "its https files need an EROS sign-in; use items that name their s3:// files too",
     "zipper.dataspace.copernicus.eu": "its https files need a token; use the item's s3:// files",
@@ -111,7 +71,7 @@ def shown(text: str) -> str:
 
     Without passwords, without queries of URLs, which may hold signatures, and without signs that steer a terminal.
     """
-    text = re.sub(r"(\w+://)[^\s/@'\"]*@", r"\1", text)
+    text = re.sub(r"(\w+:/{1,2})[^\s/@'\"]*@", r"\1", text)
     text = re.sub(r"(\w+://[^\s?'\"]*)\?[^\s'\"]*", r"\1", text)
     text = re.sub(r"\?[^\s?'\"]*=[^\s'\"]*", "", text)
     return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", "?", text)
@@ -173,7 +133,7 @@ def check(href: str) -> None:
     """
     parts = urlsplit(str(href))
     if parts.scheme == "s3":
-        _session(parts.netloc)
+        buckets.session(parts.netloc)
     elif needs_sign_in(href):
         raise AccessError(
             f"{shown(href)}: {parts.hostname} cannot be read without a sign-in: {SIGN_IN[str(parts.hostname)]}."
@@ -196,8 +156,8 @@ def opened(href: str, driver: str | None = None) -> Iterator[DatasetReader]:
     parts = urlsplit(href)
     session = None
     if parts.scheme == "s3":
-        session = _session(parts.netloc)
-        options |= _endpoint(parts.netloc)[1]
+        session = buckets.session(parts.netloc)
+        options |= buckets.endpoint(parts.netloc)[1]
     elif (parts.hostname or "").endswith(".blob.core.windows.net"):
         href = _signed(href)
     with rasterio.Env(session, **options), rasterio.open(href, driver=driver) as file:
@@ -234,7 +194,7 @@ def _read_store(href: str) -> bytes:
     import fsspec
 
     parts = urlsplit(href)
-    options = _s3fs_options(parts.netloc) if parts.scheme == "s3" else {}
+    options = buckets.s3fs_options(parts.netloc) if parts.scheme == "s3" else {}
     with fsspec.open(href, "rb", **options) as file:
         return _limited(file)
 
@@ -278,70 +238,6 @@ def reason(error: BaseException) -> str:
 
 def _told(error: BaseException | None) -> str:
     return f"{error} {_told(error.__cause__)}" if error is not None else ""
-
-
-# -- object stores ----------------------------------------------------------------------------------------------
-
-
-def _session(bucket: str):
-    """Session of a bucket, made once for a state of the environment; temporary credentials renew themselves in it."""
-    known = BUCKETS.get(bucket)
-    return _new_session(bucket, known.own_keys if known else None, _endpoint(bucket)[0])
-
-
-@lru_cache(maxsize=16)
-def _new_session(bucket: str, keys: tuple[str, str] | None, endpoint: str | None):
-    known = BUCKETS.get(bucket)
-    try:
-        from rasterio.session import AWSSession
-
-        import boto3  # isort: skip  (rasterio finds out by itself whether it is there)
-    except ImportError:
-        raise AccessError(f's3://{bucket} needs boto3; install it with: pip install "facies_xr[cloud]".') from None
-    if known is None:
-        session = boto3.Session()
-        unsigned = session.get_credentials() is None
-        return AWSSession(None if unsigned else session, aws_unsigned=unsigned, endpoint_url=endpoint)
-    if known.keys == AWS_KEYS:
-        session = boto3.Session(region_name=known.region)
-    else:
-        session = boto3.Session(*keys, region_name=known.region) if keys else None
-    if session is None or session.get_credentials() is None:
-        raise AccessError(
-            f"{known.archive} (s3://{bucket}) needs credentials and there are none: set {known.keys[0]} and "
-            f"{known.keys[1]}, which come from {known.where}."
-        )
-    return AWSSession(session, requester_pays=known.requester_pays, endpoint_url=endpoint)
-
-
-def _endpoint(bucket: str) -> tuple[str | None, dict[str, str]]:
-    """Host of a bucket's store, None for Amazon's own, and the options that another host needs."""
-    known = BUCKETS.get(bucket)
-    if known is not None and known.endpoint:
-        url = os.environ.get("CDSE_S3_ENDPOINT", known.endpoint)
-    else:
-        url = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    if not url:
-        return None, {}
-    scheme, _, host = url.rpartition("://")
-    return host.rstrip("/"), {"AWS_VIRTUAL_HOSTING": "FALSE", "AWS_HTTPS": "NO" if scheme == "http" else "YES"}
-
-
-def _s3fs_options(bucket: str) -> dict[str, Any]:
-    session = _session(bucket)
-    found = session.credentials
-    options: dict[str, Any] = {"requester_pays": session.requester_pays, "anon": session.unsigned}
-    for ours, theirs in (
-        ("key", "aws_access_key_id"),
-        ("secret", "aws_secret_access_key"),
-        ("token", "aws_session_token"),
-    ):
-        if theirs in found:
-            options[ours] = found[theirs]
-    host, gdal = _endpoint(bucket)
-    if host:
-        options["endpoint_url"] = f"{'http' if gdal['AWS_HTTPS'] == 'NO' else 'https'}://{host}"
-    return options
 
 
 def _signed(href: str) -> str:

@@ -1,6 +1,7 @@
 """The eight surface classes, their flag values and colours (Maslov et al. 2026, section 2)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ VALUES = {c.name: c.value for c in CLASSES}
 FACIES = tuple(c.name for c in CLASSES if c.is_facies)
 
 
-def cf_flags() -> dict:
+def cf_flags() -> dict[str, Any]:
     """CF attributes of a map of these classes."""
     return {
         "flag_values": np.arange(len(CLASSES), dtype="uint8"),

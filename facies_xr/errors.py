@@ -85,5 +85,5 @@ class SceneReadError(FaciesError, OSError):
         )
         self.item, self.href, self.reason = item, href, reason
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["SceneReadError"], tuple[str, str, str]]:
         return type(self), (self.item, self.href, self.reason)

@@ -189,7 +189,7 @@ def _raster(array: xr.DataArray, crs: str, nodata: float) -> xr.DataArray:
     return array.drop_encoding().rio.write_crs(crs).rio.write_nodata(nodata)
 
 
-def _cog(array: xr.DataArray, path: Path, overviews: str, colours: dict | None = None) -> Path:
+def _cog(array: xr.DataArray, path: Path, overviews: str, colours: dict[int, tuple[int, ...]] | None = None) -> Path:
     """Cloud-optimised GeoTIFF of an array, by way of a plain one, since only that can take a colour table."""
     plain, draft = (path.with_name(f".{kind}-{path.name}") for kind in ("plain", "draft"))
     array.load().rio.to_raster(plain, driver="GTiff", compress="deflate", tiled=True)

@@ -5,7 +5,7 @@ A grid is an ``odc.geo`` GeoBox: CRS, affine and shape. ``y`` runs north to sout
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import geopandas as gpd
 import numpy as np
@@ -76,7 +76,7 @@ def grid(
     if not np.isfinite([west, south, east, north]).all():
         raise OutlineError(f"the outlines cannot be expressed in {target}; give crs= of a grid that covers them.")
 
-    def edge(value: float, rounding) -> float:
+    def edge(value: float, rounding: Callable[[float], int]) -> float:
         return rounding((value - origin) / resolution) * resolution + origin
 
     pad = padding * resolution
@@ -182,7 +182,7 @@ def _crs_of(data: xr.Dataset | xr.DataArray) -> CRS:
     return _no_crs("the data")
 
 
-def _no_crs(what: str):
+def _no_crs(what: str) -> NoReturn:
     raise GridError(
         f"{what} have no CRS (no grid mapping such as 'spatial_ref'); "
         'set it with data.rio.write_crs("EPSG:...") or data.odc.assign_crs("EPSG:...").'

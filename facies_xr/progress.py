@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 INTERVAL = 60.0
 """Between two lines, where there is no bar. [s]"""
@@ -66,7 +66,7 @@ class _Silent:
 
 
 class _Bar:
-    def __init__(self, bar: Progress, row):
+    def __init__(self, bar: Progress, row: TaskID):
         self.bar, self.row = bar, row
 
     def advance(self, steps: int = 1) -> None:

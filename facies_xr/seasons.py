@@ -5,10 +5,10 @@ north of the equator and on 20 February south of it; a season given by the user 
 2026, section 3; the tropics have no single end of ablation, so there it must be given).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ TROPIC = 23.5  # degree
 
 YEARS = range(1900, 2101)
 """Balance years that can be asked for."""
+
+Dates: TypeAlias = datetime | np.datetime64 | Sequence[datetime] | np.ndarray | pd.DatetimeIndex
+"""One date or several."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class Season:
         half = timedelta(days=self.half_width)
         return self.centre(year) - half, self.centre(year) + half
 
-    def balance_year(self, when) -> np.ndarray:
+    def balance_year(self, when: Dates) -> np.ndarray:
         """Balance year of each date: that of the nearest season centre; a tie goes to the later year.
 
         Parameters
@@ -98,13 +101,13 @@ class Season:
         -------
         ndarray of int32
         """
-        when = pd.DatetimeIndex(np.atleast_1d(np.asarray(when, "datetime64[ns]")))
-        return np.array([self._nearest(day.date())[0] for day in when], dtype="int32")
+        days = pd.DatetimeIndex(np.atleast_1d(np.asarray(when, "datetime64[ns]")))
+        return np.array([self._nearest(day.date())[0] for day in days], dtype="int32")
 
-    def days_from_centre(self, when) -> np.ndarray:
+    def days_from_centre(self, when: Dates) -> np.ndarray:
         """Signed days from the nearest season centre. [day]"""
-        when = pd.DatetimeIndex(np.atleast_1d(np.asarray(when, "datetime64[ns]")))
-        return np.array([self._nearest(day.date())[1] for day in when], dtype="int32")
+        days = pd.DatetimeIndex(np.atleast_1d(np.asarray(when, "datetime64[ns]")))
+        return np.array([self._nearest(day.date())[1] for day in days], dtype="int32")
 
     def _nearest(self, day: date) -> tuple[int, int]:
         years = (day.year + 1, day.year, day.year - 1)  # later first: min() keeps the first of equals

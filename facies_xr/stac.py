@@ -163,9 +163,9 @@ def _walk(path: str, root: str, seen: set[str]) -> Iterator[tuple[Any, str]]:
                         raise CatalogError(f"its {link['rel']} {access.shown(file)} lies outside of its folder {root}")
                     yield from _walk(file, root, seen)
         else:
-            raise CatalogError(f"it is no STAC catalogue, item or items file (type {kind!r})")
+            raise CatalogError(f"it is not a STAC catalogue, item or items file (type {kind!r})")
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError, OSError) as error:
-        raise CatalogError(f"{access.shown(path)} is not a STAC file: {access.reason(error)}.") from error
+        raise CatalogError(f"{access.shown(path)} cannot be read as STAC: {access.reason(error)}.") from error
 
 
 def _checked(item: Any, base: str, root: str | None = None) -> Any:

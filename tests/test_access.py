@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import facies_xr as fx
-from facies_xr import access
+from facies_xr import access, buckets
 from facies_xr.errors import AccessError, SceneReadError
 from facies_xr.scenes import missions
 from facies_xr.stations import BANDS
@@ -106,7 +106,7 @@ def test_a_scene_that_fails_is_dropped_by_choice(item, quick, tmp_path):
 @pytest.fixture
 def no_keys(monkeypatch, tmp_path):
     """An environment without any credential."""
-    for name in ("AWS_PROFILE", *access.AWS_KEYS, "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY", "AWS_ENDPOINT_URL"):
+    for name in ("AWS_PROFILE", *buckets.AWS_KEYS, "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
@@ -115,8 +115,8 @@ def no_keys(monkeypatch, tmp_path):
 
 
 STORES = {
-    "usgs-landsat": ("AWS_ENDPOINT_URL", *access.AWS_KEYS, True),
-    "sentinel-s2-l1c": ("AWS_ENDPOINT_URL", *access.AWS_KEYS, True),
+    "usgs-landsat": ("AWS_ENDPOINT_URL", *buckets.AWS_KEYS, True),
+    "sentinel-s2-l1c": ("AWS_ENDPOINT_URL", *buckets.AWS_KEYS, True),
     "eodata": ("CDSE_S3_ENDPOINT", "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY", False),
 }
 

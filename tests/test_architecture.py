@@ -28,6 +28,9 @@ GROUND = (
     "stations",
     "stac",
     "facts",
+    "web",
+    "progress",
+    "buckets",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
 FRONT = ("accessor", "cli", "plot", "export", "samples", "demo", "__init__")

@@ -93,6 +93,24 @@ def test_zonal(tmp_path, capsys):
     printed(capsys, "9")
 
 
+def test_dates(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(HOME)  # it takes its scenes from the benchmark of load
+    run = benchmark("dates")
+    monkeypatch.setattr(run, "SIZE", 260)
+    monkeypatch.setattr(run, "CENTRES", ((130, 130),) * 6)
+    run.scene(tmp_path, run.SIZE, 0)
+    run.dem(tmp_path)
+    run.outlines(tmp_path)
+    run.line(tmp_path, 1)
+    printed(capsys, "1 dates: peak", "1 tiles with ice")
+
+
+def test_season():
+    run = benchmark("season")
+    stats, true = run.statistics_of({2010: 3, 2011: 6}, 0.05, glaciers=4)
+    assert run.end_of_season(stats).accumulation_area_ratio.sizes == true.sizes
+
+
 @pytest.mark.parametrize("path", sorted(HOME.glob("*.py")), ids=lambda p: p.stem)
 def test_each_benchmark_is_run_here(path):
     assert f"test_{path.stem}" in globals()

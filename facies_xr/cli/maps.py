@@ -59,10 +59,10 @@ def map_(
     quiet()
     place = shell.area(area)
     records = _records(observations, place)
-    _require_dem(model, dem, place)
     items = fx.search(
         catalog, place, years=shell.years(years), season=shell.season(season), level=level, max_cloud=max_cloud
     )
+    _require_dem(model, dem, place)
     chosen = items if best is None else fx.best(items, place, per_year=best)
     if not as_json:
         console.print(chosen)

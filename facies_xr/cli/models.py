@@ -63,4 +63,4 @@ def import_(
     from ..nn.published import load_keras
 
     model = load_keras(weights, bounds)
-    shell.console.print(f"{model.save(out)}: {len(model.features)} features, bounds {model.bounds}")
+    shell.console.print(f"{model.save(out)}: feature set {model.feature_set}, bounds {model.bounds}")

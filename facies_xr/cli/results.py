@@ -38,7 +38,7 @@ def verify(store: Store, as_json: Json = False) -> None:
     if len(damage):
         raise typer.Exit(2)
     if not as_json:
-        console.print(f"{escape(str(store))}: all that is finished is as it was written")
+        console.print(f"{escape(str(store))}: all that is finished is as it was written", soft_wrap=True)
 
 
 def stats(

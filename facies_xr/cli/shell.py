@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -80,9 +81,7 @@ def stop(message: str, status: int) -> None:
 def show_version(wanted: bool) -> None:
     """Print the version and leave, if it was asked for."""
     if wanted:
-        from .. import __version__
-
-        print(__version__)
+        print(version("facies_xr"))
         raise typer.Exit
 
 

@@ -7,6 +7,7 @@ beyond the tile, so that there are no seams.
 
 from .arrays import (
     CHUNK,
+    Array,
     as_dask,
     blank,
     blockwise,
@@ -29,6 +30,7 @@ from .windows import chained, from_windows, tiles
 
 __all__ = [
     "CHUNK",
+    "Array",
     "as_dask",
     "blank",
     "blockwise",

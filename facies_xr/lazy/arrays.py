@@ -10,6 +10,9 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+Array = da.Array
+"""The lazy array, by the name under which other rooms know it."""
+
 CHUNK = 512
 """Default edge of a chunk, a multiple of every tile used in the package. [px]"""
 

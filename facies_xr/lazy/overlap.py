@@ -96,7 +96,7 @@ def _with_surroundings(array: da.Array, chunks, depth) -> da.Array:
     """
     array = array.rechunk((*((1,) * n for n in array.shape[:-2]), *chunks))
     name = f"surrounded-{dask.base.tokenize(array.name, depth)}"
-    graph = {}
+    graph: dict[Any, Any] = {}
     for *time, i, j in np.ndindex(array.numblocks):
         rows, columns = (_neighbours(k, len(c), d) for k, c, d in zip((i, j), chunks, depth, strict=True))
         keys = [[(array.name, *time, r, c) for c in columns] for r in rows]
@@ -105,7 +105,7 @@ def _with_surroundings(array: da.Array, chunks, depth) -> da.Array:
         tuple(size + d * ((k > 0) + (k < len(c) - 1)) for k, size in enumerate(c))
         for c, d in zip(chunks, depth, strict=True)
     ]
-    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])
+    layers = HighLevelGraph.from_collections(name, graph, dependencies=[array])  # type: ignore[list-item]  # dask: Array is no DaskCollection
     return da.Array(layers, name, (*array.chunks[:-2], *grown), dtype=array.dtype)
 
 

@@ -12,6 +12,7 @@ from .. import grids, lazy, stations
 from ..classes import NAMES, NODATA
 from ..errors import ModelError, one_of
 from ..nn import calibration, evaluate, features, packed, patches, prepare, registry
+from ..nn.classifier import Classifier
 from ..nn.evaluate.device import PRECISIONS, check
 from . import albedo, smoothing
 from .planes import Planes
@@ -131,7 +132,7 @@ def classify(
     return stations.dress(maps, "classify")
 
 
-def _on_tiles(cube: xr.Dataset, tile: "_Tile"):
+def _on_tiles(cube: xr.Dataset, tile: "_Tile") -> lazy.Array:
     """Planes of all tiles. (plane, [time,] y, x)"""
     classifier = tile.members.classifiers[0]
     names = [*classifier.features, *(["glacier_index"] if tile.glaciers else [])]
@@ -149,7 +150,7 @@ def _on_tiles(cube: xr.Dataset, tile: "_Tile"):
     )
 
 
-def _smoothed(cube: xr.Dataset, smoother: smoothing.Smoother, planes: Planes, out):
+def _smoothed(cube: xr.Dataset, smoother: smoothing.Smoother, planes: Planes, out: lazy.Array) -> lazy.Array:
     """Planes of a smoother. (plane, [time,] y, x)"""
     arrays = []
     for name, _ in smoother.inputs.sizes:
@@ -166,7 +167,9 @@ def _smoothed(cube: xr.Dataset, smoother: smoothing.Smoother, planes: Planes, ou
     )
 
 
-def _maps(cube: xr.Dataset, planes: Planes, out, provenance: dict[str, str], class_score: bool) -> xr.Dataset:
+def _maps(
+    cube: xr.Dataset, planes: Planes, out: lazy.Array, provenance: dict[str, str], class_score: bool
+) -> xr.Dataset:
     """Variables of the planes, and what is carried along from the cube."""
     timed = "time" in cube.dims
     dims = ("time", "y", "x") if timed else ("y", "x")
@@ -242,7 +245,7 @@ def calibrate(maps: xr.Dataset, *, keep_raw: bool = False) -> xr.Dataset:
     return stations.dress(result, "calibrate")
 
 
-def _check_level(cube: xr.Dataset, classifier, accept_level: bool) -> str:
+def _check_level(cube: xr.Dataset, classifier: Classifier, accept_level: bool) -> str:
     level = str(cube.attrs.get("level", "unknown"))
     if level == "unknown":
         warnings.warn(
@@ -258,7 +261,7 @@ def _check_level(cube: xr.Dataset, classifier, accept_level: bool) -> str:
     return level
 
 
-def _warnings(level: str, classifier) -> dict[str, str]:
+def _warnings(level: str, classifier: Classifier) -> dict[str, str]:
     if level in ("unknown", classifier.level):
         return {}
     return {"warning": f"{classifier.name} was trained on {classifier.level} reflectance and used on {level}"}

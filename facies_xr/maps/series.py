@@ -3,13 +3,17 @@
 A year is never filled from other years: where nothing could be used it is NaN, and ``flags`` say why.
 """
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 from .. import stations
 from ..errors import InputError, one_of
 from ..seasons import Season
-from .candidates import EXPECTED, FLAGS, Scenes
+from .candidates import EXPECTED, Scenes
+from .candidates import FLAGS as FLAGS
+from .depletion import Depletion
 from .hypsometry import MIN_COVERAGE, edges, filled, ratio, snow_line
 
 WINDOW = 20
@@ -26,6 +30,9 @@ RULES = ("depletion", "envelope", "least snow", "latest", "most bare ice")
 _OF_SCENE = (*EXPECTED, "coverage")
 _DRAWN = tuple(f"{name}_{end}" for name in _OF_SCENE[:2] for end in ("lower", "upper"))
 _OF_GLACIER = ("glacier_area", "mean_elevation", "min_elevation", "max_elevation")
+
+Models = dict[str, Depletion]
+"""How statistics change within seasons, by name; none with rules that take a scene."""
 
 
 def end_of_season(
@@ -80,7 +87,9 @@ def end_of_season(
     return _dataset(stats, years, rows, earliest, models).assign_attrs(rule=rule, window=window)
 
 
-def _row(scenes: Scenes | None, rule: str, models: dict, day: int, earliest_area: np.ndarray) -> dict | None:
+def _row(
+    scenes: Scenes | None, rule: str, models: Models, day: int, earliest_area: np.ndarray
+) -> dict[str, np.ndarray] | None:
     """What is known of all glaciers at the end of one season, by name."""
     if scenes is None:
         return None
@@ -111,7 +120,7 @@ def _row(scenes: Scenes | None, rule: str, models: dict, day: int, earliest_area
     return row
 
 
-def _limits(stats: xr.Dataset, name: str, chosen: np.ndarray) -> tuple:
+def _limits(stats: xr.Dataset, name: str, chosen: np.ndarray) -> tuple[np.ndarray, ...] | tuple[float, float]:
     """What a statistic cannot lie below and above."""
     if "snow" in name:
         return tuple(_of_chosen(stats[f"{end}_elevation"], chosen) for end in ("min", "max"))
@@ -152,10 +161,17 @@ def _of_chosen(values: xr.DataArray, chosen: np.ndarray) -> np.ndarray:
     return values.values[chosen, np.arange(chosen.size)] if values.ndim > 1 else values.values
 
 
-def _dataset(stats: xr.Dataset, years: np.ndarray, rows: list, earliest: dict, models: dict) -> xr.Dataset:
+def _dataset(
+    stats: xr.Dataset,
+    years: np.ndarray,
+    rows: list[dict[str, np.ndarray] | None],
+    earliest: dict[str, np.ndarray],
+    models: Models,
+) -> xr.Dataset:
     names = next(row for row in rows if row is not None)
     missing = {"scene_date": np.datetime64("NaT"), "scenes": np.int32(0), "flags": np.int32(FLAGS["no_scene"])}
-    n, data = stats.sizes["glacier"], {}
+    n = stats.sizes["glacier"]
+    data: dict[str, Any] = {}
     for name in names:
         columns = [np.full(n, missing.get(name, np.nan)) if row is None else row[name] for row in rows]
         data[name] = (("glacier", "balance_year"), np.stack(columns, 1), _attributes(stats, name, models))
@@ -166,7 +182,7 @@ def _dataset(stats: xr.Dataset, years: np.ndarray, rows: list, earliest: dict, m
     return xr.Dataset(data, {**coords, "balance_year": ("balance_year", years, attrs)}, dict(stats.attrs))
 
 
-def _attributes(stats: xr.Dataset, name: str, models: dict) -> dict:
+def _attributes(stats: xr.Dataset, name: str, models: Models) -> dict[str, Any]:
     if name == "flags":
         return {
             "long_name": "what to know about a row",

@@ -131,7 +131,7 @@ def statistics(
     )
 
 
-def _check_options(classes, hidden: str, min_coverage: float, draws: int, correction: str) -> None:
+def _check_options(classes: tuple[str, ...], hidden: str, min_coverage: float, draws: int, correction: str) -> None:
     if (unknown := set(classes) - set(NAMES)) or not classes:
         raise InputError(f"unknown classes {sorted(unknown)}; there are {', '.join(NAMES)}.")
     if set(classes) & set(HIDDEN):
@@ -172,7 +172,7 @@ def _report_unseen(maps: xr.Dataset) -> None:
         )
 
 
-def _dataset(maps: xr.Dataset, values: dict, bands: Bands) -> xr.Dataset:
+def _dataset(maps: xr.Dataset, values: dict[str, lazy.Array], bands: Bands) -> xr.Dataset:
     """The counted values, under the dims of their station, with what else belongs to glaciers and dates."""
     outlines_move = "time" in maps["glacier_index"].dims
     data: dict[str, Any] = {}
@@ -211,7 +211,9 @@ def _with_season(result: xr.Dataset, season: Season, given: bool) -> xr.Dataset:
 # -- counting ---------------------------------------------------------------------------------------------------
 
 
-def _counted(maps: xr.Dataset, affine: Affine, glaciers: Glaciers, draws: int, correction: str) -> dict:
+def _counted(
+    maps: xr.Dataset, affine: Affine, glaciers: Glaciers, draws: int, correction: str
+) -> dict[str, lazy.Array]:
     """Lazily, the statistics of all glaciers on each date, by name."""
     smallest = max(1, round(SIEVE / abs(affine.a * affine.e)))
     edge = BLOCK // 2 if draws else BLOCK
@@ -233,7 +235,9 @@ def _counted(maps: xr.Dataset, affine: Affine, glaciers: Glaciers, draws: int, c
     )
 
 
-def _class_weights(maps: xr.Dataset, codes, arrays: dict, correction: str) -> list:
+def _class_weights(
+    maps: xr.Dataset, codes: lazy.Array, arrays: dict[str, lazy.Array], correction: str
+) -> list[np.ndarray | lazy.Array]:
     """Class weights to draw from, for each date."""
     dates = maps.sizes["time"]
     if correction == "scenes" and maps.sizes.get("scene", 0) and "scene_weight" in maps:
@@ -260,7 +264,7 @@ class _Count:
     affine: Affine
     """Of the grid."""
 
-    def __call__(self, codes: np.ndarray, *rest) -> tuple[Counts, Draws | None]:
+    def __call__(self, codes: np.ndarray, *rest: Any) -> tuple[Counts, Draws | None]:
         *blocks, ((scene, weights), rows, columns) = rest
         of = dict(zip(self.names, blocks, strict=True))
         counts = Counts.of(codes, of["glacier_index"], of["elevation"], of.get("albedo"))

@@ -50,7 +50,7 @@ class Calibrator:
     """For each scene on which the classifier was checked the weights of the classes with which its probabilities give
     the true areas; none if no scene's areas were known."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         def hold(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
@@ -92,7 +92,7 @@ class Calibrator:
         if score.size == 0:
             raise ModelError("a calibrator needs samples.")
 
-        def monotone(part: np.ndarray, weight=None) -> np.ndarray:
+        def monotone(part: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
             model = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
             return model.fit(score[part], right[part], sample_weight=weight).predict(knots)
 

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,10 +55,10 @@ class Classifier:
     calibrator: Calibrator | None = None
     tile: int = 256
     """Edge of the absolute tiles on which it is evaluated. [px]"""
-    card: dict = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
     """Data card: what it was trained on, scores, licence, what it is not for."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             self._check_description()
             self._check_bounds()
@@ -188,7 +189,7 @@ class Classifier:
             hashed.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return hashed.hexdigest()[:16]
 
-    def _metadata(self) -> dict:
+    def _metadata(self) -> dict[str, Any]:
         return {
             "format": model_file.FORMAT,
             "name": self.name,

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -74,10 +75,10 @@ class Handle:
             raise ModelError(f"{self.path} is another model on this worker than where the maps were asked for.")
         return found
 
-    def __dask_tokenize__(self):
+    def __dask_tokenize__(self) -> tuple[str, str]:
         return ("facies_xr.Handle", self.digest)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., "Handle"], tuple[str, str | None, Classifier | None]]:
         return _arrived, (self.digest, self.path, self.itself)
 
 

@@ -93,7 +93,9 @@ def search(
     return Scenes(chosen, season, years, reasons, scenes, region)
 
 
-def _hits(candidates: Iterable[Any], wanted: "_Wanted") -> tuple[list[tuple[Scene, pystac.Item]], Counter, list[str]]:
+def _hits(
+    candidates: Iterable[Any], wanted: "_Wanted"
+) -> tuple[list[tuple[Scene, pystac.Item]], Counter[str], list[str]]:
     """Scenes that meet the conditions, how many were left out by reason, and what is wrong with unusable ones."""
     reasons: Counter[str] = Counter()
     hits: dict[str, tuple[Scene, pystac.Item]] = {}
@@ -119,7 +121,7 @@ def _hits(candidates: Iterable[Any], wanted: "_Wanted") -> tuple[list[tuple[Scen
     return [hits[scene.id] for scene in valid], +reasons, errors
 
 
-def _age(hit: tuple[Scene, pystac.Item]) -> tuple:
+def _age(hit: tuple[Scene, pystac.Item]) -> tuple[tuple[Any, ...], str]:
     scene, item = hit
     return scene.revision, str(item.properties.get("updated") or item.properties.get("created") or "")
 
@@ -174,7 +176,9 @@ def _span(years: Sequence[int]) -> str:
 # -- where items come from --------------------------------------------------------------------------------------
 
 
-def _candidates(catalog: str, region, years, season: Season, level: str, root: str | None) -> Iterator[Any]:
+def _candidates(
+    catalog: str, region: shapely.Geometry, years: Sequence[int], season: Season, level: str, root: str | None
+) -> Iterator[Any]:
     if catalog in stac.CATALOGS:
         known = stac.CATALOGS[catalog]
         if not known.collections[level]:
@@ -193,7 +197,9 @@ def _candidates(catalog: str, region, years, season: Season, level: str, root: s
     return stac.from_file(catalog, root)
 
 
-def _queries(collections, region, years, season: Season) -> Iterator[Mapping[str, Any]]:
+def _queries(
+    collections: Sequence[str] | None, region: shapely.Geometry, years: Sequence[int], season: Season
+) -> Iterator[Mapping[str, Any]]:
     area = shapely.geometry.mapping(degrees.hull(region))
     for year in years:
         first, last = season.window(year)

@@ -12,10 +12,12 @@ import shapely
 
 from ..seasons import Season
 from . import missions
+from .items import content
 from .scene import Scene
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from rich.table import Table
 
 
 class Scenes(pystac.ItemCollection):
@@ -52,13 +54,13 @@ class Scenes(pystac.ItemCollection):
 
     def resolved(self, item: pystac.Item) -> Scene | None:
         """What one of the items says, None if it was changed since the search."""
-        content, scene = self._resolved.get(item.id, (None, None))
-        return scene if content == _content(item) else None
+        known, scene = self._resolved.get(item.id, (None, None))
+        return scene if known == _content(item) else None
 
     @property
-    def counts(self) -> dict[int, Counter]:
+    def counts(self) -> dict[int, Counter[str]]:
         """Number of scenes by balance year and sensor; years without a scene too."""
-        counts: dict[int, Counter] = {year: Counter() for year in self.years}
+        counts: dict[int, Counter[str]] = {year: Counter() for year in self.years}
         for item in self.items:
             scene = scene_of(item, self)
             label = scene.sensor if scene.tier in ("", "T1") else f"{scene.sensor} {scene.tier}"
@@ -104,7 +106,7 @@ class Scenes(pystac.ItemCollection):
         left_out = ", ".join(f"{n} {why}" for why, n in self.left_out.items())
         return ["year", *columns], rows, f"season {self.season}" + (f"; left out: {left_out}" if left_out else "")
 
-    def __rich__(self):
+    def __rich__(self) -> "Table":
         from rich.markup import escape
         from rich.table import Table
 
@@ -183,7 +185,7 @@ def newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[Scene]]:
     acquisition that are of one processing are all valid.
     """
     scenes = list(scenes)
-    latest: dict[str, tuple] = {}
+    latest: dict[str, tuple[Any, ...]] = {}
     for scene in scenes:
         latest[scene.acquisition] = max(latest.get(scene.acquisition, scene.revision), scene.revision)
     valid = [scene for scene in scenes if scene.revision == latest[scene.acquisition]]
@@ -192,4 +194,4 @@ def newest(scenes: Iterable[Scene]) -> tuple[list[Scene], list[Scene]]:
 
 def _content(item: pystac.Item) -> int:
     """Changes with whatever stands in an item; users sign or move the files of items in place."""
-    return hash(json.dumps(item.to_dict(transform_hrefs=False), default=str))
+    return hash(json.dumps(content(item), default=str))

@@ -1,11 +1,12 @@
 """Scenes to a lazy cube of reflectance."""
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pystac
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -25,7 +26,7 @@ PAUSE = pd.Timedelta(minutes=30)
 
 
 def load(
-    items: Iterable,
+    items: Iterable[pystac.Item | Mapping[str, Any]],
     area: Any = None,
     *,
     resolution: float = 10.0,
@@ -115,7 +116,7 @@ def _reader(name: str) -> readers.Reader:
     return with_windows
 
 
-def _scenes(items: Iterable, nir: str, on_error: str) -> list[Scene]:
+def _scenes(items: Iterable[pystac.Item | Mapping[str, Any]], nir: str, on_error: str) -> list[Scene]:
     scenes: list[Scene] = []
     for item in items:
         try:
@@ -191,13 +192,13 @@ def _passes(group: Sequence[Scene]) -> list[list[Scene]]:
     return passes
 
 
-def season_of(items: Iterable, box: GeoBox, season: Any = None) -> Season:
+def season_of(items: Iterable[pystac.Item | Mapping[str, Any]], box: GeoBox, season: Any = None) -> Season:
     """Season that names balance years: as given, else the one of the search, else that of the grid's latitude."""
     given = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
     return Season.parse(given) if given else Season.at(grids.centre_lonlat(box)[1])
 
 
-def _dataset(pixels, datatakes: list[list[Scene]], box: GeoBox, season: Season) -> xr.Dataset:
+def _dataset(pixels: Mapping[str, lazy.Array], datatakes: list[list[Scene]], box: GeoBox, season: Season) -> xr.Dataset:
     leading = [group[0] for group in datatakes]
     times = pd.DatetimeIndex([s.datetime for s in leading]).as_unit("ns")
     if times.has_duplicates:

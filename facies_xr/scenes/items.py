@@ -32,8 +32,8 @@ class StacItem:
 
     @classmethod
     def of(cls, item: Any) -> "StacItem":
-        """Facts of a ``pystac.Item`` or of its JSON; links are not followed."""
-        item = item if isinstance(item, Mapping) else item.to_dict(transform_hrefs=False)
+        """Facts of a ``pystac.Item`` or of its JSON."""
+        item = content(item)
         if item.get("type") != "Feature" or not item.get("properties"):
             name, kind = (item.get(key) for key in ("id", "type"))
             raise MetadataError(f"{access.shown(str(name or '(no id)'))}: not a STAC item (type {facts.shown(kind)}).")
@@ -223,6 +223,22 @@ class StacItem:
             metadata=metadata,
             qa=qa,
         )
+
+
+def content(item: Any) -> Mapping[str, Any]:
+    """JSON of a ``pystac.Item`` without its links: asked for them, pystac goes to the server that gave the item."""
+    if isinstance(item, Mapping):
+        return item
+    when = item.datetime
+    return {
+        "type": "Feature",
+        "id": item.id,
+        "collection": item.collection_id,
+        "bbox": item.bbox,
+        "geometry": item.geometry,
+        "properties": {**item.properties, "datetime": None if when is None else when.isoformat()},
+        "assets": {key: asset.to_dict() for key, asset in item.assets.items()},
+    }
 
 
 def cloud_cover(where: str, name: str, value: Any) -> float:

@@ -21,7 +21,9 @@ QA_RESOLUTION = 60.0
 """Pixel size at which pixel classes are counted. [m]"""
 
 
-def best(items: Iterable, area: Any, *, per_year: int = 1, max_cloud: float = 100.0) -> pystac.ItemCollection:
+def best(
+    items: Iterable[pystac.Item], area: Any, *, per_year: int = 1, max_cloud: float = 100.0
+) -> pystac.ItemCollection:
     """The clearest datatakes of each balance year, judged over the glaciers themselves.
 
     Reads the providers' pixel classes on a grid of 60 m (QA_PIXEL: fill, cloud, dilated cloud, cirrus, shadow; SCL: no

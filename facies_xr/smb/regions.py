@@ -62,13 +62,17 @@ class Regions:
     """[km]"""
 
     @classmethod
-    def of(cls, longitude: np.ndarray, latitude: np.ndarray, step: float) -> "Regions":
-        """Regions of glaciers at these positions, which may repeat. [degree, km]"""
-        places = np.unique(np.column_stack([longitude, latitude]), axis=0)
-        return cls(*places.T, linked(*places.T, step), step)
+    def of(cls, position: np.ndarray, step: float) -> "Regions":
+        """Regions of glaciers at these positions (2, glacier), which may repeat. [degree, km]"""
+        lon, lat = np.unique(position, axis=1)
+        return cls(lon, lat, linked(lon, lat, step), step)
 
-    def __call__(self, longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-        """Region of glaciers, -1 where none is near; those without a position are of the region of such. [degree]"""
+    def __call__(self, position: np.ndarray) -> np.ndarray:
+        """Region of glaciers at these positions (2, glacier), -1 where none is near. [degree]
+
+        Those without a position are of the region of such.
+        """
+        longitude, latitude = position
         away = kilometres(longitude[:, None], latitude[:, None], self.longitude, self.latitude)
         lost = np.isnan(kilometres(self.longitude, self.latitude, 0, 0))
         no_place = np.isnan(kilometres(longitude, latitude, 0, 0))

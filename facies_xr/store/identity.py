@@ -48,7 +48,7 @@ def joined(stored: dict[str, Any], data: xr.Dataset) -> xr.Dataset:
     return data.assign_attrs({**known, **data.attrs})
 
 
-def require_identity(stored: dict, given: dict, path: Any) -> None:
+def require_identity(stored: dict[str, Any], given: dict[str, Any], path: Any) -> None:
     """Refuse data whose identity is not that of a store, naming the first differences.
 
     Raises
@@ -76,7 +76,7 @@ def require_identity(stored: dict, given: dict, path: Any) -> None:
         )
 
 
-def _deciding(attributes: dict) -> dict[str, Any]:
+def _deciding(attributes: dict[Any, Any]) -> dict[str, Any]:
     """Attributes that count; a name does not where the digest of its content stands."""
     named = {k.removesuffix("_digest") for k in attributes if k.endswith("_digest")}
     return {str(k): v for k, v in attributes.items() if k not in FREE_ATTRIBUTES and k not in named}
@@ -91,7 +91,7 @@ def _digest(values: np.ndarray) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _plain(value: Any):
+def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
 
 

@@ -84,7 +84,7 @@ def prepared(data: xr.Dataset) -> xr.Dataset:
     return data
 
 
-def _showable(attributes: dict) -> dict:
+def _showable(attributes: dict[str, Any]) -> dict[str, Any]:
     """Attributes without what no store may tell: passwords and signatures of addresses."""
 
     def shown(value: Any) -> Any:
@@ -100,13 +100,13 @@ def rasters(data: xr.Dataset) -> dict[str, xr.Variable]:
     return {str(n): v.variable for n, v in data.data_vars.items() if v.dims[-2:] == ("y", "x")}
 
 
-def grid_of(box: GeoBox) -> dict:
+def grid_of(box: GeoBox) -> dict[str, Any]:
     """A grid for the record."""
     crs = f"EPSG:{box.crs.epsg}" if box.crs.epsg else box.crs.to_wkt()
     return {"crs": crs, "shape": list(box.shape), "transform": list(box.affine)[:6]}
 
 
-def geobox_of(grid: dict) -> GeoBox:
+def geobox_of(grid: dict[str, Any]) -> GeoBox:
     """The grid that a record declares."""
     return GeoBox(tuple(grid["shape"]), Affine(*grid["transform"]), grid["crs"])
 
@@ -153,7 +153,7 @@ def damaged(path: Path, record: Record) -> list[tuple[str, str]]:
 def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
     """Write the layout of some data into a folder of its own; rasters without their pixels."""
     template = data.copy()
-    encoding: dict[Hashable, dict] = {}
+    encoding: dict[Hashable, dict[str, Any]] = {}
     for name, variable in rasters(data).items():
         chunks = tuple(
             {"time": 1, "y": TILE, "x": TILE}.get(str(d), n) for d, n in zip(variable.dims, variable.shape, strict=True)
@@ -213,7 +213,7 @@ def kinds(data: xr.Dataset) -> dict[str, list[str]]:
     return {kind: each for kind, each in names.items() if each}
 
 
-def _fill_encoding(variable: xr.Variable) -> dict:
+def _fill_encoding(variable: xr.Variable) -> dict[str, Any]:
     """Zarr fill values: NaN for floats, the no-data flag for classes, 0 for other integers."""
     if variable.dtype.kind == "f":
         return {"_FillValue": np.array(np.nan, variable.dtype)}
@@ -227,13 +227,13 @@ def _description(data: xr.Dataset) -> dict[str, str]:
     return {
         "Conventions": "CF-1.11",
         "title": "Glacier facies maps" if "facies_map" in data else "Rasters of glaciers",
-        "history": f"{made_by}: write",
+        "history": f"{made_by}: write",  # without a time: the same data give the same bytes
         "source": f"{made_by}, classifier {data.attrs.get('classifier', 'none')}",
         "references": "Maslov et al. (2026), doi:10.31223/X5QN1V",
     }
 
 
-def _conventions(box: GeoBox) -> dict:
+def _conventions(box: GeoBox) -> dict[str, Any]:
     """Georeference in the Zarr conventions ``proj:`` and ``spatial:`` (v0.1)."""
     crs = {"code": f"EPSG:{box.crs.epsg}"} if box.crs.epsg else {"wkt2": box.crs.to_wkt()}
     extent = spatial.create(
@@ -244,5 +244,5 @@ def _conventions(box: GeoBox) -> dict:
         bbox=list(box.boundingbox.bbox),
         registration="pixel",
     )
-    declared: dict = {**proj.create_convention_attrs(**crs)}
+    declared: dict[str, Any] = {**proj.create_convention_attrs(**crs)}
     return dict(spatial.insert(declared, extent))

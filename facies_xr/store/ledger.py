@@ -131,7 +131,7 @@ class Ledger:
         """Data with all dates, those of the store first; small variables as they are, rasters without pixels."""
         rasters, total = layout.rasters(data), len(self.record.dates) + len(new)
         position = {time: k for k, time in enumerate(times)}
-        variables: dict[Any, tuple] = {}
+        variables: dict[Any, tuple[Any, ...]] = {}
         for name, variable in data.variables.items():
             values: Any = variable.values if name not in rasters else None
             if name in rasters:
@@ -245,7 +245,7 @@ class Ledger:
         rows = [(file, problem, *self._named(tile)) for file, problem, tile in wrong]
         return pd.DataFrame(rows, columns=["file", "problem", "date", "tile_y", "tile_x"])
 
-    def _named(self, tile: Tile | None) -> tuple:
+    def _named(self, tile: Tile | None) -> tuple[str | int | None, ...]:
         if tile is None:
             return None, None, None
         return _day(self.record.dates[tile.index[0]]) if tile.kind == "timed" else None, *tile.index[-2:]

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from ..errors import StoreError
@@ -62,7 +63,7 @@ class FolderLock:
         threading.Thread(target=self._beat, daemon=True, name=f"heartbeat of {self.name}").start()
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stopped.set()
         if self._file is not None and _owner(self._file) == self._owner:
             self._file.unlink(missing_ok=True)
@@ -75,7 +76,7 @@ class FolderLock:
                 "over. What was finished is kept; run again when it is done."
             )
 
-    def _try(self) -> dict | None:
+    def _try(self) -> dict[str, Any] | None:
         """Take the lock, or say who has it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         older = _locks(self.folder)
@@ -125,7 +126,7 @@ def _number(lock: Path) -> int:
     return int(lock.suffix[1:])
 
 
-def _owner(lock: Path) -> dict:
+def _owner(lock: Path) -> dict[str, Any]:
     """What a lock says of its owner; nothing while it is being written, or gone."""
     try:
         return json.loads(lock.read_text())

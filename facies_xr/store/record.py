@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .. import access
 from ..errors import StoreError
 
 FORMAT = 2
@@ -96,7 +97,7 @@ def _bytes(record: Record) -> bytes:
     return b"%08x\n%s\n" % (zlib.crc32(text), text)
 
 
-def _read(file: Path) -> dict | None:
+def _read(file: Path) -> dict[str, Any] | None:
     """Document of a file that is there and whole."""
     head, _, text = (_content(file) or b"").partition(b"\n")
     text = text.removesuffix(b"\n")
@@ -114,7 +115,7 @@ def _problem(path: Path) -> str:
     if exists(path):
         return f"{path}: both copies of ledger/record.json are damaged; delete the store and write it again."
     if not path.exists():
-        return f"{path}: there is no such store."
+        return f"{access.shown(str(path))}: there is no such store."
     try:
         attributes = json.loads((path / "zarr.json").read_text()).get("attributes", {})
     except (OSError, ValueError):

@@ -3,8 +3,10 @@
 import errno
 import logging
 import shutil
+import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,10 +15,11 @@ import numpy as np
 import xarray as xr
 import zarr
 from odc.geo.geobox import GeoBox
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
 
 from .. import access, grids, lazy, stations
 from ..errors import SceneReadError, StoreError, one_of
+from ..progress import tracked
 from . import layout, record
 from .checked import CheckedStore
 from .ledger import Ledger
@@ -186,18 +189,17 @@ def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock,
     damaged = sum(ledger.repair(kind, slots.tolist()) for kind in ledger.kinds)
     missing = sum(len(ledger.pending(kind, slots.tolist())) for kind in ledger.kinds)
     blank = 0
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), disable=not progress
-    ) as bar:
-        row = bar.add_task("tiles", total=total, completed=total - missing)
+    console = Console()
+    with tracked("tiles", total, shown=progress, console=console) as tracker, _told_where_it_stopped(ledger, progress):
+        tracker.at(total - missing)
         for kind, names in ledger.kinds.items():
             if kind == "timed" and set(names) <= set(stations.OF_ICE):
                 blank = ledger.fill_without_ice(slots.tolist())
-                bar.advance(row, blank)
+                tracker.advance(blank)
             job = _tasks({name: data[name].variable for name in names}, ledger, kind, slots)
             while True:
                 try:
-                    lazy.run(job, _blocks(ledger, kind, slots), partial(bar.advance, row))
+                    lazy.run(job, _blocks(ledger, kind, slots), tracker.advance)
                     break
                 except SceneReadError as error:
                     if on_error == "raise":
@@ -205,16 +207,29 @@ def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock,
                     lock.check()
                     _drop(data, ledger, slots, error)
                     left = sum(len(ledger.pending(kind, slots.tolist())) for kind in ledger.kinds)
-                    bar.update(row, completed=total - left)
+                    tracker.at(total - left)
     said = f"{ledger.path}: {missing - blank} tiles computed, {total - missing} already there"
     said += f"; {blank} without ice were not read" if blank else ""
     said += f"; {damaged} were damaged" if damaged else ""
     log.info(said)
     if progress:
-        bar.console.print(said, markup=False, highlight=False, soft_wrap=True)
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
-def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray):
+@contextmanager
+def _told_where_it_stopped(ledger: Ledger, shown: bool) -> Iterator[None]:
+    """Say on an interrupt what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        left = sum(len(ledger.pending(kind)) for kind in ledger.kinds)
+        if shown:
+            print(f"stopped: {ledger.path} keeps what is finished, {left} tiles are left; run the same again to go on.",
+                  file=sys.stderr)  # fmt: skip
+        raise
+
+
+def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: np.ndarray) -> lazy.Array:
     dims = ("time", "y", "x") if kind == "timed" else ("y", "x")
     shape = next(iter(variables.values())).shape[-2:]
     chunks = lazy.regular_chunks(shape, layout.TILE)

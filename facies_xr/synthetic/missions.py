@@ -11,10 +11,10 @@ import numpy as np
 import pystac
 import shapely
 from affine import Affine
+from odc.geo.crs import CRS
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
-from .. import grids
 from ..scenes.missions import instruments
 from ..stations import BANDS
 
@@ -270,7 +270,7 @@ def _digits(numbers: np.ndarray, top: int, dtype: str) -> np.ndarray:
 
 def _neighbour(box: GeoBox):
     """The UTM zone to the east."""
-    return grids.CRS(f"EPSG:{box.crs.epsg + 1}")
+    return CRS(f"EPSG:{box.crs.epsg + 1}")
 
 
 def _covering(box: GeoBox, crs, resolution: float, origin: float) -> GeoBox:

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,6 +23,9 @@ from .survey import Survey, distances, survey
 
 VOID = 0.01
 """Share of the glaciers' pixels without elevation above which it is reported."""
+
+Layer = tuple[tuple[str, ...], lazy.Array]
+"""Dims and values."""
 
 
 def add_terrain(
@@ -98,17 +101,17 @@ def add_terrain(
 
 def _rasters(
     light: _light.Light, suns: Sequence[_light.Sun], by_date: list["Edition"], per_year: bool, data: xr.Dataset
-) -> dict[str, tuple]:
+) -> dict[str, Layer]:
     """Lazy layers, (y, x) or, where they move with time, (time, y, x)."""
     chunks, timed = lazy.spatial_chunks(data), "time" in data.dims
 
-    def still(function, dtype):
+    def still(function: Callable[..., np.ndarray], dtype: str) -> Layer:
         return ("y", "x"), lazy.from_windows(function, chunks, dtype)
 
-    def moving(array, moves):
+    def moving(array: lazy.Array, moves: bool) -> Layer:
         return (("time", "y", "x"), array) if moves else (("y", "x"), array[0])
 
-    def of_edition(function, dtype):
+    def of_edition(function: Callable[..., np.ndarray], dtype: str) -> Layer:
         return moving(lazy.from_windows(function, chunks, dtype, per_time=by_date), per_year)
 
     return {
@@ -131,10 +134,10 @@ class Edition:
     table: gpd.GeoDataFrame
     glaciers: Glaciers
     survey: Survey
-    token: tuple
+    token: tuple[str, ...]
     """What decides glacier_index and proximity."""
 
-    def __dask_tokenize__(self) -> tuple:
+    def __dask_tokenize__(self) -> tuple[str, ...]:
         return self.token
 
     @classmethod
@@ -148,6 +151,12 @@ class Edition:
             raise GridError(
                 f"DEM {dem.name} has no elevation on {len(bare)} of {len(table)} glaciers: {shown}. Choose one that "
                 "covers them, or leave their outlines out."
+            )
+        if np.isnan(found.farthest).all():
+            warnings.warn(
+                f"none of the {len(table)} glaciers covers the centre of a pixel of {dem.box.affine.a:g} m: the layers "
+                "have no ice. Take a finer resolution.",
+                stacklevel=4,
             )
         if found.void > VOID:
             warnings.warn(
@@ -201,7 +210,7 @@ _BOUNDS = {
 }
 
 
-def _of_glaciers(by_date: list[Edition], per_year: bool) -> dict[str, tuple]:
+def _of_glaciers(by_date: list[Edition], per_year: bool) -> dict[str, tuple[tuple[str, ...], np.ndarray]]:
     """Variables of each glacier, for its scaling."""
     return {
         name: _per_glacier([getattr(edition.survey, field) for edition in by_date], per_year)
@@ -209,11 +218,11 @@ def _of_glaciers(by_date: list[Edition], per_year: bool) -> dict[str, tuple]:
     }
 
 
-def _per_glacier(values: list[np.ndarray], per_year: bool) -> tuple:
+def _per_glacier(values: list[np.ndarray], per_year: bool) -> tuple[tuple[str, ...], np.ndarray]:
     return (("time", "glacier"), np.stack(values)) if per_year else (("glacier",), values[0])
 
 
-def _inside(table, box: GeoBox):
+def _inside(table: gpd.GeoDataFrame, box: GeoBox) -> gpd.GeoDataFrame:
     """Outlines that touch the grid."""
     frame = shapely.box(*box.boundingbox.bbox)
     projected = table.geometry.to_crs(box.crs.to_wkt())
@@ -238,7 +247,7 @@ def _middle(times: np.ndarray) -> np.datetime64:
     return times.min() + (times.max() - times.min()) // 2
 
 
-def _glacier_coords(by_date: list[Edition], per_year: bool) -> dict[str, tuple]:
+def _glacier_coords(by_date: list[Edition], per_year: bool) -> dict[str, tuple[str | tuple[str, ...], np.ndarray]]:
     table, number = by_date[0].table, by_date[0].glaciers.number
     place = table.geometry.to_crs(4326).representative_point()
     dates = [edition.table.date.to_numpy("datetime64[ns]") for edition in by_date]

@@ -1,9 +1,10 @@
 """Which glacier a pixel belongs to, and how far it lies from that glacier's boundary."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
+from itertools import pairwise, product
 
 import geopandas as gpd
 import numpy as np
@@ -57,7 +58,7 @@ class Glaciers:
         hit = np.sort(self._tree.query(shapely.box(*box.boundingbox.bbox)))[::-1]  # later burns overwrite: first last
         if hit.size == 0:
             return np.zeros(box.shape, "int32")
-        shapes = [(self.geometry[k], int(self.number[k])) for k in hit]
+        shapes = zip(_as_geojson(self.geometry[hit]), self.number[hit].tolist(), strict=True)
         return rasterize(shapes, out_shape=tuple(box.shape), transform=box.affine, dtype="int32")
 
     def tiles(self) -> list[tuple[int, int]]:
@@ -70,6 +71,18 @@ class Glaciers:
         for first, last, start, stop in np.unique(spans, axis=0).tolist():
             found |= set(product(range(first, last + 1), range(start, stop + 1)))
         return sorted(found)
+
+
+def _as_geojson(geometry: np.ndarray) -> Iterator[dict]:
+    """Polygons as rasterio takes them; it asks shapely for each vertex, which takes five times as long."""
+    kind, coordinates, offsets = shapely.to_ragged_array(geometry, include_z=False)
+    rings, polygons = offsets[:2]
+    whole = np.arange(len(geometry) + 1) if kind == shapely.GeometryType.POLYGON else offsets[2]
+    points = coordinates.tolist()
+    closed = [points[a:b] for a, b in pairwise(rings.tolist())]
+    parts = [closed[a:b] for a, b in pairwise(polygons.tolist())]
+    for a, b in pairwise(whole.tolist()):
+        yield {"type": "MultiPolygon", "coordinates": parts[a:b]}
 
 
 @dataclass(frozen=True, eq=False)

@@ -218,7 +218,7 @@ def test_a_file_has_an_end(monkeypatch, tmp_path):
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"type": "Feature", "assets": ' + "[" * 200_000, "7", "null", '"a"'])
 def test_nested_and_other_json_is_named(tmp_path, text):
     (tmp_path / "odd.json").write_text(text)
-    with pytest.raises(CatalogError, match=r"odd\.json is not a STAC file"):
+    with pytest.raises(CatalogError, match=r"odd\.json cannot be read as STAC"):
         fx.search(tmp_path / "odd.json", (10, 46, 11, 47), years=2020)
 
 

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from facies_xr.smb.records import read
+
 from ..maps.test_series import season_of
 
 
@@ -22,3 +24,10 @@ def many():
     table = pd.DataFrame(records, columns=["glacier", "balance_year", "balance", "accumulation_area_ratio"])
     table["accumulation_area_ratio"] /= 100
     return xr.concat(seasons, "glacier", data_vars="minimal", coords="minimal", join="override"), table
+
+
+@pytest.fixture(scope="session")
+def fog(shared):
+    """The records of the Fluctuations of Glaciers browser: Europe to 2023."""
+    with pytest.warns(UserWarning, match="74 annual balances are reconstructed, not measured, and left out"):
+        return read(shared / "smb_wgms" / "fog_browser_2024")

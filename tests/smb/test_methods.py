@@ -14,7 +14,6 @@ from facies_xr.smb.methods.per_glacier import PerGlacier
 from facies_xr.smb.methods.pooled import Pooled, PooledFit
 from facies_xr.smb.methods.ridge import Line, Ridge
 from facies_xr.smb.problem import REQUIRED
-from facies_xr.smb.records import read
 
 from .tables import fitted, predicted, problem_of, rows_of
 
@@ -178,10 +177,9 @@ def test_intervals_cover_further_years_of_glaciers_with_records(method):
     assert 0.91 <= np.mean(covered) <= 0.99
 
 
-def test_on_real_accumulation_areas_pooling_is_the_best(shared):
+def test_on_real_accumulation_areas_pooling_is_the_best(fog):
     """WGMS records since 2000: what the package's default rests on (examples/wgms.py prints the table)."""
-    records = read(shared / "smb_wgms" / "fog_browser_2024")
-    rows = records.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
+    rows = fog.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
     rows = rows[(rows.balance_year >= 2000) & rows.snow_fraction.between(0, 1)].reset_index(drop=True)
     problem, found = problem_of(rows, ONLY), {}
     for name in ("eq2", "pooled"):

@@ -12,7 +12,6 @@ from facies_xr.smb import judge
 from facies_xr.smb.methods.named import METHODS
 from facies_xr.smb.methods.pooled import PRIOR, Pooled, PooledFit
 from facies_xr.smb.problem import REQUIRED, Problem
-from facies_xr.smb.records import read
 
 from .tables import fitted, predicted, problem_of, rows_of
 
@@ -84,10 +83,9 @@ def test_leaving_out_is_fitting_without(groups):
 
 
 @pytest.fixture(scope="module")
-def europe(shared):
+def europe(fog):
     """WGMS since 2000 with accumulation area ratios."""
-    rows = read(shared / "smb_wgms" / "fog_browser_2024")
-    rows = rows.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
+    rows = fog.rename(columns={"accumulation_area_ratio": "snow_fraction", "balance": "observed"})
     return Problem(rows[(rows.balance_year >= 2000) & rows.snow_fraction.notna()].reset_index(drop=True), ONLY)
 
 

@@ -93,9 +93,9 @@ def test_wgms_records_in_the_wrong_unit_are_refused(tmp_path):
         read(tmp_path)
 
 
-def test_records_alone_behave_as_the_literature_says(shared):
+def test_records_alone_behave_as_the_literature_says(fog):
     """3.1 m w.e. per unit of AAR (quartiles 2.5, 3.5), -.50 m w.e. per 100 m of ELA (methods of SCIENCE, WGMS)."""
-    records = read(shared / "smb_wgms" / "fog_browser_2024")
+    records = fog
     for predictor, low, high in (("accumulation_area_ratio", 2.5, 3.5), ("equilibrium_line_altitude", -0.006, -0.004)):
         slopes, strength = [], []
         for _, own in records.dropna(subset=[predictor]).groupby("glacier"):
@@ -230,10 +230,9 @@ def test_every_limit_holds_all_that_was_ever_measured(shared):
 # -- records as they are ----------------------------------------------------------------------------------------
 
 
-def test_equilibrium_lines_beyond_the_glacier_are_bounds(shared, tmp_path):
+def test_equilibrium_lines_beyond_the_glacier_are_bounds(fog, shared, tmp_path):
     """440 of the records since 1885: the slope on them is -.53 m w.e. per 100 m, on the others -.51."""
-    with pytest.warns(UserWarning, match="reconstructed"):
-        records = read(shared / "smb_wgms" / "fog_browser_2024")
+    records = fog
     raw = pd.concat(
         [pd.read_csv(path, skiprows=8, encoding="latin-1", escapechar="\\")
          for path in sorted((shared / "smb_wgms" / "fog_browser_2024").glob("*.csv"))]
@@ -245,11 +244,8 @@ def test_equilibrium_lines_beyond_the_glacier_are_bounds(shared, tmp_path):
     assert read(saved(tmp_path, content)).equilibrium_line_bound.tolist() == [">", ""]
 
 
-def test_reconstructed_balances_are_marked_and_out_unless_asked_for(shared):
-    folder = shared / "smb_wgms" / "fog_browser_2024"
-    with pytest.warns(UserWarning, match="74 annual balances are reconstructed, not measured, and left out"):
-        records = read(folder)
-    everything = read(folder, reconstructed=True)
+def test_reconstructed_balances_are_marked_and_out_unless_asked_for(fog, shared):
+    records, everything = fog, read(shared / "smb_wgms" / "fog_browser_2024", reconstructed=True)
     assert len(everything) == len(records) + 74
     assert (everything.reconstructed != "").sum() == 246
     of_winter = records.reconstructed == "winter"

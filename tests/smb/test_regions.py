@@ -21,17 +21,17 @@ def test_a_chain_is_one_region_and_a_gap_makes_two():
     longitude = np.array([10.0, 11.0, 12.0, 13.0, 20.0, 20.5])
     latitude = np.full(6, 60.0)
     assert linked(longitude, latitude, 60.0).tolist() == [0, 0, 0, 0, 1, 1]
-    regions = Regions.of(longitude, latitude, 60.0)
-    assert regions(np.array([13.9, 16.0, 20.2, np.nan]), np.full(4, 60.0)).tolist() == [0, -1, 1, -1]
-    nowhere = Regions.of(np.full(3, np.nan), np.full(3, np.nan), 60.0)
-    assert nowhere(np.array([np.nan, 10.0]), np.array([np.nan, 46.0])).tolist() == [0, -1]
+    regions = Regions.of(np.array([longitude, latitude]), 60.0)
+    assert regions(np.array([[13.9, 16.0, 20.2, np.nan], np.full(4, 60.0)])).tolist() == [0, -1, 1, -1]
+    nowhere = Regions.of(np.full((2, 3), np.nan), 60.0)
+    assert nowhere(np.array([[np.nan, 10.0], [np.nan, 46.0]])).tolist() == [0, -1]
 
 
 @given(DEGREES, st.floats(10, 5000))
 def test_every_known_glacier_is_of_its_own_region(places, step):
     longitude, latitude = np.array(places).T
-    regions = Regions.of(longitude, latitude, step)
-    number = regions(longitude, latitude)
+    regions = Regions.of(np.array([longitude, latitude]), step)
+    number = regions(np.array([longitude, latitude]))
     assert (number >= 0).all()
     away = kilometres(longitude[:, None], latitude[:, None], longitude, latitude)
     near = np.isfinite(away) & (away <= step)

@@ -212,6 +212,17 @@ def test_glaciers_without_elevation_are_named(plane):
         fx.add_terrain(grids.geobox(plane), some, synthetic_outlines(), **sun)
 
 
+def test_glaciers_smaller_than_a_pixel_are_a_named_empty_result(plane):
+    table = gpd.GeoDataFrame({"glacier": ["a"]}, geometry=[shapely.box(600011, 5100011, 600013, 5100013)], crs=32632)
+    with pytest.warns(UserWarning, match="none of the 1 glaciers covers the centre of a pixel of 10 m"):
+        found = fx.add_terrain(grids.geobox(plane), plane, table, sun_azimuth=180.0, sun_elevation=40.0)
+    assert found.glacier.values.tolist() == ["a"]
+    assert not found.glacier_index.any()
+    assert not found.proximity.any()
+    assert found.glacier_elevation_min.isnull().all()
+    assert len(found.attrs["dem_digest"]) == 16
+
+
 def test_voids_of_the_elevation_model_stay_void(plane):
     holed = plane.copy()
     holed[40:44, 40:44] = np.nan

@@ -192,7 +192,7 @@ class PooledFit:
     @cached_property
     def regions(self) -> Regions:
         """Of the glaciers with records."""
-        return Regions.of(*self.records.position, STEP)
+        return Regions.of(self.records.position, STEP)
 
     @cached_property
     def _glaciers(self) -> pd.Index:
@@ -204,7 +204,7 @@ class PooledFit:
 
     def _codes(self, problem: Problem, rows: np.ndarray) -> np.ndarray:
         """A number for each region and year, -1 where the region has no records."""
-        region = self.regions(*problem.position[:, rows])
+        region = self.regions(problem.position[:, rows])
         return np.where(region >= 0, region * YEARS + problem.balance_year[rows].astype(int), -1)
 
     def known(self, problem: Problem, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

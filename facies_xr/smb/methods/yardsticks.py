@@ -37,8 +37,8 @@ class RegionMean:
 
     def fit(self, problem: Problem, rows: np.ndarray) -> "RegionMeanFit":
         """Fit to records."""
-        regions = Regions.of(*problem.position[:, rows], STEP)
-        region = regions(*problem.position[:, rows])
+        regions = Regions.of(problem.position[:, rows], STEP)
+        region = regions(problem.position[:, rows])
         means = pd.Series(problem.observed[rows]).groupby([region, problem.balance_year[rows]]).mean()
         return RegionMeanFit(regions, means, float(problem.observed[rows].mean()))
 
@@ -53,7 +53,7 @@ class RegionMeanFit:
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
         """The mean, without an interval. [m w.e.]"""
-        region = self.regions(*problem.position[:, rows])
+        region = self.regions(problem.position[:, rows])
         keys = pd.MultiIndex.from_arrays([region, problem.balance_year[rows]])
         mean = self.means.reindex(keys).fillna(self.of_all).to_numpy()
         return Prediction.nothing(len(rows))._replace(mean=mean)

@@ -9,6 +9,7 @@ from odc.geo.geobox import GeoBox
 
 from facies_xr import grids
 from facies_xr.errors import SceneReadError
+from facies_xr.store import record
 
 BOX = GeoBox.from_bbox((600000, 5100000, 606000, 5107000), crs="EPSG:32632", resolution=10)
 SMALL = GeoBox.from_bbox((600000, 5100000, 605200, 5105300), crs="EPSG:32632", resolution=10)
@@ -54,7 +55,8 @@ def random_maps(days, *, chunks=300, box=BOX, broken=None, **attrs):
 
 def chunk_bytes(path) -> dict:
     """Content of every file of a store but the metadata, by relative path."""
-    files = [f for f in Path(path).rglob("*") if f.is_file() and f.name != "zarr.json"]
+    metadata = "zarr.json", *record.FILES
+    files = [f for f in Path(path).rglob("*") if f.is_file() and f.name not in metadata]
     return {str(f.relative_to(path)): f.read_bytes() for f in files}
 
 

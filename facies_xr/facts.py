@@ -18,6 +18,9 @@ from pyproj.exceptions import CRSError
 
 from .errors import MetadataError
 
+MISSING = ("", "nan", "none", "null", "<na>")
+"""What tools write where a text is missing."""
+
 LONGEST = 200
 """Of a value as an error shows it. [characters]"""
 
@@ -79,7 +82,7 @@ def text(where: str, name: str, value: Any) -> str:
     ------
     MetadataError
     """
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or value.strip().lower() in MISSING:
         raise MetadataError(f"{where}: {name} is {shown(value)}, which is no text.")
     if any(unicodedata.category(letter) in ("Cc", "Cs", "Cf") for letter in value):
         raise MetadataError(f"{where}: {name} is {shown(value)}, which holds control characters.")

@@ -17,6 +17,9 @@ from ..nn.evaluate.device import PRECISIONS, check
 from . import albedo, smoothing
 from .planes import Planes
 
+INPUTS = ("dem", "dem_digest", "outlines", "shadows", "boundary")
+"""Attributes of a cube that say what decided its values, besides the choices of near infrared, ``MISSION_nir``."""
+
 CARRIED = ("elevation", "glacier_index", "glacier_elevation_min", "glacier_elevation_max", "glacier_proximity_max")
 """Variables of the cube that the statistics need."""
 
@@ -117,7 +120,7 @@ def classify(
     if "sensor" in cube.coords:
         maps["albedo"] = albedo.liang(cube)
     maps = maps.assign_attrs(
-        {k: v for k, v in cube.attrs.items() if k in ("dem", "outlines")},
+        {k: v for k, v in cube.attrs.items() if k in INPUTS or k.endswith("_nir")},
         level=level,
         **provenance,
         feature_set=classifier.feature_set,

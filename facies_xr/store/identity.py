@@ -18,6 +18,9 @@ FREE_ATTRIBUTES = ("software", "device", "grid_mapping", "coordinates")
 ON_THE_GRID = ("x", "y", "spatial_ref")
 """Variables that say no more than the grid, which is compared as such."""
 
+OF_A_MISSION = "_nir"
+"""End of attributes that only dates of one mission state; those of others neither contradict nor lose them."""
+
 SHOWN = 3
 """Differences that an error names."""
 
@@ -25,8 +28,8 @@ SHOWN = 3
 def identity(data: xr.Dataset) -> dict[str, Any]:
     """What must agree between a store and data that continue it, besides the grid and the scenes of each date.
 
-    Attributes of the Dataset and of its variables, dims and kinds of variables, and the values of the small ones that
-    are the same for all dates, such as glacier ids, bounds and calibrators.
+    By content: attributes of the Dataset and of its variables, dims and kinds of variables, and the values of the
+    small ones that are the same for all dates, such as glacier ids, bounds and calibrators.
     """
     parts: dict[str, Any] = {"attributes": _deciding(data.attrs), "package": {"results": RESULTS}}
     for name, variable in data.variables.items():
@@ -37,6 +40,12 @@ def identity(data: xr.Dataset) -> dict[str, Any]:
         if "time" not in variable.dims and variable.dims[-2:] != ("y", "x"):
             parts[f"variable {name}"]["values"] = _digest(variable.values)
     return json.loads(json.dumps(parts, default=_plain, sort_keys=True))
+
+
+def joined(stored: dict[str, Any], data: xr.Dataset) -> xr.Dataset:
+    """Data with what a store states of missions that they have no date of."""
+    known = {k: v for k, v in stored["attributes"].items() if k.endswith(OF_A_MISSION)}
+    return data.assign_attrs({**known, **data.attrs})
 
 
 def require_identity(stored: dict[str, Any], given: dict[str, Any], path: Any) -> None:
@@ -57,7 +66,7 @@ def require_identity(stored: dict[str, Any], given: dict[str, Any], path: Any) -
         differences += [
             f"{part}: {key} is {_short(old.get(key))} there and {_short(new.get(key))} here"
             for key in sorted(old.keys() | new.keys())
-            if old.get(key) != new.get(key)
+            if old.get(key) != new.get(key) and not (key.endswith(OF_A_MISSION) and key not in old)
         ]
     if differences:
         more = len(differences) - SHOWN
@@ -68,7 +77,9 @@ def require_identity(stored: dict[str, Any], given: dict[str, Any], path: Any) -
 
 
 def _deciding(attributes: dict[Any, Any]) -> dict[str, Any]:
-    return {str(k): v for k, v in attributes.items() if k not in FREE_ATTRIBUTES}
+    """Attributes that count; a name does not where the digest of its content stands."""
+    named = {k.removesuffix("_digest") for k in attributes if k.endswith("_digest")}
+    return {str(k): v for k, v in attributes.items() if k not in FREE_ATTRIBUTES and k not in named}
 
 
 def _digest(values: np.ndarray) -> str:

@@ -23,7 +23,7 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from zarr_cm import proj, spatial
 
-from .. import lazy
+from .. import access, lazy
 from ..classes import NODATA
 from ..errors import StoreError
 from .identity import identity
@@ -53,7 +53,8 @@ NEXT = "ledger/next"
 def prepared(data: xr.Dataset) -> xr.Dataset:
     """Dataset as a store holds it.
 
-    Without what it remembers of another store, times in whole microseconds, small variables in memory.
+    Without what it remembers of another store and without secrets of addresses, times in whole microseconds, small
+    variables in memory.
 
     Raises
     ------
@@ -61,15 +62,18 @@ def prepared(data: xr.Dataset) -> xr.Dataset:
         If two dates are the same, or one is missing.
     """
     data = data.drop_encoding()
-    data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(STORE_ATTRIBUTES + DESCRIPTION)}
+    data.attrs = _showable({k: v for k, v in data.attrs.items() if not k.startswith(STORE_ATTRIBUTES + DESCRIPTION)})
     for name, variable in data.variables.items():
+        attributes = _showable(variable.attrs)
         if variable.dtype.kind in "UOT":
-            data[name] = variable.copy(data=variable.values.astype(object))
+            shown = np.array([access.shown(str(value)) for value in variable.values.ravel()], object)
+            data[name] = (variable.dims, shown.reshape(variable.shape), attributes)
         elif variable.dtype.kind == "M":
-            floored = variable.values.astype("datetime64[us]")
-            data[name] = (variable.dims, floored, variable.attrs)
-        elif name not in rasters(data) and name not in data.indexes:
-            data[name] = variable.copy(data=variable.values)
+            data[name] = (variable.dims, variable.values.astype("datetime64[us]"), attributes)
+        elif name in rasters(data) or name in data.indexes:
+            data[name].attrs = attributes
+        else:
+            data[name] = (variable.dims, variable.values, attributes)
     if "time" in data.dims:
         if data["time"].dtype.kind != "M" or np.isnat(data["time"].values).any():
             raise StoreError("a date of the data is missing; give each step of time a date (datetime64).")
@@ -78,6 +82,17 @@ def prepared(data: xr.Dataset) -> xr.Dataset:
                 "two dates of the data are the same to the microsecond; merge them into one (a datatake is one date)."
             )
     return data
+
+
+def _showable(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes without what no store may tell: passwords and signatures of addresses."""
+
+    def shown(value: Any) -> Any:
+        if isinstance(value, str):
+            return access.shown(value)
+        return [shown(each) for each in value] if isinstance(value, list | tuple) else value
+
+    return {key: shown(value) for key, value in attributes.items()}
 
 
 def rasters(data: xr.Dataset) -> dict[str, xr.Variable]:
@@ -207,7 +222,7 @@ def _fill_encoding(variable: xr.Variable) -> dict[str, Any]:
 
 
 def _description(data: xr.Dataset) -> dict[str, str]:
-    """Attributes that the CF conventions ask of a file."""
+    """Attributes that the CF conventions ask of a file; without a time, so that the same results are the same bytes."""
     made_by = f"facies_xr {version('facies_xr')}"
     return {
         "Conventions": "CF-1.11",

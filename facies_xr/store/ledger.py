@@ -10,10 +10,10 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from .. import grids, lazy
+from .. import access, grids, lazy
 from ..errors import StoreError
 from . import layout
-from .identity import identity, require_identity
+from .identity import identity, joined, require_identity
 from .layout import DONE, DROPPED, PENDING
 from .record import Record
 from .tile import MISSING, Tile, chunk_checksum, chunk_file, read_entry, remove_tile, write_entry
@@ -87,11 +87,12 @@ class Ledger:
         layout.settle(self.path, self.record)
         box = grids.geobox(data)
         self.require(data)
+        data = joined(self.record.identity, data)
         times = data["time"].values.astype("int64").tolist() if "time" in data.dims else []
         known = {time: slot for slot, time in enumerate(self.record.dates)}
         new = [k for k, time in enumerate(times) if time not in known]
         damaged = [name for name, _ in layout.damaged(self.path, self.record)]
-        if new or damaged:
+        if new or damaged or identity(data) != self.record.identity:
             union = self._union(data, times, new, damaged)
             self.record = layout.commit(union, self.path, box, self.record.dropped)
         elif self.record.damaged(self.path):
@@ -113,6 +114,7 @@ class Ledger:
             If they are on another grid or of another identity, or a date is there with other scenes.
         """
         grids.require_same_grid(grids.geobox(data), layout.geobox_of(self.record.grid), ("these data", str(self.path)))
+        data = joined(self.record.identity, data)
         require_identity(self.record.identity, identity(data), self.path)
         if not self.record.items or "item" not in data.variables:
             return
@@ -201,7 +203,7 @@ class Ledger:
         for tile in self.tiles("timed", [slot]):
             remove_tile(self.path, tile, self.kinds["timed"])
             self.done(tile, DROPPED)
-        self.record = self.record.with_dropped(_day(self.record.dates[slot]), reason)
+        self.record = self.record.with_dropped(_day(self.record.dates[slot]), access.shown(reason))
         self.record.write(self.path)
 
     def damaged(self, kind: str, slots: Sequence[int] | None = None) -> Iterator[tuple[Tile, str, str]]:

@@ -153,8 +153,8 @@ def of_assignments(rng: Random, text: str) -> str:
             lines[at] = f"{key}= {rng.choice((*TEXTS, '1999-13-01', '24:00:01Z', 'GROUP'))}"
         elif kind == "negative":
             lines[at] = f"{key}= -{value.strip()}"
-        elif kind == "scale" and re.fullmatch(r"\s*[-\d.]+\s*", value):
-            lines[at] = f"{key}= {float(value) * rng.choice((1e-9, 100, 1e9)):g}" if value.strip("-. ") else lines[at]
+        elif kind == "scale" and re.fullmatch(r"\s*-?\d+\.?\d*\s*", value):
+            lines[at] = f"{key}= {float(value) * rng.choice((1e-9, 100, 1e9)):g}"
         elif kind == "lose":
             del lines[at]
         elif kind == "repeat":

@@ -102,7 +102,7 @@ def test_scenes_are_not_read_where_there_is_no_ice(tmp_path):
     ice = np.zeros(SMALL.shape, "int32")
     ice[3, 515] = 4
 
-    def pixels(block, block_info=None):
+    def pixels(block_info=None):
         time, y, x = (start for start, _ in block_info[None]["array-location"])
         read.append((time, y // 512, x // 512))
         return np.where(ice[y : y + 512, x : x + 512] > 0, 2, 255).astype("uint8")[None]

@@ -10,7 +10,7 @@ from .maps import SMALL, assert_same, chunk_bytes, random_maps
 
 
 def maps(*days, **attrs):
-    made = random_maps(list(days), box=SMALL, dem="dem.tif", dem_digest="aaaa", **attrs)
+    made = random_maps(list(days), box=SMALL, dem="dem.tif", dem_digest="aaaa", **{"sentinel_2_nir": "B08"} | attrs)
     years = made.time.dt.year.values.astype("int32")
     return made.assign_coords(balance_year=("time", years, {"season_centre": "08-20", "season_half_width": 20}))
 
@@ -31,7 +31,7 @@ def with_variable_attribute(data, name, **attrs):
     ("change", "said"),
     [
         (lambda m: m.assign_attrs(dem_digest="bbbb"), r"attributes: dem_digest is \"aaaa\" there and \"bbbb\" here"),
-        (lambda m: m.assign_attrs(sentinel_2_nir="B8A"), "sentinel_2_nir"),
+        (lambda m: m.assign_attrs(sentinel_2_nir="B8A"), "sentinel_2_nir is .*B08.* there and .*B8A.* here"),
         (lambda m: m.assign(glacier_elevation_min=m.glacier_elevation_min + 1), "glacier_elevation_min: values"),
         (lambda m: m.assign_coords(glacier=["RGI-1", "RGI-2", "RGI-3"]), "variable glacier: values"),
         (lambda m: with_variable_attribute(m, "balance_year", season_centre="09-10"), "balance_year: season_centre"),
@@ -51,6 +51,26 @@ def test_several_differences_are_named_together(finished):
     other = maps("2021-08-20").assign_attrs(dem_digest="bbbb", outlines="x", level="SR", classifier="two")
     with pytest.raises(StoreError, match=r"classifier is .*; attributes: dem_digest .*; and 1 more"):
         store.write(other, finished, progress=False)
+
+
+def test_what_is_the_same_by_content_may_have_another_name(finished):
+    store.write(maps("2021-08-20").assign_attrs(dem="copy of dem.tif"), finished, progress=False)
+
+
+def test_dates_of_another_mission_say_nothing_of_its_bands(tmp_path):
+    path = tmp_path / "maps.zarr"
+
+    def landsat(day):
+        made = maps(day)
+        del made.attrs["sentinel_2_nir"]
+        return made
+
+    store.write(landsat("2019-08-20"), path, progress=False)
+    store.write(maps("2020-08-20"), path, progress=False)
+    found = store.write(landsat("2021-08-20"), path, progress=False)
+    assert found.attrs["sentinel_2_nir"] == "B08"
+    with pytest.raises(StoreError, match="sentinel_2_nir"):
+        store.write(maps("2022-08-20", sentinel_2_nir="B8A"), path, progress=False)
 
 
 def test_the_software_may_change(finished):

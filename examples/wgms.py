@@ -69,9 +69,9 @@ def judged(problem: Problem, splits: list[folds.Split]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def of_snow(rows: pd.DataFrame, first_year: int) -> Problem:
-    """Records with an accumulation area ratio since a year."""
-    known = (rows.balance_year >= first_year) & rows.snow_fraction.notna()
+def of_snow(rows: pd.DataFrame, first_year: int, last_year: int = 9999) -> Problem:
+    """Records with an accumulation area ratio of some years."""
+    known = rows.balance_year.between(first_year, last_year) & rows.snow_fraction.notna()
     return Problem(rows[known].reset_index(drop=True), ("snow_fraction",))
 
 
@@ -105,11 +105,14 @@ def main() -> None:
     region = Regions.of(problem.position, STEP)(problem.position)
     print("regions:", {int(k): int((region == k).sum()) for k in np.unique(region)}, "records")
     print(f"region left out\n{judged(problem, list(folds.splits(region))).round(3).to_string()}")
-    for name in ("eq2", "pooled"):
-        prediction = judge.out_of_fold(problem, METHODS[name], judge.splits(problem, "glacier"))
-        snow = problem.design[:, 0]
-        table = {text: score(problem, prediction, (snow > a) & (snow <= b)) for text, (a, b) in CLASSES.items()}
-        print(f"{name}, glacier left out, by accumulation area ratio\n{pd.DataFrame(table).T.round(3).to_string()}")
+    for text, part in (("since 2000", problem), ("before 2000", of_snow(rows, 1885, 1999))):
+        for name in ("eq2", "pooled"):
+            prediction = judge.out_of_fold(part, METHODS[name], judge.splits(part, "glacier"))
+            snow = part.design[:, 0]
+            table = {"all": score(part, prediction, snow >= 0)}
+            table |= {label: score(part, prediction, (snow > a) & (snow <= b)) for label, (a, b) in CLASSES.items()}
+            print(f"{text}, {name}, glacier left out, by accumulation area ratio")
+            print(pd.DataFrame(table).T.round(3).to_string())
 
 
 if __name__ == "__main__":

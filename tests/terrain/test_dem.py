@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from pathlib import Path
 
 import numpy as np
 import pystac
@@ -15,7 +16,7 @@ from facies_xr import grids, rasters, stac
 from facies_xr.errors import CatalogError, GridError, InputError
 from facies_xr.terrain.dem import open_dem
 
-from ..servers import stac_api
+from ..servers import Files, stac_api
 
 STEP = 1 / 3600
 
@@ -125,13 +126,18 @@ def test_a_copernicus_tile_near_the_pole(shared):
 
 
 def test_copernicus_tiles_come_from_a_catalogue(four, tmp_path, monkeypatch):
+    with Files(Path(four[0]).parent).serve() as tiles:
+        _tiles_of_a_catalogue(four, tiles, tmp_path, monkeypatch)
+
+
+def _tiles_of_a_catalogue(four, tiles, tmp_path, monkeypatch):
     features = []
     for k, path in enumerate(four):
         with rasterio.open(path) as file:
             bounds = shapely.box(*file.bounds)
         item = pystac.Item(f"tile-{k}", shapely.geometry.mapping(bounds), list(bounds.bounds),
                            datetime.datetime(2021, 4, 22), {}, collection=stac.DEM_COLLECTION)  # fmt: skip
-        item.add_asset("data", pystac.Asset(path))
+        item.add_asset("data", pystac.Asset(f"{tiles}/{Path(path).name}"))
         features.append(item.to_dict(include_self_link=False))
     items = tmp_path / "items.json"
     items.write_text(json.dumps({"type": "FeatureCollection", "features": features}))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from threading import Lock
 
 import numpy as np
 
@@ -183,25 +182,19 @@ def _cells(inside: np.ndarray, r: np.ndarray, c: np.ndarray, corner: tuple[int, 
 
 def _farthest(glaciers: Glaciers, burnt, boundaries: Mapping[int, Boundary], cells: np.ndarray) -> np.ndarray:
     """Largest distance of any pixel of each glacier, by number. [px]"""
-    out, lock = np.full(glaciers.number.max() + 1, np.nan), Lock()
+    out = np.full(glaciers.number.max() + 1, np.nan)
 
     def hopeful(cells: np.ndarray, size: int) -> np.ndarray:
         """Measure one pixel of each cell; the cells that may hold a larger distance than has been measured."""
         distance = distances(boundaries, cells)
-        with lock:
-            np.fmax.at(out, cells[:, 0], distance)
-            return cells[distance + math.hypot(size - 1, size - 1) > out[cells[:, 0]]]
+        np.fmax.at(out, cells[:, 0], distance)
+        return cells[distance + math.hypot(size - 1, size - 1) > out[cells[:, 0]]]
 
-    def refine(work: tuple[tuple[int, int], np.ndarray]) -> None:
-        """Halve the cells of a tile; what others find meanwhile only spares work."""
-        (tile, part), size = work, CELL
-        inside = burnt(*tile)
+    for tile, part in _by_tile(hopeful(cells, CELL)):
+        inside, size = burnt(*tile), CELL
         while size > 1 and len(part):
             size //= 2
             part = hopeful(_halved(part, inside, tile, size), size)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(refine, _by_tile(hopeful(cells, CELL))))
     return out
 
 

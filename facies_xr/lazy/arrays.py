@@ -88,27 +88,3 @@ def cast(array: da.Array, dtype: Any) -> da.Array:
 def moved(array: da.Array, source: int, destination: int) -> da.Array:
     """Array with one axis moved."""
     return da.moveaxis(array, source, destination).rechunk({destination: -1})
-
-
-def real_plane(array: da.Array, band: int) -> da.Array:
-    """Real part of one band of a complex array (time, band, y, x)."""
-    return array[:, band].real
-
-
-def codes(array: da.Array) -> da.Array:
-    """Real part of the only band of a complex array (time, band, y, x) as whole numbers, 0 for NaN. uint16"""
-    return da.map_blocks(_whole, array[:, 0], dtype="uint16")
-
-
-def _whole(block: np.ndarray) -> np.ndarray:
-    return np.nan_to_num(block.real).astype("uint16")
-
-
-def flag_planes(array: da.Array) -> da.Array:
-    """One bit a band: set where the imaginary part of a complex array (time, band, y, x) is positive."""
-    chunks = (array.chunks[0], (1,), *array.chunks[2:])
-    return da.map_blocks(_pack_bits, array.rechunk({1: -1}), chunks=chunks, dtype="uint8")[:, 0]
-
-
-def _pack_bits(block: np.ndarray) -> np.ndarray:
-    return np.packbits(block.imag > 0, axis=1, bitorder="little")

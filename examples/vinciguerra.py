@@ -52,9 +52,14 @@ def _from_20_m(values: xr.DataArray) -> xr.DataArray:
     return fine.fillna(coarse.sel(y=values.y, x=values.x, method="nearest").drop_vars(["x", "y"]).values)
 
 
-def iou(mapped: np.ndarray, labelled: np.ndarray) -> float:
+def labelled(folder: Path, year: int) -> np.ndarray:
+    """Where snow and ice are labelled by hand."""
+    return np.equal(np.asarray(rioxarray.open_rasterio(folder / f"vinciguerra_{year}_label.tif")[0]), 1)
+
+
+def iou(mapped: np.ndarray, truth: np.ndarray) -> float:
     """Intersection over union of two masks."""
-    return float(metrics.iou(metrics.confusion(labelled, mapped, 2))[1])
+    return float(metrics.iou(metrics.confusion(truth, mapped, 2))[1])
 
 
 def main() -> None:
@@ -64,17 +69,17 @@ def main() -> None:
     for k, year in enumerate(OFFSET):
         data = cube(home / f"vinciguerra_{year}_l1c.tif", year)
         maps = fx.classify(data, models).compute()
-        labelled = np.equal(np.asarray(rioxarray.open_rasterio(home / f"vinciguerra_{year}_label.tif")[0]), 1)
+        truth = labelled(home, year)
         valid = data.blue.notnull().values
         found: np.ndarray = np.isin(maps.facies_map.values, GLACIER)
         ndsi = ((data.green - data.swir1) / (data.green + data.swir1)).values > 0.4
-        scores = iou(found[valid], labelled[valid]), iou(ndsi[valid], labelled[valid])
+        scores = iou(found[valid], truth[valid]), iou(ndsi[valid], truth[valid])
         name = maps.attrs["classifier"]
         print(f"{year}: {name} {scores[0]:.3f}, NDSI > 0.4 {scores[1]:.3f}")
         plot.false_color(data, ax=axes[0, k])
         plot.facies_map(maps, ax=axes[1, k], legend=k == 2)
         axes[0, k].set_title(f"{year}: SWIR 1, NIR, red")
-        axes[1, k].contour(labelled[::-1], [0.5], colors="#d62728", linewidths=1, extent=plot.extent(maps))
+        axes[1, k].contour(truth[::-1], [0.5], colors="#d62728", linewidths=1, extent=plot.extent(maps))
         axes[1, k].set_title(f"IoU {scores[0]:.2f} (NDSI {scores[1]:.2f}); hand label in red")
     text = f"model {models[0]} (trained on synthetic worlds only)" if len(models) == 1 else f"{len(models)} members"
     figure.suptitle(

@@ -20,13 +20,13 @@ def focal_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor,
     return -(weight * (target * (1 - log_p.exp()) ** gamma * log_p).sum(1)).mean()
 
 
-def balancing_weights(label: np.ndarray, scene: np.ndarray) -> np.ndarray:
-    """(N / N_class) (N / N_scene) of each sample, with mean 1.
+def balancing_weights(label: np.ndarray, scene: np.ndarray, power: float = 1.0) -> np.ndarray:
+    """((N / N_class) (N / N_scene))^power of each sample, with mean 1.
 
     The published weights are not normalised, which only scales the learning rate.
     """
     weight = np.ones(label.size)
     for key in (label, scene):
         _, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
-        weight *= label.size / count[inverse]
+        weight *= (label.size / count[inverse]) ** power
     return (weight / weight.mean()).astype("float32")

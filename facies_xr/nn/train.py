@@ -32,6 +32,8 @@ class Settings:
     architecture: str = "patch"
     """Name of the network: "patch", the published network, or "dense"."""
     seed: int = 0
+    balance: float = 1.0
+    """Power of the weights that balance classes and scenes: 1 as published, 0 for samples that are drawn as wanted."""
 
 
 @dataclass
@@ -82,7 +84,7 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     network = network.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     schedule = cosine(optimiser, len(train), settings)
-    weight = torch.from_numpy(balancing_weights(train.label, train.scene))
+    weight = torch.from_numpy(balancing_weights(train.label, train.scene, settings.balance))
     best: tuple[float, int, dict] = (-1.0, 0, {})
     history = []
     with Progress() as bar:

@@ -1,0 +1,83 @@
+"""Areas from probabilities: class weights fitted on worlds, and the intervals that follow judged on others."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from synthetic_samples import Plan, cube_of
+
+import facies_xr as fx
+from facies_xr.classes import NAMES, NODATA
+from facies_xr.maps import uncertainty
+from facies_xr.maps.codes import SURFACE, UNSEEN
+from facies_xr.maps.statistics import CORRECTIONS
+from facies_xr.nn.classifier import Classifier
+
+
+def maps_and_truth(folder: Path, plan: Plan, k: int, classifier: Classifier) -> tuple[xr.Dataset, np.ndarray]:
+    """Calibrated maps of a world, in memory, and the true class of the ground (time, y, x)."""
+    region, cube = cube_of(folder, plan, k)
+    maps = cube.facies.classify(classifier, class_score=True).facies.calibrate().compute()
+    truth = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
+    return maps, truth.sel(time=maps.time, method="nearest").values
+
+
+def with_areas(folder: Path, plan: Plan, classifier: Classifier) -> Classifier:
+    """The classifier with the class weights that give the true areas of the validation worlds' scenes."""
+    assert classifier.calibrator is not None
+    scenes = []
+    for k in plan.validation:
+        maps, truth = maps_and_truth(folder, plan, k, classifier)
+        for t, surface in enumerate(truth):
+            scene = maps.isel(time=t)
+            r, c, p = uncertainty.seen_surface(
+                codes=np.where(scene.facies_map == NODATA, UNSEEN, scene.facies_map),
+                index=np.where(surface == NODATA, 0, scene.glacier_index),
+                elevation=scene.elevation.values,
+                confidence=scene.confidence.values,
+                probability=scene.probability.values,
+            )
+            if r.size >= plan.fewest:
+                areas = np.bincount(surface[r, c], minlength=len(NAMES)) / r.size
+                weights = np.ones(len(NAMES))
+                weights[list(SURFACE)] = uncertainty.weights_for(p, areas[list(SURFACE)])
+                scenes.append(tuple(weights.round(3).tolist()))
+    return replace(classifier, calibrator=replace(classifier.calibrator, scenes=tuple(scenes)))
+
+
+def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFrame:
+    """Accumulation area ratios of the test worlds against the truth, for each correction of the probabilities."""
+    rows = []
+    for k in plan.test:
+        maps, truth = maps_and_truth(folder, plan, k, classifier)
+        true_maps = maps.assign(facies_map=maps.facies_map.copy(data=truth))
+        known = fx.statistics(true_maps, draws=0, min_coverage=0.5).compute()
+        for correction in CORRECTIONS:
+            found = fx.statistics(maps, correction=correction).compute()
+            for name in ("accumulation_area_ratio", "snow_line_altitude"):
+                low, high = (found[f"{name}_{end}"].values for end in ("lower", "upper"))
+                expected = found.get(f"{name}_expected", found[name])
+                rows.append(
+                    pd.DataFrame(
+                        {
+                            "statistic": name,
+                            "correction": correction,
+                            "of the map": (found[name] - known[name]).values.ravel(),
+                            "expected": (expected - known[name]).values.ravel(),
+                            "covered": ((known[name].values >= low) & (known[name].values <= high)).ravel(),
+                            "width": (high - low).ravel(),
+                        }
+                    ).dropna()
+                )
+    table = pd.concat(rows).groupby(["statistic", "correction"])
+    return pd.DataFrame(
+        {
+            "n": table.size(),
+            **{f"bias {name}": table[name].mean() for name in ("of the map", "expected")},
+            **{f"rmse {name}": table[name].agg(lambda v: (v**2).mean() ** 0.5) for name in ("of the map", "expected")},
+            "covered": table["covered"].mean(),
+            "width": table["width"].mean(),
+        }
+    ).round(3)

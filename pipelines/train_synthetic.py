@@ -37,7 +37,7 @@ from facies_xr.stations import BANDS
 from facies_xr.synthetic.repaint import Palette, palettes
 from facies_xr.synthetic.world import VERSION
 
-SETTINGS = train.Settings(epochs=6, batch=64, dropout=0.2, balance=0.0)
+SETTINGS = train.Settings(epochs=5, batch=64, dropout=0.2, balance=0.0)
 
 FEATURE_SET = {"bands-v2": 1, "synthetic-v2": 4}
 MODELS = Path(fx.__file__).parent / "models"

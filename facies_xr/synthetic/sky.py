@@ -22,7 +22,7 @@ VEIL = 0.2
 AMBIENT = (0.32, 0.27, 0.21, 0.19, 0.40, 0.30)
 """Light in shadow relative to light on a plane in the sun."""
 
-RELIEF_EFFECT = 0.7
+RELIEF_EFFECT = 0.4
 """Share of the direct light that follows the angle of incidence."""
 
 GRAZING = 0.07

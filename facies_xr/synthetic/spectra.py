@@ -17,9 +17,9 @@ SURFACES = ("ice", "snow", "debris", "firn", "refrozen-like", "water")
 # blue, green, red, nir, swir1, swir2
 SPECTRA = {
     "ice": (0.36, 0.35, 0.34, 0.265, 0.015, 0.015),
-    "snow": (0.65, 0.65, 0.69, 0.60, 0.024, 0.022),
+    "snow": (0.69, 0.69, 0.73, 0.64, 0.022, 0.020),
     "debris": (0.16, 0.15, 0.16, 0.19, 0.235, 0.216),
-    "firn": (0.50, 0.52, 0.53, 0.44, 0.011, 0.011),
+    "firn": (0.50, 0.52, 0.53, 0.44, 0.010, 0.010),
     "refrozen-like": (0.58, 0.53, 0.45, 0.21, 0.012, 0.012),
     "water": (0.16, 0.16, 0.11, 0.05, 0.018, 0.018),
 }
@@ -28,15 +28,15 @@ SPECTRA = {
 PATH = (0.05, 0.02, 0.015, 0.004, 0.0, 0.0)
 """Reflectance of the air over a black surface."""
 
-BETWEEN_SCENES = {"ice": 0.22, "snow": 0.10, "debris": 0.14, "firn": 0.12, "refrozen-like": 0.22, "water": 0.35}
-WITHIN_SCENE = {"ice": 0.20, "snow": 0.10, "debris": 0.24, "firn": 0.15, "refrozen-like": 0.22, "water": 0.30}
+BETWEEN_SCENES = {"ice": 0.20, "snow": 0.07, "debris": 0.14, "firn": 0.08, "refrozen-like": 0.22, "water": 0.35}
+WITHIN_SCENE = {"ice": 0.15, "snow": 0.06, "debris": 0.24, "firn": 0.10, "refrozen-like": 0.22, "water": 0.30}
 """Standard deviations of the logarithm of brightness, visible and near infrared, beside the scene's own."""
 
-SHARED = 0.12
+SHARED = 0.14
 """Standard deviation of the logarithm of the brightness of a whole scene."""
 
-TILT_BETWEEN = {"ice": 0.16, "snow": 0.05, "debris": 0.10, "firn": 0.07, "refrozen-like": 0.25, "water": 0.40}
-TILT_WITHIN = {"ice": 0.13, "snow": 0.035, "debris": 0.14, "firn": 0.06, "refrozen-like": 0.20, "water": 0.35}
+TILT_BETWEEN = {"ice": 0.16, "snow": 0.04, "debris": 0.10, "firn": 0.05, "refrozen-like": 0.25, "water": 0.40}
+TILT_WITHIN = {"ice": 0.13, "snow": 0.03, "debris": 0.14, "firn": 0.05, "refrozen-like": 0.20, "water": 0.35}
 """The same of the near infrared relative to the visible."""
 
 SWIR_BETWEEN, SWIR_WITHIN = 0.45, 0.35
@@ -45,7 +45,7 @@ SWIR_BETWEEN, SWIR_WITHIN = 0.45, 0.35
 DUST = (0.62, 0.72, 0.84, 0.92, 1.0, 1.0)
 """What a full cover of dust leaves of the light of snow and firn."""
 
-DUSTY = 0.35
+DUSTY = 0.3
 """Share of scenes in which dust lies on the snow."""
 
 
@@ -77,7 +77,7 @@ class Appearance:
             brightness=tuple(rng.normal(0, BETWEEN_SCENES[name]) for name in SURFACES),
             tilt=tuple(rng.normal(0, TILT_BETWEEN[name]) for name in SURFACES),
             swir=tuple(rng.normal(0, SWIR_BETWEEN, len(SURFACES))),
-            dust=float(rng.uniform(0.2, 0.9)) if rng.random() < DUSTY else 0.0,
+            dust=float(rng.uniform(0.15, 0.6)) if rng.random() < DUSTY else 0.0,
             fresh=fresh,
         )
 
@@ -115,11 +115,11 @@ def reflectance(parts, look: Appearance, x, y, *, dirt, crevasses, age) -> np.nd
         near = np.exp(look.tilt[k] + TILT_WITHIN[name] * tilting)
         short = np.exp(look.swir[k] + SWIR_WITHIN * grains)
         if name == "snow":
-            level = level * (1.04 if look.fresh else 1) * np.exp(-0.16 * age)
-            near = near * np.exp(-0.10 * age)
+            level = level * (1.04 if look.fresh else 1) * np.exp(-0.07 * age)
+            near = near * np.exp(-0.05 * age)
             short = short * (1.7 if look.fresh else 1) * np.exp(-0.3 * age)
         if name == "ice":
-            level = level * (1 - 0.55 * dirt)
+            level = level * (1 - 0.45 * dirt)
         bands = np.stack([level, level, level, level * near, short, short])
         bands *= np.maximum(np.array(SPECTRA[name]) - PATH, 0.002)[:, None]
         if name in ("snow", "firn"):

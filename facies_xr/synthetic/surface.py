@@ -85,8 +85,8 @@ def fractions(ground: Ground, snow, firn, bare, x, y, seed: int) -> np.ndarray:
         Of the scene.
     """
     patchy = fractal(x, y, seed + 31, 60.0, 3)
-    covered = np.clip((snow - 0.02) / 0.08 + 0.18 * patchy * (snow > 0), 0, 1)
-    old = np.clip((firn - 0.03) / 0.12 + 0.25 * patchy * (firn > 0), 0, 1)
+    covered = np.clip((snow - 0.02) / 0.05 + 0.2 * patchy * (snow > 0), 0, 1)
+    old = np.clip((firn - 0.03) / 0.08 + 0.25 * patchy * (firn > 0), 0, 1)
     wet_year = float(uniform(np.float64(seed), np.float64(1), seed, 1.0))
     frozen = smooth_step((ground.refreezing - 1.15 + 0.9 * wet_year) / 0.4) * np.exp(-np.maximum(bare - 4, 0) / 9.0)
     out = np.empty((6, *np.shape(x)))

@@ -193,7 +193,7 @@ def draw(seed: int, centre: tuple[float, float], glaciers: int, length: float, s
     reach = 0.5 * SPREAD * length * math.sqrt(glaciers)
     rim = 330 + 300
     nodes = 2 * math.ceil((reach + rim) / spacing) + 1
-    relief = 1.7 * 0.5 * length * (length / 500) ** -0.4 * rng.uniform(0.9, 1.5)
+    relief = 1.7 * 0.5 * length * (length / 500) ** -0.4 * rng.uniform(0.75, 1.25)
     bed = bedrock(seed, nodes, relief, summit)
     north = np.gradient(bed, -spacing, axis=0)
     inner = bed[nodes // 6 : -nodes // 6, nodes // 6 : -nodes // 6]
@@ -201,7 +201,7 @@ def draw(seed: int, centre: tuple[float, float], glaciers: int, length: float, s
     sunny = np.clip(-north, -0.8, 0.8)  # slopes that fall to the south
     away = np.maximum(*np.abs(np.meshgrid(*2 * (np.linspace(-1, 1, nodes),)))) * (nodes // 2) * spacing / reach
     line = level + 0.10 * relief * gaussian_filter(sunny, 1.0) + 1.5 * relief * np.clip(away - 0.75, 0, 1) ** 2
-    edge = math.ceil(rim / spacing)
+    edge = math.ceil(rim / spacing) + 3  # the ice's edge is drawn between the nodes
     gradient = rng.uniform(0.005, 0.009) * min(1.0, 700 / relief) ** 0.5
     h = ice.thickness(bed, line, spacing, gradient, edge)
     number = ice.divided(bed + h, h, line, glaciers)

@@ -42,6 +42,18 @@ def uniform(x, y, seed: int, cell: float) -> np.ndarray:
     return _uniform(x.ravel(), y.ravel(), seed, cell).reshape(x.shape)
 
 
+def normal(x, y, seed: int) -> np.ndarray:
+    """Independent standard normal numbers, one for each 10 m cell."""
+    u, v = uniform(x, y, seed, 10.0), uniform(x, y, seed + 1000, 10.0)
+    return np.sqrt(-2 * np.log1p(-u)) * np.cos(2 * np.pi * v)
+
+
+def smooth_step(t) -> np.ndarray:
+    """0 below 0, 1 above 1, and a smooth way between."""
+    t = np.clip(t, 0, 1)
+    return t * t * (3 - 2 * t)
+
+
 _DEVIATION = 0.2155
 """Standard deviation of one octave of the gradient noise below."""
 

@@ -3,6 +3,7 @@
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+from scipy.ndimage import uniform_filter
 
 from ..classes import NAMES, VALUES
 
@@ -28,8 +29,33 @@ CONFUSED = {
 }
 """What experts take for something else, and how often."""
 
+BETWEEN = 0.015
+"""Distance from a threshold within which nothing is labelled."""
+
+DOUBT = 0.06
+"""Distance from a threshold within which brightness may decide."""
+
 SWAYED = 0.5
-"""Share of points at which brightness, not context, decides between ice, firn and snow."""
+"""Share of these points at which it does."""
+
+ZONE = 11
+"""Edge of the square over which experts see one brightness. [px of 10 m]"""
+
+
+def smoothed(nir: np.ndarray, light: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Near infrared as experts see it: corrected for the light on slopes, the mean of a zone of about 100 m.
+
+    Parameters
+    ----------
+    nir : ndarray (y, x)
+        Reflectance.
+    light : ndarray (y, x)
+        Direct light relative to that on a level surface.
+    seen : ndarray of bool (y, x)
+        Sunlit, cloudless ice, which alone counts.
+    """
+    level = np.where(seen, nir / np.maximum(0.2 + 0.8 * light, 0.3), 0)
+    return uniform_filter(level, ZONE) / np.maximum(uniform_filter(seen.astype(float), ZONE), 1 / ZONE**2)
 
 
 def balance_table(truth: pd.DataFrame, areas: dict[str, float], seed: int) -> pd.DataFrame:
@@ -63,12 +89,12 @@ def balance_table(truth: pd.DataFrame, areas: dict[str, float], seed: int) -> pd
 
 
 def label_points(
-    x, y, seen, whole, nir, parts, crs, *, seed: int, scene: str, brightness: float, per_class: int = 60
+    x, y, seen, whole, near, parts, crs, *, seed: int, scene: str, brightness: float, per_class: int = 60
 ) -> gpd.GeoDataFrame:
     """Points that an expert labels in one scene.
 
-    The expert sees brightness, not history: between ice, firn and snow the label follows the near infrared, with a
-    bias of the scene's annotator, and what lies between two classes is left unlabelled.
+    The expert sees brightness, not history: near a threshold between ice, firn and snow the label may follow the near
+    infrared of the zone, with a bias of the scene's annotator, and what lies between two classes is left unlabelled.
 
     Parameters
     ----------
@@ -78,8 +104,8 @@ def label_points(
         True class, shadow and cloud included.
     whole : ndarray of bool
         Whether the neighbours are of the same class.
-    nir : ndarray
-        Reflectance.
+    near : ndarray
+        Near infrared as of :func:`smoothed`.
     parts : ndarray (surface, pixel)
         Fractions of the surfaces.
     crs : CRS
@@ -95,12 +121,11 @@ def label_points(
     bias = rng.normal(0, 0.03)
     label = seen.copy()
     bright = np.isin(seen, [VALUES["ice"], VALUES["firn"], VALUES["snow"]])
-    near = nir / brightness**ADAPTATION + bias + rng.normal(0, 0.015, nir.shape)
-    pure = parts.max(0) > 0.7
-    between = (np.abs(near - NIR_FIRN) < 0.03) | (np.abs(near - NIR_SNOW) < 0.03)
-    doubtful = ~whole | (bright & (between | ~pure))
+    near = near / brightness**ADAPTATION + bias
+    away = np.minimum(np.abs(near - NIR_FIRN), np.abs(near - NIR_SNOW))
+    doubtful = ~whole | (bright & ((away < BETWEEN) | (parts.max(0) < 0.7)))
     by_eye = np.select([near < NIR_FIRN, near < NIR_SNOW], [VALUES["ice"], VALUES["firn"]], VALUES["snow"])
-    swayed = bright & (rng.random(nir.shape) < SWAYED)
+    swayed = bright & (away < DOUBT) & (rng.random(near.shape) < SWAYED)
     label[swayed] = by_eye[swayed]
     for name, others in CONFUSED.items():
         mistaken = np.flatnonzero(seen == VALUES[name])

@@ -13,17 +13,17 @@ import rasterio.shutil
 import shapely
 import zarr
 from affine import Affine
-from odc.geo.crs import CRS
-from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from rasterio.features import shapes
 
-from ..seasons import check_years
-from . import observations, scenes, terrain
+from . import observations, scenes
 from .noise import fractal
 from .setting import RESOLUTION, TILE, Setting, places
 
 DEM_YEAR = 2013
+EDITIONS = (1990, 2003, DEM_YEAR, 2021)
+"""Years of the outlines; users get those of :data:`DEM_YEAR`."""
+
 DEM_NOISE = 3.0
 """Of the elevation model that users get. [m]"""
 
@@ -37,38 +37,31 @@ def write_products(setting: Setting, truth: zarr.Group, folder: Path) -> None:
 
 
 def _write_outlines(setting: Setting, folder: Path) -> None:
-    rows = []
-    for name, glacier in zip(setting.ids, setting.landscape.glaciers, strict=True):
-        k = setting.ids.index(name)
-        box = _around(glacier, setting.box.crs)
-        index = setting.landscape.glacier(*places(box, slice(0, box.height), slice(0, box.width)))
-        parts = [
-            shapely.geometry.shape(s) for s, v in shapes((index == k).astype("uint8"), transform=box.affine) if v == 1
-        ]
-        largest = max(parts, key=lambda p: p.area)
-        rows.append(
-            {
-                "rgi_id": name,
-                "glac_name": f"Synthetic {k + 1}",
-                "src_date": date(DEM_YEAR, 8, 20).isoformat(),
-                "geometry": largest.simplify(6.0),
-            }
-        )
-    table = gpd.GeoDataFrame(rows, crs=setting.box.crs.to_wkt())
-    table.to_file(folder / "outlines.gpkg", driver="GPKG")
+    """The edition that users get, and all editions, in which glaciers shrink."""
+    tables = {year: _outlines(setting, year) for year in EDITIONS}
+    tables[DEM_YEAR].to_file(folder / "outlines.gpkg", driver="GPKG")
+    pd.concat(tables.values(), ignore_index=True).to_file(folder / "outline_editions.gpkg", driver="GPKG")
 
 
-def _around(glacier: terrain.Valley | terrain.IceCap, crs: CRS) -> GeoBox:
-    if isinstance(glacier, terrain.Valley):
-        low, high = glacier.line.min(0), glacier.line.max(0)
-    else:
-        low, high = (np.array(glacier.centre) + s * 1.6 * glacier.radius for s in (-1, 1))
-    bounds = (*(low - 300), *(high + 300))
-    return GeoBox.from_bbox(bounds, crs, resolution=RESOLUTION)
+def _outlines(setting: Setting, year: int) -> gpd.GeoDataFrame:
+    box = setting.box
+    index = np.full(box.shape, -1, "int16")
+    for r in range(0, box.height, TILE):
+        rows = slice(r, min(r + TILE, box.height))
+        index[rows] = setting.landscape.places(*places(box, rows, slice(0, box.width))).glacier(year + 0.6)
+    rows_ = []
+    for k, name in enumerate(setting.ids):
+        mine = shapes((index == k).astype("uint8"), mask=index == k, transform=box.affine)
+        parts = [shapely.geometry.shape(s) for s, _ in mine]
+        if parts:
+            outline = max(parts, key=lambda p: p.area).simplify(6.0)
+            row = {"rgi_id": name, "glac_name": f"Synthetic {k + 1}", "src_date": date(year, 8, 20).isoformat()}
+            rows_.append({**row, "geometry": outline})
+    return gpd.GeoDataFrame(rows_, crs=box.crs.to_wkt())
 
 
 def _write_dem(setting: Setting, folder: Path) -> None:
-    """One arc second, in degrees, with noise, and with a tongue that has thinned since."""
+    """One arc second, in degrees, with noise, and of a year of its own: tongues have thinned since."""
     step = 1 / 3600
     ring = setting.box.extent.to_crs("EPSG:4326", resolution=500).boundingbox
     west, south = (np.floor(v / step - 60) * step for v in (ring.left, ring.bottom))
@@ -77,16 +70,14 @@ def _write_dem(setting: Setting, folder: Path) -> None:
     transform = Affine(step, 0, west, 0, -step, north)
     draft = folder / "dem.draft.tif"
     to_grid = Transformer.from_crs(4326, setting.box.crs.proj, always_xy=True)
-    older = np.mean(check_years(setting.years)) - DEM_YEAR
     with rasterio.open(draft, "w", driver="GTiff", width=width, height=height, count=1, dtype="float32",
                        crs="EPSG:4326", transform=transform, tiled=True, nodata=-32767) as file:  # fmt: skip
         for r in range(0, height, TILE):
             n = min(TILE, height - r)
             lon, lat = transform * np.meshgrid(np.arange(width) + 0.5, np.arange(r, r + n) + 0.5)
             x, y = to_grid.transform(lon, lat)
-            z, index = setting.landscape.shape(x, y)
+            z = setting.landscape.places(x, y).elevation(DEM_YEAR)
             z = z + DEM_NOISE * fractal(x, y, setting.seed + 13, 130.0, 3)
-            z += np.where(index >= 0, 1.5 * older * np.clip((z.mean() - z) / 400, 0, 1), 0)
             file.write(z.astype("float32"), 1, window=rasterio.windows.Window(0, r, width, n))
     rasterio.shutil.copy(draft, folder / "dem.tif", driver="COG", compress="deflate")
     draft.unlink()

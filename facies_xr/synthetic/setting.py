@@ -41,9 +41,10 @@ class Setting:
         Of "landsat-5", "landsat-7", "landsat-8", "landsat-9", "sentinel-2".
     scenes_per_year : int
     glaciers : int
-        Valley glaciers and one ice cap.
+        At most; where more have grown, the largest.
     glacier_length : float
-        Typical, of a valley glacier. [m]
+        Typical, of a glacier; areas are spread widely around a third of its square, up to 50 km2 and more for
+        9000 m. [m]
     longitude, latitude : float
         Centre. [degree]
     mean_balance : float, optional
@@ -115,23 +116,47 @@ class Setting:
     @cached_property
     def sample(self) -> balance.Cells:
         """Some hundred cells that stand for the region's ice."""
-        step = max(1, int(np.sqrt(self.box.width * self.box.height / 20_000)))
+        step = max(1, int(np.sqrt(self.box.width * self.box.height / 3_000)))
         x, y = places(self.box, slice(0, self.box.height), slice(0, self.box.width), step)
-        index = self.landscape.glacier(x, y)
-        x, y, index = (v[index >= 0] for v in (x, y, index))
-        z = self.landscape.elevation(x, y)
-        tilt = (z - self.landscape.elevation(x + RESOLUTION, y), z - self.landscape.elevation(x, y + RESOLUTION))
-        return self.cells(x, y, z, tuple(t / RESOLUTION for t in tilt), index)
+        on = self.landscape.places(x, y).glacier(self.middle) >= 0
+        x, y = x[on], y[on]
+        at, east, south = (
+            self.landscape.places(x + dx, y - dy) for dx, dy in ((0, 0), (RESOLUTION, 0), (0, RESOLUTION))
+        )
+        z = at.elevation(self.middle)
+        tilt = (z - east.elevation(self.middle)) / RESOLUTION, (south.elevation(self.middle) - z) / RESOLUTION
+        return self.cells(x, y, z, tilt, at.number)
+
+    @cached_property
+    def middle(self) -> float:
+        """Year whose terrain the balances hold for."""
+        return float(np.mean(check_years(self.years)))
+
+    @cached_property
+    def snow_lines(self) -> np.ndarray:
+        """Elevation above which half of the glacier cells have snow, of each scene. [m]"""
+        days = np.array([p.when for p in self.plans], "datetime64[D]")
+        snow = balance.run(self.sample, self.weather, self.anomalies, days).snow
+        z = self.sample.elevation
+        order = np.argsort(z)
+        lines = []
+        for covered in (snow > 0.05)[:, order]:
+            wrong = np.concatenate([[0], np.cumsum(covered)]) + np.concatenate([np.cumsum(~covered[::-1])[::-1], [0]])
+            lines.append(np.append(z[order], z.max() + 100)[np.argmin(wrong)])
+        return np.array(lines)
 
     def cells(self, x, y, z, tilt, index) -> balance.Cells:
         """Cells of the balance model at places on glaciers; ``tilt`` is the downhill gradient, east and north."""
         north = tilt[1] / np.sqrt(1 + tilt[0] ** 2 + tilt[1] ** 2)
-        wind = 0.26 * fractal(x, y, self.seed + 11, 260.0, 3) + 0.07 * fractal(x, y, self.seed + 12, 60.0, 2)
+        steep = np.hypot(*tilt)
+        drift = 0.13 * fractal(x, y, self.seed + 11, 12 * self.landscape.spacing, 3)
+        wind = drift + 0.13 * self.landscape.hollow(x, y) + 0.05 * fractal(x, y, self.seed + 12, 60.0, 2)
         rng = np.random.default_rng([self.seed, 11])
         own = rng.normal(0, 0.10, len(self.landscape.glaciers))
-        debris = surface.ground(self.landscape, x, y, index).debris
+        debris = surface.ground(self.landscape, x, y, z, steep, index).debris
         melt = (1 - 0.35 * north) * (1 - 0.5 * debris)
-        return balance.Cells(z, np.exp(wind + own[index] - 0.05), melt, index)
+        shed = 0.5 * np.clip((steep - 0.6) / 0.6, 0, 1)
+        return balance.Cells(z, np.exp(wind + own[index] - 0.05 - shed), melt, index)
 
 
 def places(box: GeoBox, rows: slice, columns: slice, step: int = 1) -> tuple[np.ndarray, np.ndarray]:

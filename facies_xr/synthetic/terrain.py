@@ -1,239 +1,233 @@
-"""A mountain with valley glaciers around it and an ice cap beside it, as functions of the place.
+"""Terrain and glaciers of a region, as functions of the place and the year.
 
-Valleys are drawn first, as centre lines that leave a summit in all directions; walls rise from them to ridges, where
-neighbours meet. Ice fills the upper part of each valley. Everything is evaluated at any place, so that a region
-larger than memory is computed window by window.
+Mountains and ice are grown on a coarse grid; between its nodes splines carry them on, and fractal roughness is added,
+so that any window is computed on its own and a region may be larger than memory.
 """
 
 import math
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
+from scipy.ndimage import distance_transform_edt, gaussian_filter, map_coordinates, spline_filter
 
+from . import ice
+from .bedrock import bedrock
 from .noise import fractal
 
-WALL = 0.75
-"""Steepness of the valley walls above the ice. [m/m]"""
+EARLIEST = 1980
+"""Year of the largest extent; glaciers thin since. [year]"""
 
-REACH_OF_WALLS = 900.0
-"""Distance from a valley beyond which its walls are above everything. [m]"""
+NODES = 34
+"""Nodes of the coarse grid along a glacier of typical length."""
 
-FORELAND = 1.4
-"""Length of a valley relative to its glacier."""
+SPREAD = 1.4
+"""Edge of the square in which a glacier lies, relative to its typical length."""
+
+WIDEST = 45
+"""Years over which the drawn thinning is spread. [year]"""
 
 
 @dataclass(frozen=True)
-class Valley:
-    """One valley with a glacier in its upper part."""
+class Glacier:
+    """What is the same all over a glacier."""
 
-    seed: int
-    line: np.ndarray
-    """Centre line, head first, (vertex, x y). [m]"""
-    length: float
-    """Of the glacier. [m]"""
-    half_width: float
-    """Mean, of the glacier. [m]"""
-    head: float
-    """Elevation at the head. [m]"""
-    drop: float
-    """Elevation range of the glacier. [m]"""
+    low: float
+    high: float
+    """Elevation range. [m]"""
     debris: float
     """Share of debris on the tongue, 0..1."""
-    medial_moraine: float
-    """Position of a medial moraine, -1..1 of the half width; NaN: none."""
-
-    def locate(self, x, y) -> tuple[np.ndarray, np.ndarray]:
-        """Distance along the centre line, and signed distance from it. [m]"""
-        along, aside = _locate(np.ravel(x), np.ravel(y), self.line)
-        return along.reshape(np.shape(x)), aside.reshape(np.shape(x))
-
-    def width(self, along) -> np.ndarray:
-        """Half width of the glacier: wide above, narrow below, closed at the terminus. [m]"""
-        t = along / self.length
-        taper = 1.35 - 0.75 * np.clip(t, 0, 1)
-        cap = np.sqrt(np.clip((1 - t) / 0.08, 0, 1))
-        return self.half_width * taper * cap
-
-    def floor(self, along, aside) -> np.ndarray:
-        """Elevation of the valley: the line falls, the cross profile is a bowl above and a dome below. [m]"""
-        t = along / self.length
-        line = self.head - self.drop * (1.1 * t - 0.1 * t**2)
-        across = np.minimum(np.abs(aside) / self.half_width, 2)
-        bowl = 0.10 * self.half_width * (1 - 2 * np.clip(t, 0, 1)) * across**2
-        return line + np.where(t < 1, bowl, 0.05 * np.abs(aside))
+    moraine: float
+    """Width of medial moraines, 0: none."""
 
 
 @dataclass(frozen=True)
-class IceCap:
-    """A dome of ice."""
+class Places:
+    """Terrain at some places."""
 
-    seed: int
-    centre: tuple[float, float]
-    radius: float
-    summit: float
-    drop: float
+    ground: np.ndarray
+    """Elevation of the surface in :data:`EARLIEST`, without roughness. [m]"""
+    rough: np.ndarray
+    """Roughness of rock. [m]"""
+    thick: np.ndarray
+    """Thickness of the ice in :data:`EARLIEST`, below 0 outside. [m]"""
+    thinning: np.ndarray
+    """[m yr-1]"""
+    number: np.ndarray
+    """Position of the glacier that is there or nearest."""
 
-    def rim(self, x, y) -> np.ndarray:
-        """Distance from the centre, 1 at the margin."""
-        dx, dy = x - self.centre[0], y - self.centre[1]
-        angle = np.arctan2(dy, dx)
-        wobble = sum(
-            np.sin(k * angle + phase) / k
-            for k, phase in zip((2, 3, 5, 7), np.random.default_rng(self.seed).uniform(0, 6.28, 4), strict=True)
-        )
-        return np.hypot(dx, dy) / (self.radius * (1 + 0.18 * wobble))
+    def __getitem__(self, key) -> "Places":
+        return Places(self.ground[key], self.rough[key], self.thick[key], self.thinning[key], self.number[key])
 
-    def surface(self, x, y) -> np.ndarray:
-        """Elevation; the hill goes on beyond the margin. [m]"""
-        return self.summit - self.drop * self.rim(x, y) ** 1.7
+    def elevation(self, year: float) -> np.ndarray:
+        """Elevation of the surface, ice included. [m]"""
+        lost = np.minimum(self.thinning * (year - EARLIEST), np.maximum(self.thick, 0))
+        firm = np.clip((self.thick - lost) / 12, 0, 1)
+        return self.ground - lost + (1 - 0.85 * firm) * self.rough
+
+    def glacier(self, year: float) -> np.ndarray:
+        """Position in ``Landscape.glaciers`` of the glacier at each place, -1 outside."""
+        return np.where(self.thick - self.thinning * (year - EARLIEST) > 0, self.number, -1).astype("int32")
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """Terrain and ice of a region."""
+    """Terrain and ice of a region, on a square grid, north up."""
 
     seed: int
-    valleys: tuple[Valley, ...]
-    caps: tuple[IceCap, ...]
     centre: tuple[float, float]
+    spacing: float
+    """[m]"""
     reach: float
-    """Distance from the centre within which there is ice. [m]"""
-    summit: float
+    """Half of the edge of the square in which there is ice. [m]"""
+    bed: np.ndarray
+    """Elevation of the ground. [m]"""
+    thickness: np.ndarray
+    """[m]"""
+    line: float
+    """Elevation of the equilibrium line in which the ice grew. [m]"""
+    number: np.ndarray
+    """Position of the glacier, -1 outside."""
+    glaciers: tuple[Glacier, ...]
+    thinning: np.ndarray
+    """[m yr-1]"""
 
-    def elevation(self, x, y) -> np.ndarray:
-        """Elevation of the surface, ice included. [m]"""
-        return self.shape(x, y)[0]
+    def places(self, x, y) -> Places:
+        """Terrain at places. [m]"""
+        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
+        at = self._nodes(x, y)
+        rough = fractal(x, y, self.seed + 2, 300.0, 5, gain=0.55)
+        sharp = np.minimum(0.12 * map_coordinates(self._steepness, at, order=1, mode="mirror") * self.spacing, 25)
+        wave = fractal(x, y, self.seed + 4, 4.5 * self.spacing, 4, gain=0.55)
+        thick = map_coordinates(self._signed, at, order=3, prefilter=False, mode="mirror")
+        thick = thick - ice.THINNEST + (1.5 + 0.05 * self._mean) * wave + 0.8 * rough
+        nearest = [a + 0.5 * w for a, w in zip(at, (wave, rough), strict=True)]
+        return Places(
+            ground=map_coordinates(self._surface, at, order=3, prefilter=False, mode="mirror"),
+            rough=(2.5 + sharp) * rough,
+            thick=thick,
+            thinning=map_coordinates(self.thinning, at, order=1, mode="mirror"),
+            number=map_coordinates(self._owner, nearest, order=0, mode="mirror"),
+        )
 
-    def glacier(self, x, y) -> np.ndarray:
-        """Position in :attr:`glaciers` of the glacier at each place, -1 outside."""
-        return self.shape(x, y)[1]
+    def margin(self, x, y) -> np.ndarray:
+        """Distance from the ice's edge. [m]"""
+        return map_coordinates(self._margin, self._nodes(x, y), order=1, mode="mirror")
 
-    @property
-    def glaciers(self) -> tuple[Valley | IceCap, ...]:
-        """All glaciers, valleys first."""
-        return (*self.valleys, *self.caps)
+    def lane(self, x, y) -> np.ndarray:
+        """A number that is the same along a flow line, mean 0, deviation 1."""
+        return map_coordinates(self._lane, self._nodes(x, y), order=1, mode="mirror")
+
+    def hollow(self, x, y) -> np.ndarray:
+        """How far the surface lies below its surroundings, deviation 1: hollows gather snow, ridges lose it."""
+        return map_coordinates(self._hollow, self._nodes(x, y), order=1, mode="mirror")
+
+    def _nodes(self, x, y) -> list[np.ndarray]:
+        middle = (self.bed.shape[0] - 1) / 2
+        return [middle - (y - self.centre[1]) / self.spacing, middle + (x - self.centre[0]) / self.spacing]
 
     @cached_property
-    def _steepness(self) -> float:
-        return float(np.mean([v.drop / v.length for v in self.valleys])) if self.valleys else 0.3
+    def lowest(self) -> float:
+        """Elevation of the lowest ground. [m]"""
+        return float(self.bed.min())
 
-    def shape(self, x, y) -> tuple[np.ndarray, np.ndarray]:
-        """:meth:`elevation` and :meth:`glacier` at once."""
-        x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
-        size, x, y = x.shape, x.ravel(), y.ravel()
-        rough = fractal(x, y, self.seed + 2, 300.0, 4)
-        wavy = 1 + 0.16 * fractal(x, y, self.seed + 3, 170.0, 3)
-        z, index = self._hills(x, y), np.full(x.size, -1, "int32")
-        nearest = np.full(x.size, np.inf)
-        for k, valley in enumerate(self.valleys):
-            low, high = valley.line.min(0) - REACH_OF_WALLS, valley.line.max(0) + REACH_OF_WALLS
-            near = np.flatnonzero((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
-            along, aside = valley.locate(x[near], y[near])
-            width = np.maximum(valley.width(along), 0.35 * valley.half_width)
-            beyond = np.maximum(np.abs(aside) - width, 0)
-            wall = valley.floor(along, aside) + WALL * beyond * (1 + 0.15 * rough[near])
-            z[near] = _soft_minimum(z[near], wall, 12.0)
-            ice = np.abs(aside) / np.maximum(valley.width(along) * wavy[near], 1e-9)
-            mine = (ice < 1) & (along < valley.length) & (ice < nearest[near])
-            index[near[mine]], nearest[near[mine]] = k, ice[mine]
-        for k, cap in enumerate(self.caps, len(self.valleys)):
-            mine = (cap.rim(x, y) * (1 + 0.4 * (wavy - 1)) < 1) & (index < 0)
-            index[mine] = k
-        z += np.where(index < 0, 6.0, 1.0) * rough + 2.5 * fractal(x, y, self.seed + 4, 420.0, 3)
-        return z.reshape(size), index.reshape(size)
+    @cached_property
+    def _mean(self) -> float:
+        return float(self.thickness[self.number >= 0].mean())
 
-    def _hills(self, x, y) -> np.ndarray:
-        """The mountain before the valleys are cut into it, and the hills of the ice caps. [m]"""
-        r = np.hypot(x - self.centre[0], y - self.centre[1])
-        ridges = np.abs(fractal(x, y, self.seed + 1, 900.0, 4, gain=0.42))
-        z = self.summit + 70 - 0.85 * self._steepness * np.maximum(r - 150, 0) - 130 * ridges
-        for cap in self.caps:
-            rim = cap.rim(x, y)
-            hill = cap.surface(x, y) - 160 * np.maximum(rim - 1.1, 0) * (1 + ridges)
-            z = -_soft_minimum(-z, -hill, 8.0)
-        return z
+    @cached_property
+    def _surface(self) -> np.ndarray:
+        return spline_filter(self.bed + self.thickness, mode="mirror")
 
+    @cached_property
+    def _signed(self) -> np.ndarray:
+        away = distance_transform_edt(self.number < 0)
+        return spline_filter(np.where(self.number < 0, -0.5 * self._mean * np.minimum(away, 3), self.thickness),
+                             mode="mirror")  # fmt: skip
 
-def _soft_minimum(a, b, scale: float):
-    """Minimum with rounded corners. [m]"""
-    return -scale * np.logaddexp(-a / scale, -b / scale)
+    @cached_property
+    def _owner(self) -> np.ndarray:
+        r, c = distance_transform_edt(self.number < 0, return_distances=False, return_indices=True)
+        return self.number[r, c]
 
+    @cached_property
+    def _margin(self) -> np.ndarray:
+        return distance_transform_edt(self.number >= 0) * self.spacing
 
-@numba.njit(nogil=True, cache=True)
-def _locate(x, y, line):
-    """Nearest point of a polyline: distance along it, signed distance from it."""
-    along, aside = np.empty(x.size), np.empty(x.size)
-    for k in range(x.size):
-        best, passed = np.inf, 0.0
-        for n in range(line.shape[0] - 1):
-            dx, dy = line[n + 1, 0] - line[n, 0], line[n + 1, 1] - line[n, 1]
-            size = math.hypot(dx, dy)
-            px, py = x[k] - line[n, 0], y[k] - line[n, 1]
-            t = min(max((px * dx + py * dy) / size**2, 0.0), 1.0)
-            u, v = px - t * dx, py - t * dy
-            d = math.hypot(u, v)
-            if d < best:
-                best = d
-                along[k] = passed + t * size
-                aside[k] = d if dx * v - dy * u >= 0 else -d
-            passed += size
-    return along, aside
+    @cached_property
+    def _steepness(self) -> np.ndarray:
+        north, west = np.gradient(self.bed, self.spacing)
+        return gaussian_filter(np.hypot(north, west), 1.0)
+
+    @cached_property
+    def _hollow(self) -> np.ndarray:
+        surface = self.bed + self.thickness
+        depth = gaussian_filter(surface, 4.0) - gaussian_filter(surface, 1.0)
+        return np.clip(depth / depth[self.number >= 0].std(), -2.5, 2.5)
+
+    @cached_property
+    def _lane(self) -> np.ndarray:
+        axis = np.arange(self.bed.shape[0]) * self.spacing
+        source = fractal(*np.meshgrid(axis, axis), self.seed + 24, 9 * self.spacing, 2)
+        surface = gaussian_filter(self.bed + self.thickness, 0.7)
+        return ice.lanes(surface, np.where(self.number >= 0, self.thickness, 0.0), source)
 
 
 def draw(seed: int, centre: tuple[float, float], glaciers: int, length: float, summit: float) -> Landscape:
-    """Draw a landscape: ``glaciers - 1`` valley glaciers around a summit and an ice cap.
+    """Draw a landscape: mountains, and ice that has grown on them.
 
     Parameters
     ----------
     seed : int
     centre : (float, float)
-        Of the summit. [m]
+        [m]
     glaciers : int
-        At least 2.
+        At most; the largest are kept.
     length : float
-        Typical length of a valley glacier. [m]
+        Typical length of a glacier. [m]
     summit : float
         [m]
     """
-    rng = np.random.default_rng([seed, 1])
-    n = glaciers - 1
-    azimuths = (np.arange(n) + rng.uniform(-0.15, 0.15, n)) * 2 * np.pi / n + rng.uniform(0, 2 * np.pi)
-    valleys = []
-    for k, azimuth in enumerate(azimuths):
-        size = length * rng.uniform(0.8, 1.25)
-        half_width = size * rng.uniform(0.08, 0.13) * (1 if size < 2500 else 0.6)
-        start = max(0.2 * length, 1.15 * half_width * n / np.pi)
-        steps = np.linspace(0, size * FORELAND, 40)
-        bend = rng.uniform(-0.35, 0.35) * np.sin(steps / size * rng.uniform(1.5, 3.5))
-        heading = azimuth + np.concatenate([[0], np.cumsum(np.diff(steps) * bend[1:] / size * 2)])
-        moves = np.column_stack([np.sin(heading), np.cos(heading)])[1:] * np.diff(steps)[:, None]
-        origin = np.array(centre) + start * np.array([np.sin(azimuth), np.cos(azimuth)])
-        line = origin + np.concatenate([[[0, 0]], np.cumsum(moves, 0)])
-        valleys.append(
-            Valley(
-                seed=seed * 1000 + k,
-                line=line,
-                length=size,
-                half_width=half_width,
-                head=summit - rng.uniform(150, 260),
-                drop=size * rng.uniform(0.38, 0.55) if size < 1500 else size * rng.uniform(0.18, 0.28),
-                debris=rng.choice([0.0, 0.25, 0.6], p=[0.4, 0.35, 0.25]),
-                medial_moraine=rng.uniform(-0.5, 0.5) if rng.random() < 0.5 else np.nan,
+    rng = np.random.default_rng([seed, 12])
+    spacing = length / NODES
+    reach = 0.5 * SPREAD * length * math.sqrt(glaciers)
+    rim = 330 + 300
+    nodes = 2 * math.ceil((reach + rim) / spacing) + 1
+    relief = 1.7 * 0.5 * length * (length / 500) ** -0.4 * rng.uniform(0.75, 1.25)
+    bed = bedrock(seed, nodes, relief, summit)
+    north = np.gradient(bed, -spacing, axis=0)
+    inner = bed[nodes // 6 : -nodes // 6, nodes // 6 : -nodes // 6]
+    level = float(np.quantile(inner, rng.uniform(0.66, 0.82)))
+    sunny = np.clip(-north, -0.8, 0.8)  # slopes that fall to the south
+    away = np.maximum(*np.abs(np.meshgrid(*2 * (np.linspace(-1, 1, nodes),)))) * (nodes // 2) * spacing / reach
+    line = level + 0.10 * relief * gaussian_filter(sunny, 1.0) + 1.5 * relief * np.clip(away - 0.75, 0, 1) ** 2
+    edge = math.ceil(rim / spacing) + 3  # the ice's edge is drawn between the nodes
+    gradient = rng.uniform(0.005, 0.009) * min(1.0, 700 / relief) ** 0.5
+    h = ice.thickness(bed, line, spacing, gradient, edge)
+    number = ice.divided(bed + h, h, line, glaciers)
+    h = np.where(number >= 0, h, 0.0)
+    surface = bed + h
+    found = []
+    for k in range(number.max() + 1):
+        z = surface[number == k]
+        found.append(
+            Glacier(
+                low=float(z.min()),
+                high=float(z.max()),
+                debris=float(rng.choice([0.0, 0.25, 0.6, 0.9], p=[0.35, 0.35, 0.2, 0.1])),
+                moraine=float(rng.choice([0.0, 0.04, 0.09])),
             )
         )
-    radius = length * rng.uniform(0.20, 0.26)
-    gap = azimuths[0] + np.pi / n
-    away = length * 1.45 + radius
-    mean_head = np.mean([v.head for v in valleys])
-    mean_drop = np.mean([v.drop for v in valleys])
-    cap = IceCap(
-        seed=seed * 1000 + n,
-        centre=(centre[0] + away * np.sin(gap), centre[1] + away * np.cos(gap)),
-        radius=radius,
-        summit=float(mean_head - mean_drop * rng.uniform(0.25, 0.4)),
-        drop=max(80.0, radius * rng.uniform(0.3, 0.45)),
-    )
-    reach = max(away + radius * 1.3, max(np.hypot(*(v.line - centre).T).max() for v in valleys) * 0.82)
-    return Landscape(seed, tuple(valleys), (cap,), centre, reach, summit)
+    return Landscape(seed, centre, spacing, reach, bed, h, level, number, tuple(found),
+                     _thinning(rng, surface, h, number, found))  # fmt: skip
+
+
+def _thinning(rng, surface, h, number, glaciers) -> np.ndarray:
+    """Rates at which the glaciers thin, most at the terminus. [m yr-1]"""
+    r, c = distance_transform_edt(number < 0, return_distances=False, return_indices=True)
+    out = np.zeros(surface.shape)
+    for k, glacier in enumerate(glaciers):
+        rate = rng.uniform(0.15, 0.6) * h[number == k].mean() / WIDEST
+        t = np.clip((glacier.high - surface) / (glacier.high - glacier.low), 0, 1)
+        out = np.where(number[r, c] == k, rate * (0.12 + 0.88 * t**2), out)
+    return gaussian_filter(out, 1.0)

@@ -17,7 +17,7 @@ from .products import write_products
 from .setting import Setting
 from .truth import write_truth
 
-VERSION = 8
+VERSION = 9
 """Raised when the same seed gives another world."""
 
 
@@ -36,6 +36,11 @@ class Region:
     def outlines(self) -> Path:
         """Glacier outlines."""
         return self.folder / "outlines.gpkg"
+
+    @property
+    def outline_editions(self) -> Path:
+        """Outlines of several years, of the same glaciers; they shrink."""
+        return self.folder / "outline_editions.gpkg"
 
     @property
     def dem(self) -> Path:

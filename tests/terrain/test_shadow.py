@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from facies_xr.synthetic.surface import ray_march
+from facies_xr.synthetic.sky import ray_march
 from facies_xr.terrain import relief
 from facies_xr.terrain.shadow import EARTH_RADIUS, Front, Sweep, cast_shadow, flattened
 

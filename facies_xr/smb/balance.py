@@ -208,7 +208,8 @@ def _dataset(table: pd.DataFrame, stats: xr.Dataset) -> xr.Dataset:
     coords = {n: c for n, c in stats.coords.items() if c.dims == ("glacier",)}
     kept = {k: v for k, v in stats.attrs.items() if k in ("classifier", "classifier_digest", "feature_set", "level")}
     season = Season.of(stats)
-    coords["balance_year"] = ("balance_year", years.astype("int32"), season.to_attrs() if season else {})
+    named = {"long_name": stations.LOAD["balance_year"].long_name, **(season.to_attrs() if season else {})}
+    coords["balance_year"] = ("balance_year", years.astype("int32"), named)
     result = stations.dress(xr.Dataset(data, coords=coords, attrs=kept), "smb")
     result["flags"].attrs.update(flag_masks=np.array(list(FLAGS.values()), "int32"), flag_meanings=" ".join(FLAGS))
     result["albedo"].attrs["level"] = stats.attrs.get("level", "unknown")

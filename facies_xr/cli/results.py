@@ -9,7 +9,7 @@ from rich.markup import escape
 from . import shell
 from .shell import console
 
-Store = Annotated[Path, typer.Argument(help="Store that `map` or `fx.write` made.")]
+Store = Annotated[str, typer.Argument(help="Store that `map` or `fx.write` made: a folder, or s3://BUCKET/NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -25,7 +25,7 @@ def status(store: Store, as_json: Json = False) -> None:
     counts["left out"] = int((codes == DROPPED).sum())
     dates = [str(date)[:19] for date in np.sort(ledger.dates)]
     facts = {"dates": len(dates), "first": dates[0] if dates else None, "last": dates[-1] if dates else None}
-    shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, str(store), as_json=as_json)
+    shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, store, as_json=as_json)
 
 
 def verify(store: Store, as_json: Json = False) -> None:
@@ -38,7 +38,7 @@ def verify(store: Store, as_json: Json = False) -> None:
     if len(damage):
         raise typer.Exit(2)
     if not as_json:
-        console.print(f"{escape(str(store))}: all that is finished is as it was written", soft_wrap=True)
+        console.print(f"{escape(store)}: all that is finished is as it was written", soft_wrap=True)
 
 
 def stats(

@@ -1,6 +1,7 @@
 """Labelled points to training samples: the context of each point, as inference would see it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 import geopandas as gpd
 import numpy as np
@@ -26,17 +27,26 @@ class Samples:
     """Id of the glacier."""
     scene: np.ndarray
     """Id of the scene."""
+    longitude: np.ndarray = None  # type: ignore[assignment]
+    """Of the point; NaN where it is not known. [degree]"""
+    latitude: np.ndarray = None  # type: ignore[assignment]
+    """Of the point; NaN where it is not known. [degree]"""
+
+    def __post_init__(self) -> None:
+        for name in ("longitude", "latitude"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(self.label.size, np.nan))
 
     def __len__(self) -> int:
         return self.label.size
 
     def __getitem__(self, rows) -> "Samples":
-        return Samples(self.patches[rows], self.label[rows], self.glacier[rows], self.scene[rows])
+        return Samples(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
     def concat(cls, parts: list["Samples"]) -> "Samples":
         """Samples of several regions."""
-        return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("patches", "label", "glacier", "scene")))
+        return cls(**{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)})
 
 
 def sample(cube: xr.Dataset, points: gpd.GeoDataFrame, feature_set: int) -> Samples:
@@ -60,6 +70,11 @@ def sample(cube: xr.Dataset, points: gpd.GeoDataFrame, feature_set: int) -> Samp
     InputError
         If a column is missing or a class is unknown.
     """
+    return Samples.concat(list(scene_by_scene(cube, points, feature_set)))
+
+
+def scene_by_scene(cube: xr.Dataset, points: gpd.GeoDataFrame, feature_set: int) -> Iterator[Samples]:
+    """As :func:`sample`, the samples of one scene after the other, so that only one is in memory."""
     missing = [c for c in COLUMNS if c not in points.columns]
     if missing:
         raise InputError(f"the points have no column {', '.join(missing)}; they have {', '.join(points.columns)}.")
@@ -70,14 +85,14 @@ def sample(cube: xr.Dataset, points: gpd.GeoDataFrame, feature_set: int) -> Samp
     cube = packed.unpacked(cube, features.FEATURE_SETS[feature_set])
     box = grids.geobox(cube)
     points = points.to_crs(box.crs.to_wkt())
-    found = []
+    found = False
     for t, items in enumerate(cube["item"].values):
         mine = points[points["item"].isin(str(items).split())]
         if len(mine):
-            found.append(_scene(cube.isel(time=t), mine, box, feature_set))
+            found = True
+            yield _scene(cube.isel(time=t), mine, box, feature_set)
     if not found:
         raise InputError("none of the points lies in a scene of the cube; their column 'item' must hold scene ids.")
-    return Samples.concat(found)
 
 
 def _scene(scene: xr.Dataset, points: gpd.GeoDataFrame, box, feature_set: int) -> Samples:
@@ -101,4 +116,6 @@ def _scene(scene: xr.Dataset, points: gpd.GeoDataFrame, box, feature_set: int) -
         out[mine] = patches.cut(sight.features, row[mine], column[mine])
     ids = scene["glacier"].values[np.searchsorted(scene["glacier_number"].values, index[r, c])]
     label = points["class"][usable].map(VALUES).to_numpy("int64")
-    return Samples(out, label, ids.astype(str), np.full(r.size, str(scene["item"].item())))
+    place = points.geometry[usable].to_crs(4326)
+    scenes = np.full(r.size, str(scene["item"].item()))
+    return Samples(out, label, ids.astype(str), scenes, place.x.to_numpy(), place.y.to_numpy())

@@ -73,7 +73,7 @@ class Glacier:
     """Measurements with ``row`` and ``column``."""
     facies: xr.DataArray | None = None
     """Shares of the eight classes, and confidence (year, band, y, x)."""
-    scales: Scales = Scales()
+    scales: Scales = field(default_factory=Scales)
     last_year: int = 9999
 
     @cached_property
@@ -128,7 +128,7 @@ class Glacier:
                 f"{self.name}: the weather of {year} ({first:%Y-%m-%d} to {last:%Y-%m-%d}) lacks days; it reaches from "
                 f"{known[0]} to {known[1]}."
             )
-        missing = (found.temperature.isnull() | found.precipitation.isnull()).any("time") & (outline > 0)
+        missing = np.isnan(found.temperature + found.precipitation).any("time") & (outline > 0)
         if bool(missing.any()):
             raise InputError(
                 f"{self.name}: the weather of {year} is missing in {int(missing.sum())} pixels of the glacier."

@@ -37,8 +37,15 @@ def by_season(balance: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {"annual": balance["winter"] + balance["summer"], **balance} if "winter" in balance else dict(balance)
 
 
-def years(model: Model, glacier: Glacier, *, spin_up: int = SPIN_UP, daily: bool = False,
-          dtype: torch.dtype = torch.float32, state: Tensor | None = None) -> Iterator[tuple[Year, Outcome]]:  # fmt: skip
+def years(
+    model: Model,
+    glacier: Glacier,
+    *,
+    spin_up: int = SPIN_UP,
+    daily: bool = False,
+    dtype: torch.dtype = torch.float32,
+    state: Tensor | None = None,
+) -> Iterator[tuple[Year, Outcome]]:
     """The years of a glacier that count, after those of the spin-up, one after the other."""
     for number, year in enumerate(glacier.years):
         spinning = number < spin_up

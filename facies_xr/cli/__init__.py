@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FaciesError
-from . import configuration, doctor, maps, models, results, shell
+from . import configuration, doctor, maps, models, report, results, shell
 
 STOPPED = 130
 """Exit status after Ctrl-C, by which Typer too tells of it."""
@@ -28,6 +28,7 @@ app.command()(results.status)
 app.command()(results.verify)
 app.command()(results.stats)
 app.command()(results.smb)
+app.command()(report.report)
 app.command()(results.export)
 app.add_typer(models.app, name="model")
 

@@ -38,3 +38,4 @@ class FaciesAccessor:
     to_cog = _Bound(".export")
     to_table = _Bound(".export")
     plot = _Bound(".plot")
+    report = _Bound(".report")

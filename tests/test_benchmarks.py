@@ -105,6 +105,14 @@ def test_dates(monkeypatch, tmp_path, capsys):
     printed(capsys, "1 dates: peak", "1 tiles with ice")
 
 
+def test_training(monkeypatch, capsys):
+    run = benchmark("training")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(sys, "argv", ["training.py", "8"])
+    run.main()
+    printed(capsys, "straightforward", "fit, float32", "store, whole")
+
+
 def test_season():
     run = benchmark("season")
     stats, true = run.statistics_of({2010: 3, 2011: 6}, 0.05, glaciers=4)

@@ -15,7 +15,10 @@ from .shell import console
 
 
 def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("facies-demo")) -> None:
-    """The whole line on a synthetic region, offline: maps.zarr, balance.csv, overview.png and scores."""
+    """The whole line on a synthetic region, offline: maps.zarr, balance.csv, overview.png and scores.
+
+    Example: `facies-xr demo --out facies-demo`
+    """
     from .. import demo as _demo
 
     _demo.quiet()
@@ -51,7 +54,10 @@ def map_(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, say what would be read and written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: for machines.")] = False,
 ) -> None:
-    """Facies maps of glaciers: search, load, classify, calibrate, write."""
+    """Facies maps of glaciers: search, load, classify, calibrate, write.
+
+    Example: `facies-xr map landsatlook outlines.gpkg --years 2016-2024 --dem dem.tif --model synthetic-v1 --dry-run`
+    """
     import facies_xr as fx
 
     from ..access import is_remote
@@ -90,7 +96,10 @@ def catalog(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Items file to write.")] = Path("catalog.json"),
 ) -> None:
-    """STAC items of local Landsat and SAFE folders, for `search` and `map`."""
+    """STAC items of local Landsat and SAFE folders, for `search` and `map`.
+
+    Example: `facies-xr catalog scenes/ --out catalog.json`
+    """
     from ..scenes.folders import from_folders
 
     items = from_folders(folder)

@@ -14,7 +14,10 @@ Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def status(store: Store, as_json: Json = False) -> None:
-    """How much of a store is finished, and what was left out."""
+    """How much of a store is finished, and what was left out.
+
+    Example: `facies-xr status maps.zarr`
+    """
     import numpy as np
 
     from ..store import DONE, DROPPED, PENDING, Ledger
@@ -29,7 +32,10 @@ def status(store: Store, as_json: Json = False) -> None:
 
 
 def verify(store: Store, as_json: Json = False) -> None:
-    """Read all that a store says is finished, and name what is damaged; exit status 2 if anything is."""
+    """Read all that a store says is finished, and name what is damaged; exit status 2 if anything is.
+
+    Example: `facies-xr verify maps.zarr`
+    """
     from ..store import verify as _verify
 
     damage = _verify(store)
@@ -47,7 +53,10 @@ def stats(
         "stats.gpkg"
     ),
 ) -> None:
-    """Areas, accumulation area ratio, snow lines and albedo of each glacier and date, as a table."""
+    """Areas, accumulation area ratio, snow lines and albedo of each glacier and date, as a table.
+
+    Example: `facies-xr stats maps.zarr --out glaciers.gpkg`
+    """
     import facies_xr as fx
 
     from ..export import to_table
@@ -64,7 +73,10 @@ def smb(
     method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
     as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
 ) -> None:
-    """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks."""
+    """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks.
+
+    Example: `facies-xr smb maps.zarr wgms/mass_balance.csv --out balance.csv`
+    """
     import facies_xr as fx
 
     from ..export import to_table
@@ -80,7 +92,10 @@ def export(
     store: Store,
     folder: Annotated[Path, typer.Argument(help="Folder for the GeoTIFFs.")],
 ) -> None:
-    """Each date of a store as cloud-optimised GeoTIFFs of the facies, with colours and names, and of the confidence."""
+    """Each date of a store as cloud-optimised GeoTIFFs of the facies, with colours and names, and of the confidence.
+
+    Example: `facies-xr export maps.zarr tifs/`
+    """
     import facies_xr as fx
 
     from ..export import to_cog

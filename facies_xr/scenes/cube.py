@@ -195,7 +195,7 @@ def _passes(group: Sequence[Scene]) -> list[list[Scene]]:
 def season_of(items: Iterable[pystac.Item | Mapping[str, Any]], box: GeoBox, season: Any = None) -> Season:
     """Season that names balance years: as given, else the one of the search, else that of the grid's latitude."""
     given = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
-    return Season.parse(given) if given else Season.at(grids.centre_lonlat(box)[1])
+    return Season.parse(given) if given else Season.at(*reversed(grids.centre_lonlat(box)))
 
 
 def _dataset(pixels: Mapping[str, lazy.Array], datatakes: list[list[Scene]], box: GeoBox, season: Season) -> xr.Dataset:

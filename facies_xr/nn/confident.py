@@ -74,17 +74,17 @@ def with_errors(label: np.ndarray, share: float, kind: str, rng: np.random.Gener
     share : float
         Of the labels of glacier facies that become wrong.
     kind : {"uniform", "transition"}
-        To any other facies, or, in nine of ten cases, to a neighbour in the transitions that experts confuse: snow
-        and firn, firn and ice, ice and refrozen-like or debris.
+        To any other facies among them, or, in nine of ten cases, to a neighbour in the transitions that experts
+        confuse: snow and firn, firn and ice, ice and refrozen-like or debris.
     rng : Generator
     """
-    wrong = label.copy()
+    wrong, present = label.copy(), [value for value in FACIES if (label == value).any()]
     can = np.flatnonzero(np.isin(label, FACIES))
     chosen = rng.choice(can, round(share * can.size), replace=False)
     for k in chosen:
-        others = [value for value in FACIES if value != label[k]]
-        near = [VALUES[name] for name in NEIGHBOURS[NAMES[label[k]]]]
-        wrong[k] = rng.choice(near if kind == "transition" and rng.random() < 0.9 else others)
+        others = [value for value in present if value != label[k]]
+        near = [VALUES[name] for name in NEIGHBOURS[NAMES[label[k]]] if VALUES[name] in present]
+        wrong[k] = rng.choice(near if near and kind == "transition" and rng.random() < 0.9 else others)
     return wrong
 
 

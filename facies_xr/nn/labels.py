@@ -41,7 +41,8 @@ class Samples:
         return self.label.size
 
     def __getitem__(self, rows) -> "Samples":
-        return Samples(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
+        patches = self.patches.part(rows) if hasattr(self.patches, "part") else self.patches[rows]
+        return Samples(patches, **{f.name: getattr(self, f.name)[rows] for f in fields(self)[1:]})
 
     @classmethod
     def concat(cls, parts: list["Samples"]) -> "Samples":

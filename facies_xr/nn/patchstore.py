@@ -67,6 +67,10 @@ class StoredPatches:
             out[mine] = self._chunk(int(k))[wanted[mine] - k * CHUNK]
         return out
 
+    def part(self, rows) -> "StoredPatches":
+        """Some of them, still on disk."""
+        return StoredPatches(self._array, np.atleast_1d(self.rows[rows]), self.channels)
+
     def shuffled(self, rng: np.random.Generator) -> np.ndarray:
         """Positions in an order that is random within some chunks at a time, and random among chunks."""
         chunk = self.rows // CHUNK

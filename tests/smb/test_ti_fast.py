@@ -41,8 +41,9 @@ def test_against_float64(which):
         summer = fast.period(p, weather[0][119:], weather[1][119:], winter.snow, given["d5"])
         loss = ((winter.balance - 0.5) ** 2 + (summer.balance + 1) ** 2 + 0.3 * summer.snow).mean()
         gradients = torch.autograd.grad(loss, [*leaves.values(), *given.values()])
-        found[dtype] = {"winter": winter.balance, "summer": summer.balance, "snow": summer.snow}, dict(
-            zip([*leaves, *given], gradients, strict=True)
+        found[dtype] = (
+            {"winter": winter.balance, "summer": summer.balance, "snow": summer.snow},
+            dict(zip([*leaves, *given], gradients, strict=True)),
         )
     (exact, exact_gradients), (ours, our_gradients) = found[torch.float64], found[torch.float32]
     if which == "forward":
@@ -102,7 +103,14 @@ def test_the_published_year(shared):
 
 def test_extremes():
     """Cold, hot, wet, dry, no snow and much of it: as float64 has it, and finite."""
-    values = [(-60.0, 0.0, 0.0), (-60.0, 0.3, 0.0), (45.0, 0.0, 0.0), (45.0, 0.5, 30.0), (0.0, 0.0, 1e-9), (1.0, 0.1, 25.0)]
+    values = [
+        (-60.0, 0.0, 0.0),
+        (-60.0, 0.3, 0.0),
+        (45.0, 0.0, 0.0),
+        (45.0, 0.5, 30.0),
+        (0.0, 0.0, 1e-9),
+        (1.0, 0.1, 25.0),
+    ]
     t, rain, snow = (torch.tensor(v, dtype=torch.float64) for v in zip(*values, strict=True))
     t, rain = (v.expand(40, -1) for v in (t, rain))
     exact = integrate.period(steps.smooth, resolved(free()), t, rain, snow)

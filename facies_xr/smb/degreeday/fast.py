@@ -70,7 +70,9 @@ def period(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, 
     """As :func:`facies_xr.smb.degreeday.integrate.period` with the published step."""
     if not _fits(temperature):
         return integrate.period(steps.smooth, p, temperature, precipitation, snow, warming)
-    balance, after = _on_pixels(p, temperature, precipitation, snow, warming, Days.of_periods((0, len(temperature) - 1)))
+    balance, after = _on_pixels(
+        p, temperature, precipitation, snow, warming, Days.of_periods((0, len(temperature) - 1))
+    )
     return After(balance[0], after)
 
 

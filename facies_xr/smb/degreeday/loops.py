@@ -1,7 +1,7 @@
 r"""The days of the smooth model, compiled: balance and snow, the derivatives carried beside them, and the adjoint.
 
-All of a block of pixels lies in one flat buffer, a row of :data:`WIDTH` numbers a quantity, so that a block stays in the
-fastest cache, and the compiler knows that rows do not overlap. With D = dS/dtheta and the direct partials A_k, M_k,
+All of a block of pixels lies in one flat buffer, a row of :data:`WIDTH` numbers a quantity, so that a block stays in
+the fastest cache, and the compiler knows that rows do not overlap. With D = dS/dtheta and the direct partials A_k, M_k,
 phi_k of accumulation, melt and snow-covered fraction::
 
     s = sig(k_sr (T_sr - T))    A = k_P P s          M = f_s sp_kT(T + delta)
@@ -10,8 +10,8 @@ phi_k of accumulation, melt and snow-covered fraction::
     db = w (A_k - M_k (rho + (1 - rho) phi) - M (1 - rho) phi_k) - w M (1 - rho) phi_S D
     D' = q (D (1 - w M phi_S) + w (A_k - M_k phi - M phi_k))
 
-Days of a block without any precipitation, or too cold for any melt, have loops of their own; so have cold days over snow
-so deep that the softplus of the store is not felt, of which those without precipitation change nothing.
+Days of a block without any precipitation, or too cold for any melt, have loops of their own; so have cold days over
+snow so deep that the softplus of the store is not felt, of which those without precipitation change nothing.
 """
 
 import numba

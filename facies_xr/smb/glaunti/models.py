@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from ..degreeday import fast, integrate, steps
+from ..degreeday import fast, integrate
 from ..degreeday.parameters import SMOOTH, TRAINABLE, resolved
 from .correction import corrected, first_guess
 from .dataset import Year
@@ -64,11 +64,7 @@ def seasons(p, year: Year, state: Tensor, corrections: Tensor | None, daily: boo
     p, warming = corrected(p, corrections)
     balance = {}
     for name, weather in year.seasons.items():
-        if daily:
-            run = integrate.series(steps.smooth, p, *weather, state, warming)
-            balance[name], state = run.balance, run.snow[-1]
-        else:
-            balance[name], state = fast.period(p, *weather, state, warming)
+        balance[name], state = (fast.series if daily else fast.period)(p, *weather, state, warming)
     return Outcome(balance, state, corrections)
 
 

@@ -39,3 +39,6 @@ class FaciesAccessor:
     to_table = _Bound(".export")
     plot = _Bound(".plot")
     report = _Bound(".report")
+
+    def _repr_html_(self) -> str:
+        return import_module(".card", __package__).card(self._data)

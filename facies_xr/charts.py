@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from . import stations
 from .classes import NODATA
@@ -59,7 +60,7 @@ def series(
         ax.set_ylim(-0.05, 1.05)
     if np.issubdtype(when.dtype, np.integer):
         ax.set_xlim(when.min() - 1, when.max() + 1)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel(_label(name, row[name].attrs.get("units", "1")))
     ax.set_title(glacier_title(row), parse_math=False)  # a name may hold dollars
     return ax
@@ -146,8 +147,8 @@ def reliability(maps: xr.Dataset, truth: xr.DataArray | None = None, *, ax: Axes
 def _against(maps: xr.Dataset, truth: xr.DataArray, ax: Axes) -> None:
     if set(truth.dims) != set(maps["facies_map"].dims):
         raise InputError(f"truth has dims {truth.dims}, facies_map {maps['facies_map'].dims}; give the same.")
-    label, known = xr.align(maps[["facies_map", "confidence"]], truth, join="inner")
-    known = known.transpose(*label["facies_map"].dims).values
+    label, aligned = xr.align(maps[["facies_map", "confidence"]], truth, join="inner")
+    known = aligned.transpose(*label["facies_map"].dims).values
     both = (label["facies_map"].values != NODATA) & (known != NODATA)
     confidence = label["confidence"].values[both]
     right = label["facies_map"].values[both] == known[both]

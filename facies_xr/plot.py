@@ -30,7 +30,7 @@ def plot(data: xr.Dataset, what: str | None = None, **options) -> Any:
     data : Dataset
         Maps, statistics, seasons, balances, or a cube.
     what : str, optional
-        Key of :data:`PICTURES`; by default what the Dataset holds, the first of them.
+        Key of :data:`PICTURES`; by default the first of :data:`DEFAULTS` that it holds.
     **options
         Of the picture: ``ax``; ``time``, the position of a date; ``glacier``, an id; see each in
         :mod:`facies_xr.plot` and :mod:`facies_xr.charts`.
@@ -53,7 +53,7 @@ def plot(data: xr.Dataset, what: str | None = None, **options) -> Any:
         if needs not in data:
             raise MissingVariableError(f"the picture {what!r} needs {needs!r}, which the dataset does not have.")
         return draw(data, **options)
-    for draw, needs in PICTURES.values():
+    for draw, needs in (PICTURES[name] for name in DEFAULTS):
         if needs in data:
             return draw(data, **options)
     raise MissingVariableError("there is neither 'facies_map' nor 'balance' to plot; classify() or smb() first.")
@@ -200,7 +200,10 @@ PICTURES: dict[str, tuple[Callable[..., Axes], str]] = {
     "confidence": (confidence, "confidence"),
     "reliability": (charts.reliability, "confidence"),
     "hypsometry": (charts.hypsometry, "band_area"),
-    "coverage": (charts.coverage, "coverage"),
+    "coverage": (charts.coverage, "cloud_share"),
     "false colour": (false_color, "swir1"),
 }
-"""What ``plot`` draws: how, and the variable that it needs; the first that a Dataset has is its default."""
+"""What ``plot`` draws: how, and the variable that it needs."""
+
+DEFAULTS = ("facies", "balance", "accumulation area ratio")
+"""Of these the first that a Dataset holds is drawn when none is asked for."""

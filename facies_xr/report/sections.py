@@ -193,7 +193,7 @@ def trust(material: Material) -> ET.Element:
     confidence = np.concatenate([s["confidence"].values.ravel() for s in scenes])
     known = (labels != NODATA) & np.isfinite(confidence)
     figure, ax = _axes(5.2, 3.2)
-    ax.hist(confidence[known], np.linspace(0, 1, 21), color=charts.BLUE, edgecolor="white")
+    ax.hist(confidence[known], bins=20, range=(0, 1), color=charts.BLUE, edgecolor="white")
     calibrated = "calibrated" in material.maps["confidence"].attrs
     word = "P(correct)" if calibrated else "largest class score"
     ax.set(xlabel=word, ylabel="pixels")

@@ -32,7 +32,7 @@ GROUND = (
     "progress",
     "buckets",
 )
-ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
+ROOMS = ("scenes", "terrain", "nn", "maps", "smb", "batch")
 FRONT = ("accessor", "cli", "plot", "export", "samples", "demo", "__init__")
 HEAVY = (
     "dask.array", "pystac", "rasterio", "geopandas", "numba", "sklearn", "stackstac", "torch", "matplotlib", "scipy",

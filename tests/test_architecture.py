@@ -153,7 +153,7 @@ def test_import_is_light():
 
 
 def test_public_names_exist():
-    for name in set(facies_xr.__all__) - {"synthetic"}:
+    for name in set(facies_xr.__all__) - {"synthetic", "batch"}:
         assert callable(getattr(facies_xr, name)), name
         assert getattr(facies_xr, name).__doc__, name
 

@@ -228,9 +228,8 @@ def classified(manifest: Manifest, ground: Ground, date: int, device: str | None
     lap("features")
     data = _window(manifest, ground, date, {**bands, **lit})
     maps = maps_of(data.chunk({"time": 1, **ground.frame.chunks}, token=f"unit-{ground.tile}-{date}"), manifest, device)
-    tile = maps[[n for n in maps.data_vars if {"time", "y", "x"} <= set(maps[n].dims)]].isel(
-        time=0, **ground.frame.inner
-    )
+    timed_rasters = [n for n, v in maps.data_vars.items() if {"time", "y", "x"} <= set(v.dims)]
+    tile = maps[timed_rasters].isel({"time": 0, **ground.frame.inner})
     blocks = {str(n): v.values for n, v in tile.compute(scheduler="synchronous").data_vars.items()}
     lap("inference")
     ice = int((ground.static["glacier_index"] > 0).sum())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import shapely
 
-from facies_xr.batch.plan import plan
+from facies_xr.batch import plan, run
 from facies_xr.synthetic import World
 
 YEARS = (2010, 2017)
@@ -44,3 +44,11 @@ def manifest(edge, tiny):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return plan(edge.catalog, tiny, YEARS, MODEL, dem=edge.dem, resolution=RESOLUTION)
+
+
+@pytest.fixture(scope="session")
+def quiet(manifest, tmp_path_factory):
+    """Archive of an undisturbed run on threads."""
+    path = tmp_path_factory.mktemp("quiet") / "archive"
+    assert run(manifest, path).empty
+    return path

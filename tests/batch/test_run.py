@@ -3,20 +3,10 @@
 import warnings
 
 import numpy as np
-import pytest
 
 import facies_xr as fx
-from facies_xr.batch.run import run
 
 from .conftest import MODEL
-
-
-@pytest.fixture(scope="session")
-def quiet(manifest, tmp_path_factory):
-    """Archive of an undisturbed run on threads."""
-    path = tmp_path_factory.mktemp("quiet") / "archive"
-    assert run(manifest, path).empty
-    return path
 
 
 def accessor_maps(manifest, region, edge):

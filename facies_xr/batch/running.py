@@ -19,7 +19,7 @@ from . import work
 from .archive import Archive, opened
 from .engine import WAITS, ClusterError, Pool, pool_of, process
 from .manifest import Manifest
-from .plan import PACKAGES
+from .planning import PACKAGES
 
 GROUNDS = 4
 """Tiles whose terrain is kept for each thread of the workers."""

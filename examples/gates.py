@@ -25,7 +25,7 @@ import xarray as xr
 
 import facies_xr as fx
 from facies_xr.classes import NAMES, VALUES
-from facies_xr.nn import points, registry, train
+from facies_xr.nn import registry, spectra, train
 from facies_xr.nn.classifier import Classifier
 from facies_xr.stations import BANDS
 
@@ -96,11 +96,11 @@ def firn_points(folder: Path) -> pd.DataFrame:
 
 def labels(classifier: Classifier, table: pd.DataFrame) -> np.ndarray:
     """Class that a classifier gives to points; shadowed snow lies in terrain shadow. Flag values"""
-    spectra = table[list(BANDS)].to_numpy("float32")
+    values = table[list(BANDS)].to_numpy("float32")
     shaded = (table["class"] == "shadow").to_numpy()
     found = []
     for k in range(0, len(table), BATCH):
-        part = points.patches_of(spectra[k : k + BATCH], classifier.feature_set, shaded[k : k + BATCH], seed=k)
+        part = spectra.patches_of(values[k : k + BATCH], classifier.feature_set, shaded[k : k + BATCH], seed=k)
         found.append(train.predict(classifier.network, classifier.inputs(part)).argmax(1))
     return np.concatenate(found)
 
@@ -137,7 +137,7 @@ def _on_level_ice(data: xr.Dataset, classifier: Classifier) -> xr.Dataset:
     if set(classifier.features) <= set(BANDS):
         return data
     plane = xr.zeros_like(data.blue)
-    terrain = {**points.TERRAIN, "elevation": 3000.0, "proximity": 400.0}
+    terrain = {**spectra.TERRAIN, "elevation": 3000.0, "proximity": 400.0}
     data = data.assign({name: plane + value for name, value in terrain.items() if name != "shadow_mask"})
     data["shadow_mask"], data["glacier_index"] = (plane + 1).astype("uint8"), (plane + 1).fillna(0).astype("int32")
     bounds = {"glacier_elevation_min": 2500.0, "glacier_elevation_max": 3500.0, "glacier_proximity_max": 1000.0}

@@ -28,16 +28,18 @@ from synthetic_samples import Plan
 import facies_xr as fx
 from facies_xr import metrics
 from facies_xr.classes import NAMES, VALUES
-from facies_xr.nn import points, registry, train
+from facies_xr.nn import registry, spectra, train
 from facies_xr.nn.calibration import Calibrator
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.labels import Samples
 from facies_xr.progress import tracked
 from facies_xr.stations import BANDS
 from facies_xr.synthetic.repaint import Palette, palettes
-from facies_xr.synthetic.world import VERSION
 
-SETTINGS = train.Settings(epochs=5, batch=64, dropout=0.2, balance=0.0)
+SETTINGS = train.Settings(
+    epochs=5, batch=64, dropout=0.2, class_weights="none", scene_weights="none", precision="bfloat16"
+)
+"""The samples are drawn as the classes shall weigh."""
 
 FEATURE_SET = {"bands-v2": 1, "synthetic-v2": 4}
 MODELS = Path(fx.__file__).parent / "models"
@@ -59,6 +61,11 @@ def digest(folder: Path, plan: Plan) -> str:
     for k in plan.numbers:
         hashed.update((folder / f"{k:03d}.npz").read_bytes())
     return hashed.hexdigest()[:16]
+
+
+def world_version(folder: Path, plan: Plan) -> int:
+    """Version of the synthetic world that the samples were drawn from."""
+    return json.loads((folder / f"world-{plan.train.start:03d}" / "world.json").read_text())["version"]
 
 
 def training(folder: Path, plan: Plan, feature_set: int, without: tuple[str, ...] = ()) -> Samples:
@@ -100,7 +107,7 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
         "best_epoch": run.best_epoch + 1,
         "seeds": {"worlds": data.FIRST_SEED, "fields": SEED, "network": settings.seed},
         "data_digest": digest(folder, plan),
-        "world_version": VERSION,
+        "world_version": world_version(folder, plan),
         "licence": "MIT",
         "not_for": NOT_FOR,
     }
@@ -118,7 +125,7 @@ def of_site(classifier: Classifier, site: str) -> dict[str, float]:
     table = data.spectra()
     table = table[table.site == site]
     shaded = (table["class"] == "shadow").to_numpy()
-    found = points.patches_of(table[list(BANDS)].to_numpy(), classifier.feature_set, shaded)
+    found = spectra.patches_of(table[list(BANDS)].to_numpy(), classifier.feature_set, shaded)
     inputs = classifier.inputs(found)
     label = np.array(NAMES)[train.predict(classifier.network, inputs).argmax(1)]
     truth = table["class"].to_numpy()
@@ -184,7 +191,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if command in ("all", "build"):
         build(folder, PLAN)
-        print(f"worlds of version {VERSION}, first seed {data.FIRST_SEED}; data {digest(folder, PLAN)}")
+        print(
+            f"worlds of version {world_version(folder, PLAN)}, first seed {data.FIRST_SEED}; data {digest(folder, PLAN)}"
+        )
     if command == "train":
         ship(folder, PLAN, sys.argv[3])
     elif command == "all":

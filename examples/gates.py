@@ -151,7 +151,7 @@ def vinciguerra_iou(classifier: Classifier, folder: Path) -> dict[int, float]:
     for year in VINCIGUERRA:
         data = vinciguerra.cube(folder / f"vinciguerra_{year}_l1c.tif", year)
         maps = fx.classify(_on_level_ice(data, classifier), classifier).compute()
-        valid = data.blue.notna().values
+        valid = np.isfinite(data.blue.values)
         mapped: np.ndarray = np.isin(maps.facies_map.values, vinciguerra.GLACIER)
         found[year] = vinciguerra.iou(mapped[valid], vinciguerra.labelled(folder, year)[valid])
     return found

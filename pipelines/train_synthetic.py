@@ -3,7 +3,7 @@
     python pipelines/train_synthetic.py FOLDER                 # everything below; continues where it stopped
     python pipelines/train_synthetic.py FOLDER build           # worlds and their samples
     python pipelines/train_synthetic.py FOLDER train NAME      # a classifier, with calibrator, areas and card
-    python pipelines/train_synthetic.py FOLDER sites           # what a classifier knows of a site that it has not seen
+    python pipelines/train_synthetic.py FOLDER sites           # what classifiers know of sites that they have not seen
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
@@ -41,7 +41,7 @@ SETTINGS = train.Settings(
 )
 """The samples are drawn as the classes shall weigh."""
 
-FEATURE_SET = {"bands-v2": 1, "synthetic-v2": 4}
+FEATURE_SET = {"bands-v2": 1}
 MODELS = Path(fx.__file__).parent / "models"
 PLAN = Plan()
 
@@ -115,8 +115,9 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
 
 
 NOT_FOR = (
-    "firn areas (no labelled firn trained it: firn is the synthetic worlds'), refrozen-like ice and lakes; conclusions "
-    "about a glacier without a look at some of its scenes. docs/models.md has its scores on real scenes."
+    "firn and refrozen-like ice: no labelled ones trained it, and it calls real firn ice or snow; lakes; ground off the "
+    "glaciers; dusty snow and snow under haze, an eighth of which it calls cloud. Look at some of a glacier's scenes "
+    "before you conclude anything from its maps. docs/models.md has its scores on real points and scenes."
 )
 
 

@@ -157,17 +157,21 @@ def pixels(scene: xr.Dataset, seen: np.ndarray, n: int, power: float, rng: np.ra
 
 def fields(found: Samples, colours: list[Palette], n: int, rng: np.random.Generator) -> Samples:
     """Samples of wide fields of one surface: real spectra, on terrain of samples."""
-    rows, patches, scenes = [], [], []
+    rows: list[int] = []
+    patches: list[np.ndarray] = []
+    scenes: list[str] = []
     while len(rows) < n:
         colour = colours[rng.integers(len(colours))].varied(rng, FIELD_SPREAD)
         share = np.array([WIDE[name] for name in colour.spectra])
         name = rng.choice(list(colour.spectra), p=share / share.sum())
         of_class = np.flatnonzero(found.label == NAMES.index(name))
         if of_class.size:
-            k = rng.choice(of_class)
+            k = int(rng.choice(of_class))
             patch = found.patches[k].copy()
             patch[: len(BANDS)] = uniform(patch[: len(BANDS)], str(name), colour, rng)
-            rows.append(k), patches.append(patch), scenes.append(f"field {colour.scene}")
+            rows.append(k)
+            patches.append(patch)
+            scenes.append(f"field {colour.scene}")
     return Samples(np.stack(patches), found.label[rows], found.glacier[rows], np.array(scenes))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FaciesError
-from . import configuration, doctor, maps, models, report, results, shell
+from . import configuration, doctor, fetch, maps, models, report, results, shell
 
 STOPPED = 130
 """Exit status after Ctrl-C, by which Typer too tells of it."""
@@ -24,6 +24,7 @@ app.command()(maps.demo)
 app.command(name="map")(maps.map_)
 app.command()(maps.catalog)
 app.command()(doctor.doctor)
+app.command()(fetch.fetch)
 app.command()(results.status)
 app.command()(results.verify)
 app.command()(results.stats)

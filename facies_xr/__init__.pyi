@@ -1,3 +1,4 @@
+from . import batch as batch
 from . import synthetic as synthetic
 from .export import to_cog as to_cog
 from .export import to_table as to_table

@@ -38,3 +38,7 @@ class FaciesAccessor:
     to_cog = _Bound(".export")
     to_table = _Bound(".export")
     plot = _Bound(".plot")
+    report = _Bound(".report")
+
+    def _repr_html_(self) -> str:
+        return import_module(".card", __package__).card(self._data)

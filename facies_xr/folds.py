@@ -37,6 +37,50 @@ def by_group(groups: np.ndarray, count: int) -> np.ndarray:
     return fold_of[inverse]
 
 
+def stratified(groups: np.ndarray, count: int, *strata: np.ndarray) -> np.ndarray:
+    """Fold of each sample, so that no group is split and folds are alike in size and in every stratum.
+
+    Parameters
+    ----------
+    groups : ndarray (n)
+        For example the glacier of each sample.
+    count : int
+        Folds.
+    *strata : ndarray (n)
+        What folds shall share evenly, for example class, region and class of area.
+
+    Returns
+    -------
+    ndarray (n) of int
+        0 .. count - 1. The largest groups are dealt first, each to the fold where the sum of squares of what the
+        folds hold of each stratum, relative to all of it, grows least.
+
+    Raises
+    ------
+    InputError
+        If there are fewer groups than folds.
+    """
+    names, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    if count < 2 or names.size < count:
+        raise InputError(f"{count} folds need at least two folds and as many groups; there are {names.size}.")
+    holds = [np.full((names.size, 1), 1 / names.size), sizes[:, None] / groups.size]
+    for stratum in strata:
+        kinds, kind = np.unique(stratum, return_inverse=True)
+        counts = np.bincount(inverse * kinds.size + kind, minlength=names.size * kinds.size)
+        table = counts.reshape(names.size, kinds.size)
+        holds.append(table / table.sum(0))
+    vectors = np.concatenate(holds, 1)
+    filled, fold_of = np.zeros((count, vectors.shape[1])), np.full(names.size, -1)
+    for dealt, k in enumerate(sorted(range(names.size), key=lambda k: (-sizes[k], str(names[k])))):
+        growth = ((filled + vectors[k]) ** 2 - filled**2).sum(1)
+        empty = np.array([f not in fold_of for f in range(count)])
+        if names.size - dealt == empty.sum():  # as many are left as folds without any
+            growth[~empty] = np.inf
+        fold_of[k] = int(growth.argmin())
+        filled[fold_of[k]] += vectors[k]
+    return fold_of[inverse]
+
+
 def splits(fold: np.ndarray) -> Iterator[Split]:
     """Training and test indices of each fold; samples of a negative fold are in neither."""
     for k in np.unique(fold[fold >= 0]):

@@ -22,6 +22,45 @@ def iou(counts: np.ndarray) -> np.ndarray:
     return np.divide(hit, union, out=np.full(hit.shape, np.nan), where=union > 0)
 
 
+def precision(counts: np.ndarray) -> np.ndarray:
+    """Share of what is called a class that is it, from a confusion matrix; NaN for a class that neither side has."""
+    return _share(counts, counts.sum(0))
+
+
+def recall(counts: np.ndarray) -> np.ndarray:
+    """Share of a class that is called so, from a confusion matrix; NaN for a class that neither side has."""
+    return _share(counts, counts.sum(1))
+
+
+def _share(counts: np.ndarray, of: np.ndarray) -> np.ndarray:
+    hit = np.diag(counts).astype(float)
+    share = np.divide(hit, of, out=np.zeros(hit.shape), where=of > 0)
+    return np.where(counts.sum(0) + counts.sum(1) > 0, share, np.nan)
+
+
+def brier(probability: np.ndarray, label: np.ndarray) -> float:
+    """Mean of sum_k (p_k - y_k)^2 over samples; probabilities (n, class)."""
+    return float(((probability - np.eye(probability.shape[1])[label]) ** 2).sum(1).mean())
+
+
+def log_loss(probability: np.ndarray, label: np.ndarray, smallest: float = 1e-12) -> float:
+    """Mean of -log p of the true class; a probability counts as at least ``smallest``."""
+    own = probability[np.arange(label.size), label]
+    return float(-np.log(np.maximum(own, smallest)).mean())
+
+
+def classwise_calibration_error(
+    confidence: np.ndarray, correct: np.ndarray, predicted: np.ndarray, classes: int, bins: int = 100
+) -> np.ndarray:
+    """Calibration error of the samples that are predicted as each class, bins of equal width; NaN where none is."""
+    return np.array(
+        [
+            calibration_error(confidence[mine], correct[mine], bins, equal_count=False) if mine.any() else np.nan
+            for mine in (predicted == k for k in range(classes))
+        ]
+    )
+
+
 def calibration_error(
     confidence: np.ndarray, correct: np.ndarray, bins: int = 15, *, equal_count: bool = True
 ) -> float:

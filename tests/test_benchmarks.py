@@ -4,9 +4,11 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from facies_xr.nn.labels import Samples
 from facies_xr.nn.network import DenseNet, FaciesNet
 
 HOME = Path(__file__).parents[1] / "benchmarks"
@@ -103,6 +105,26 @@ def test_dates(monkeypatch, tmp_path, capsys):
     run.outlines(tmp_path)
     run.line(tmp_path, 1)
     printed(capsys, "1 dates: peak", "1 tiles with ice")
+
+
+def test_confident():
+    pytest.importorskip("cleanlab")
+    run = benchmark("confident")
+    rng = np.random.default_rng(0)
+    label = np.arange(240) % 4
+    patches = (label[:, None, None, None] + rng.normal(0, 1, (240, 6, 33, 33))).astype("float32")
+    samples = Samples(patches, label, np.arange(240) // 4 % 12, np.arange(240) // 4 % 5)
+    rows = run.study(samples, run.ForestLearner(3), "uniform", 0)
+    assert [row["pruning"] for row in rows] == list(run.WAYS)
+    assert all(0 <= row["recall"] <= 1 for row in rows)
+
+
+def test_training(monkeypatch, capsys):
+    run = benchmark("training")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(sys, "argv", ["training.py", "8"])
+    run.main()
+    printed(capsys, "straightforward", "fit, float32", "store, whole")
 
 
 def test_season():

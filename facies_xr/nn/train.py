@@ -1,37 +1,102 @@
-"""Training: a loop that one can read."""
+"""Training: a loop that one can read.
 
+On one kind of device a seed gives one network, also when the training was killed and went on from its checkpoint.
+"""
+
+import hashlib
+import json
 import math
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from rich.progress import Progress
+from torch import nn
 
 from .. import metrics
 from ..classes import NAMES
 from ..errors import InputError, one_of
+from ..progress import Tracker, tracked
 from . import prepare
+from .augmentation import augment
+from .checkpoint import Training
 from .classifier import Classifier
 from .features import FEATURE_SETS
 from .labels import Samples
-from .loss import balancing_weights, focal_loss
+from .loss import BALANCES, balancing_weights, focal_loss
 from .network import ARCHITECTURES, Network
 
 SMOOTHING = 0.1
 
+PRECISIONS = ("float32", "bfloat16")
+
+BLOCK = 1024
+"""Samples that are looked at together for statistics."""
+
+_one_at_a_time = threading.Lock()
+"""Torch's random numbers are those of the process: two trainings in one take turns, and both stay reproducible."""
+
 
 @dataclass(frozen=True)
 class Settings:
-    """How a network is trained."""
+    """How a network is trained; :data:`PUBLISHED` is Maslov et al. (2026): P their paper, S their software."""
 
     epochs: int = 20
+    """P: 1000."""
     batch: int = 256
+    """Samples of a step. P: 512."""
     learning_rate: float = 1e-3
+    """Of Adam, at the start. P: 0.001."""
     dropout: float = 0.5
+    """After the concatenation and each hidden layer. S: .5."""
     architecture: str = "patch"
     """Name of the network: "patch", the published network, or "dense"."""
     seed: int = 0
+    gamma: float = 2.0
+    """Of the focal loss, Eq. 1. P: 2; its alpha is 1 and left out."""
+    class_weights: str = "inverse"
+    """"inverse": N / N_class, "root": its square root, "none". P: inverse."""
+    scene_weights: str = "inverse"
+    """The same of the scene, Eq. 1. P: inverse."""
+    normalised_weights: bool = True
+    """Weights with mean 1; else as they are. S: False."""
+    smoothing: float = SMOOTHING
+    """Share of a label that all classes share. S: .1."""
+    turned: bool = True
+    """Patches are flipped and turned by chance. P: True."""
+    contrast: float = 0.05
+    """Half width of the factor about each feature's mean. P: .05."""
+    brightness: float = 0.01
+    """Half width of what is added to all features. P: .01."""
+    cosine: bool = True
+    """The learning rate falls to 0 over all steps as half a cosine; else it is constant. P: True."""
+    momentum: float = 0.1
+    """Share of a batch in the running statistics of the batch normalisation. S: .01, which needs thousands of steps."""
+    epsilon: float = 1e-8
+    """Of Adam. S: 1e-7."""
+    glorot: bool = False
+    """Weights start uniform by Glorot and Bengio, biases at 0; else as torch does. S: True."""
+    precision: str = "float32"
+    """"float32", or "bfloat16" for the network's products; the loss stays float32. S: float32."""
+
+    def __post_init__(self) -> None:
+        one_of("architecture", self.architecture, ARCHITECTURES)
+        one_of("class_weights", self.class_weights, BALANCES)
+        one_of("scene_weights", self.scene_weights, BALANCES)
+        one_of("precision", self.precision, PRECISIONS)
+        for name in ("epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)} must be at least 1.")
+
+
+PUBLISHED = Settings(
+    epochs=1000, batch=512, normalised_weights=False, momentum=0.01, epsilon=1e-7, glorot=True
+)  # fmt: skip
+"""Of Maslov et al. (2026)."""
 
 
 @dataclass
@@ -42,9 +107,20 @@ class Run:
     best_epoch: int
     iou: list[float] = field(default_factory=list)
     """Mean IoU of the validation samples after each epoch."""
+    loss: list[float] = field(default_factory=list)
+    """Of the training samples, mean of each epoch."""
 
 
-def fit(train: Samples, validation: Samples, feature_set: int, name: str, settings: Settings | None = None) -> Run:
+def fit(
+    train: Samples,
+    validation: Samples,
+    feature_set: int,
+    name: str,
+    settings: Settings | None = None,
+    *,
+    checkpoint: str | Path | None = None,
+    shown: bool = True,
+) -> Run:
     """Train a network; the epoch with the best validation IoU is kept.
 
     Bounds, means and weights are taken from the training samples alone.
@@ -52,10 +128,16 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     Parameters
     ----------
     train, validation : Samples
+        In memory, or left in their store (``PatchStore.samples(streamed=True)``).
     feature_set : int
     name : str
         Of the classifier.
     settings : Settings, optional
+    checkpoint : str or Path, optional
+        File that is written after each epoch (:func:`facies_xr.nn.checkpoint.curves` shows how far it is) and from
+        which the same training goes on; the result is that of an undisturbed one.
+    shown : bool
+        Whether progress is shown.
 
     Returns
     -------
@@ -64,48 +146,124 @@ def fit(train: Samples, validation: Samples, feature_set: int, name: str, settin
     Raises
     ------
     InputError
-        If there is no such architecture, or there are no samples.
+        If there are no samples, or they have other features than the set.
+    StoreError
+        If the checkpoint is of another training, or damaged.
     """
     settings = settings or Settings()
-    one_of("architecture", settings.architecture, ARCHITECTURES)
+    channels = len(FEATURE_SETS[feature_set])
     for what, samples in (("training", train), ("validation", validation)):
         if len(samples) == 0:
             raise InputError(f"there are no {what} samples.")
+        if samples.patches.shape[1] != channels:
+            raise InputError(
+                f"the {what} patches have {samples.patches.shape[1]} features, set {feature_set} {channels}."
+            )
+    bounds = statistics(train.patches)
+    with _one_at_a_time, torch.random.fork_rng():
+        training = _start(len(train), channels, settings)
+        path = None if checkpoint is None else Path(checkpoint)
+        key = _key(train, validation, bounds, name, settings) if path else ""
+        if path and path.exists():
+            training.resume(path, key)
+        weight = _weights(train, settings)
+        steps = math.ceil(len(train) / settings.batch)
+        with tracked(f"{name}: steps", settings.epochs * steps, shown=shown) as told:
+            told.at(len(training.iou) * steps)
+            while len(training.iou) < settings.epochs:
+                training.loss.append(_epoch(training, train, weight, bounds, settings, told))
+                training.iou.append(mean_iou(training.network, validation, bounds))
+                training.keep_best()
+                if path:
+                    training.save(path, key)
+    training.network.load_state_dict(training.best)
+    network = training.network.cpu().eval()
+    return Run(Classifier(network, feature_set, *bounds, name), training.best_epoch, training.iou, training.loss)
+
+
+Bounds = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Minimum and maximum of each feature, and the mean of the scaled features."""
+
+
+def _start(samples: int, channels: int, settings: Settings) -> Training:
+    """A network before its first step."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    low, high, mean = statistics(train.patches)
-    inputs, checked = (
-        prepare.without_gaps(prepare.scaled(samples.patches, low, high), mean) for samples in (train, validation)
-    )
-    network = ARCHITECTURES[settings.architecture](len(FEATURE_SETS[feature_set]), settings.dropout)
+    network = ARCHITECTURES[settings.architecture](channels, settings.dropout)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = settings.momentum
+        elif settings.glorot and isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
     network = network.to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    schedule = cosine(optimiser, len(train), settings)
-    weight = torch.from_numpy(balancing_weights(train.label, train.scene))
-    best: tuple[float, int, dict] = (-1.0, 0, {})
-    history = []
-    with Progress() as bar:
-        row = bar.add_task(name, total=schedule.T_max)
-        for epoch in range(settings.epochs):
-            network.train()
-            order = rng.permutation(len(train))
-            for k in range(0, len(train), settings.batch):
-                chosen = order[k : k + settings.batch]
-                x = augment(torch.from_numpy(inputs[chosen]), rng).to(device, memory_format=torch.channels_last)
-                y = smoothed(torch.from_numpy(train.label[chosen])).to(device)
-                loss = focal_loss(network(x), y, weight[chosen].to(device))
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                bar.advance(row)
-            history.append(mean_iou(network, checked, validation.label))
-            bar.update(row, description=f"{name} IoU {history[-1]:.3f}")
-            if history[-1] > best[0]:
-                best = (history[-1], epoch, {n: t.detach().clone() for n, t in network.state_dict().items()})
-    network.load_state_dict(best[2])
-    return Run(Classifier(network.cpu().eval(), feature_set, low, high, mean, name), best[1], history)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate, eps=settings.epsilon)
+    return Training(network, optimiser, cosine(optimiser, samples, settings), np.random.default_rng(settings.seed))
+
+
+def _weights(train: Samples, settings: Settings) -> torch.Tensor:
+    return torch.from_numpy(
+        balancing_weights(
+            train.label,
+            train.scene,
+            of_class=settings.class_weights,
+            of_scene=settings.scene_weights,
+            normalised=settings.normalised_weights,
+        )
+    )
+
+
+def _epoch(
+    training: Training, train: Samples, weight: torch.Tensor, bounds: Bounds, settings: Settings, told: Tracker
+) -> float:
+    """One pass over the training samples; the mean loss."""
+    network, device = training.network.train(), training.network.device
+    losses = []
+    for chosen, inputs in _batches(train.patches, _order(train.patches, training.rng), settings.batch, bounds):
+        x = torch.from_numpy(inputs).to(device)
+        x = augment(
+            x, training.rng, turned=settings.turned, contrast=settings.contrast, brightness=settings.brightness
+        ).contiguous(memory_format=torch.channels_last)
+        y = smoothed(torch.from_numpy(train.label[chosen]), settings.smoothing).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+            logits = network(x)
+        loss = focal_loss(logits.float(), y, weight[chosen].to(device), settings.gamma)
+        training.optimiser.zero_grad()
+        loss.backward()
+        training.optimiser.step()
+        if settings.cosine:
+            training.schedule.step()
+        losses.append(loss.detach())
+        told.advance()
+    return float(torch.stack(losses).mean())
+
+
+def _order(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Samples in random order; of a store as far as that can be read."""
+    return patches.shuffled(rng) if hasattr(patches, "shuffled") else rng.permutation(len(patches))
+
+
+def _batches(
+    patches: np.ndarray, order: np.ndarray, size: int, bounds: Bounds
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Positions and network inputs of one batch after the other; the next is read meanwhile."""
+
+    def inputs(chosen: np.ndarray) -> np.ndarray:
+        return _prepared(patches[chosen], bounds)
+
+    parts = [order[k : k + size] for k in range(0, len(order), size)]
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(inputs, parts[0])
+        for k, part in enumerate(parts):
+            ready = coming.result()
+            if k + 1 < len(parts):
+                coming = pool.submit(inputs, parts[k + 1])
+            yield part, ready
+
+
+def _prepared(patches: np.ndarray, bounds: Bounds) -> np.ndarray:
+    low, high, mean = bounds
+    return prepare.without_gaps(prepare.scaled(patches, low, high), mean)
 
 
 def cosine(
@@ -116,58 +274,62 @@ def cosine(
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
 
 
-def statistics(patches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def statistics(patches: np.ndarray) -> Bounds:
     """Minimum and maximum of each feature, and the mean of the scaled features, without gaps."""
-    low, high = (f(patches, axis=(0, 2, 3)) for f in (np.nanmin, np.nanmax))
+    channels = patches.shape[1]
+    low, high = np.full(channels, np.inf, "float32"), np.full(channels, -np.inf, "float32")
+    total, count = np.zeros(channels), np.zeros(channels)
+    for k in range(0, len(patches), BLOCK):
+        block = patches[k : k + BLOCK]
+        low, high = np.fmin(low, np.fmin.reduce(block, (0, 2, 3))), np.fmax(high, np.fmax.reduce(block, (0, 2, 3)))
+        total += np.nansum(block, axis=(0, 2, 3), dtype="float64")
+        count += np.isfinite(block).sum((0, 2, 3))
+    if unknown := np.flatnonzero(count == 0).tolist():
+        raise InputError(f"feature {unknown[0]} has no data in any of {len(patches)} patches.")
     high = np.where(high > low, high, low + 1)
-    return low, high, (np.nanmean(patches, axis=(0, 2, 3), dtype="float64") - low) / (high - low)
+    return low, high, (total / count - low) / (high - low)
 
 
-def smoothed(label: torch.Tensor) -> torch.Tensor:
-    """Labels (n) as probabilities (n, class): a tenth is shared by all classes."""
-    return F.one_hot(label, len(NAMES)).float() * (1 - SMOOTHING) + SMOOTHING / len(NAMES)
-
-
-def augment(x: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Patches flipped, turned, with another contrast (+-5 %) and brightness (+-.01), each by chance for itself."""
-    n = x.shape[0]
-    flips, turns = rng.random((2, n)) < 0.5, rng.integers(0, 4, n)
-    turned = torch.stack([orient(x[k], flips[0, k], flips[1, k], turns[k]) for k in range(n)])
-    contrast, brightness = (
-        torch.from_numpy(rng.uniform(middle - half, middle + half, n).astype("float32"))
-        for middle, half in ((1, 0.05), (0, 0.01))
-    )
-    return relight(turned, contrast, brightness)
-
-
-def orient(patch: torch.Tensor, mirror: bool, overturn: bool, quarters: int) -> torch.Tensor:
-    """Patch (feature, y, x) with its columns reversed, then its rows, then turned by quarters, each if asked for."""
-    if mirror:
-        patch = patch.flip(2)
-    if overturn:
-        patch = patch.flip(1)
-    return torch.rot90(patch, int(quarters), (1, 2))
-
-
-def relight(x: torch.Tensor, contrast: torch.Tensor, brightness: torch.Tensor) -> torch.Tensor:
-    """Patches with a contrast (n) about the mean of each channel and a brightness (n) added to all channels."""
-    middle = x.mean((2, 3), keepdim=True)
-    return (x - middle) * contrast[:, None, None, None] + middle + brightness[:, None, None, None]
+def smoothed(label: torch.Tensor, smoothing: float = SMOOTHING) -> torch.Tensor:
+    """Labels (n) as probabilities (n, class): a tenth, or another share, is shared by all classes."""
+    return F.one_hot(label, len(NAMES)).float() * (1 - smoothing) + smoothing / len(NAMES)
 
 
 @torch.inference_mode()
 def predict(network: Network, inputs: np.ndarray, batch: int = 256) -> np.ndarray:
     """Class probabilities of scaled patches, on the network's device."""
+    return _predict(network, inputs, batch, lambda part: part)
+
+
+def probabilities(classifier: Classifier, samples: Samples, batch: int = 256) -> np.ndarray:
+    """Class scores (n, class) that a classifier gives samples, in memory or in their store. float32"""
+    return _predict(classifier.network, samples.patches, batch, classifier.inputs)
+
+
+@torch.inference_mode()
+def _predict(
+    network: Network, patches: np.ndarray, batch: int, inputs: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     network.eval()
-    device = next(network.parameters()).device
-    parts = [
-        torch.softmax(network(torch.from_numpy(inputs[k : k + batch]).to(device)), 1).cpu().numpy()
-        for k in range(0, len(inputs), batch)
-    ]
+    parts = [np.empty((0, len(NAMES)), "float32")]
+    for k in range(0, len(patches), batch):
+        logits = network(torch.from_numpy(inputs(patches[k : k + batch])).to(network.device))
+        parts.append(torch.softmax(logits, 1).cpu().numpy())
     return np.concatenate(parts)
 
 
-def mean_iou(network: Network, inputs: np.ndarray, label: np.ndarray) -> float:
-    """Intersection over union of a network on scaled patches, mean over the classes that labels or network have."""
-    counts = metrics.confusion(label, predict(network, inputs).argmax(1), len(NAMES))
-    return float(np.nanmean(metrics.iou(counts)))
+def mean_iou(network: Network, samples: Samples, bounds: Bounds) -> float:
+    """Intersection over union of a network on samples, mean over the classes that labels or network have."""
+    predicted = _predict(network, samples.patches, 256, lambda part: _prepared(part, bounds)).argmax(1)
+    return float(np.nanmean(metrics.iou(metrics.confusion(samples.label, predicted, len(NAMES)))))
+
+
+def _key(train: Samples, validation: Samples, bounds: Bounds, name: str, settings: Settings) -> str:
+    """Stands for all that decides a training."""
+    hashed = hashlib.sha256(json.dumps([name, asdict(settings)], sort_keys=True).encode())
+    for part in (train, validation):
+        for values in (part.label, part.scene.astype("U"), part.glacier.astype("U"), part.patches[:BLOCK]):
+            hashed.update(np.ascontiguousarray(values).tobytes())
+    for values in bounds:
+        hashed.update(values.tobytes())
+    return hashed.hexdigest()

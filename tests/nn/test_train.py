@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from facies_xr import metrics
 from facies_xr.classes import NAMES
 from facies_xr.errors import InputError
-from facies_xr.nn import train
+from facies_xr.nn import augmentation, train
 from facies_xr.nn.labels import Samples
 from facies_xr.nn.loss import balancing_weights, focal_loss
 
@@ -56,6 +56,21 @@ def test_of_one_scene_every_class_weighs_the_same():
     np.testing.assert_allclose(np.bincount(label, found)[[0, 1, 5]], label.size / 3, rtol=1e-5)
 
 
+@given(st.integers(0, 10**6), st.integers(1, 200))
+@settings(max_examples=20, deadline=None)
+def test_other_balances_by_their_formulas(seed, n):
+    rng = np.random.default_rng(seed)
+    label, scene = rng.integers(0, 8, n), rng.choice(["a", "b", "c"], n)
+    of_class = np.array([n / (label == k).sum() for k in label])
+    of_scene = np.array([n / (scene == s).sum() for s in scene])
+    published = balancing_weights(label, scene, normalised=False)
+    np.testing.assert_allclose(published, of_class * of_scene, rtol=1e-5)
+    root = balancing_weights(label, scene, of_class="root", of_scene="none", normalised=False)
+    np.testing.assert_allclose(root, np.sqrt(of_class), rtol=1e-5)
+    plain = balancing_weights(label, scene, of_class="none", of_scene="none")
+    np.testing.assert_array_equal(plain, np.ones(n))
+
+
 # -- augmentation -----------------------------------------------------------------------------------------------
 
 PATCH = torch.arange(2 * 3 * 3, dtype=torch.float32).reshape(2, 3, 3)
@@ -63,19 +78,19 @@ WAYS = [(mirror, overturn, quarters) for mirror in (False, True) for overturn in
 
 
 def images(patch):
-    return {tuple(train.orient(patch, *way).flatten().tolist()) for way in WAYS}
+    return {tuple(augmentation.orient(patch, *way).flatten().tolist()) for way in WAYS}
 
 
 def test_orientations_are_the_symmetries_of_the_square():
     """Sixteen ways give the eight images of the dihedral group: closed, each of a chance of 2 in 16."""
     assert len(images(PATCH)) == 8
     for way in WAYS:
-        assert images(train.orient(PATCH, *way)) == images(PATCH)  # closed, so inverses are there too
-    counted = [tuple(train.orient(PATCH, *way).flatten().tolist()) for way in WAYS]
+        assert images(augmentation.orient(PATCH, *way)) == images(PATCH)  # closed, so inverses are there too
+    counted = [tuple(augmentation.orient(PATCH, *way).flatten().tolist()) for way in WAYS]
     assert {counted.count(image) for image in counted} == {2}
-    torch.testing.assert_close(train.orient(PATCH, False, False, 0), PATCH)
+    torch.testing.assert_close(augmentation.orient(PATCH, False, False, 0), PATCH)
     for way in WAYS:  # the middle stays, and channels turn together
-        turned = train.orient(PATCH, *way)
+        turned = augmentation.orient(PATCH, *way)
         torch.testing.assert_close(turned[:, 1, 1], PATCH[:, 1, 1])
         torch.testing.assert_close(turned[1] - turned[0], torch.full((3, 3), 9.0))
 
@@ -83,19 +98,41 @@ def test_orientations_are_the_symmetries_of_the_square():
 def test_contrast_is_about_the_mean_and_brightness_moves_it():
     x = torch.rand(5, 3, 9, 9, generator=torch.manual_seed(0))
     contrast, brightness = torch.linspace(0.5, 1.5, 5), torch.linspace(-0.2, 0.2, 5)
-    found = train.relight(x, contrast, brightness)
+    found = augmentation.relight(x, contrast, brightness)
     torch.testing.assert_close(found.mean((2, 3)), x.mean((2, 3)) + brightness[:, None])
     torch.testing.assert_close(found.std((2, 3)), x.std((2, 3)) * contrast[:, None])
 
 
 def test_augmented_patches_stay_within_what_is_said():
     x = torch.rand(400, 2, 5, 5, generator=torch.manual_seed(0))
-    found = train.augment(x, np.random.default_rng(0))
+    found = augmentation.augment(x, np.random.default_rng(0))
     shift = found.mean((2, 3)) - x.mean((2, 3))
     ratio = found.std((2, 3)) / x.std((2, 3))
     assert 0.009 < float(shift.abs().max()) <= 0.01 + 1e-6
     assert 0.045 < float((ratio - 1).abs().max()) <= 0.05 + 1e-5
     torch.testing.assert_close(shift[:, 0], shift[:, 1], atol=1e-6, rtol=0)  # one brightness for all channels
+
+
+def test_patches_are_turned_each_by_its_own_way():
+    x = torch.rand(48, 2, 5, 5, generator=torch.manual_seed(0))
+    ways = [WAYS[k % 16] for k in range(48)]
+    found = augmentation.oriented(x, *map(np.array, zip(*ways, strict=True)))
+    for patch, expected, way in zip(found, x, ways, strict=True):
+        torch.testing.assert_close(patch, augmentation.orient(expected, *way), rtol=0, atol=0)
+
+
+def test_all_orientations_come_by_chance():
+    x = PATCH[None].expand(4000, -1, -1, -1)
+    found = augmentation.augment(x, np.random.default_rng(0), contrast=0, brightness=0).round(decimals=3)
+    kinds, counts = torch.unique(found.flatten(1), dim=0, return_counts=True)
+    assert len(kinds) == 8
+    assert (counts - 500).abs().max() < 5 * 21  # five standard deviations of a binomial count
+
+
+def test_without_augmentation_patches_stay():
+    x = torch.rand(7, 2, 5, 5, generator=torch.manual_seed(0))
+    found = augmentation.augment(x, np.random.default_rng(0), turned=False, contrast=0, brightness=0)
+    torch.testing.assert_close(found, x, rtol=0, atol=1e-6)
 
 
 # -- the loop ---------------------------------------------------------------------------------------------------
@@ -185,9 +222,34 @@ def test_the_learning_rate_follows_half_a_cosine():
     [
         (0, 8, TINY, "no training samples"),
         (8, 0, TINY, "no validation samples"),
-        (8, 8, train.Settings(architecture="transformer"), "architecture='transformer': choose 'patch' or 'dense'"),
     ],
 )
 def test_what_cannot_be_trained_is_named(training, checked, options, message):
     with pytest.raises(InputError, match=message):
         train.fit(made_up(training, 0), made_up(checked, 1), 1, "tiny", options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"architecture": "transformer"}, "architecture='transformer': choose 'patch' or 'dense'"),
+        ({"class_weights": "rare"}, "class_weights='rare': choose 'inverse' or 'root' or 'none'"),
+        ({"precision": "float16"}, "precision='float16': choose 'float32' or 'bfloat16'"),
+        ({"epochs": 0}, "epochs=0 must be at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        train.Settings(**options)
+
+
+def test_another_number_of_features_is_named():
+    with pytest.raises(InputError, match="the training patches have 6 features, set 2 8"):
+        train.fit(made_up(8, 0), made_up(8, 1), 2, "tiny", TINY)
+
+
+def test_a_feature_without_any_data_is_named():
+    samples = made_up(8, 0)
+    samples.patches[:, 2] = np.nan
+    with pytest.raises(InputError, match="feature 2 has no data in any of 8 patches"):
+        train.fit(samples, made_up(8, 1), 1, "tiny", TINY)

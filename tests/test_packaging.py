@@ -1,5 +1,6 @@
 """What is shipped and said about it: the wheel, the recipe, the citation, the workflows, the lists of requirements."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -96,3 +97,22 @@ def test_every_requirement_is_pinned_and_explained():
 @pytest.mark.parametrize("path", sorted((ROOT / "pipelines/pangeo").glob("*.y*ml")), ids=lambda p: p.name)
 def test_the_files_of_a_hub_are_yaml(path):
     assert isinstance(yaml.safe_load(path.read_text()), dict)
+
+
+def test_the_pools_of_a_hub_are_python_and_ask_for_their_devices():
+    config = yaml_of("pipelines/pangeo/daskhub.yaml")["dask-gateway"]["gateway"]["extraConfig"]
+    tree = ast.parse(config["pools"])
+    (pools,) = (n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "POOLS")
+    pools = ast.literal_eval(pools)
+    assert set(pools) == {"cpu", "gpu"}
+    assert pools["gpu"]["worker_extra_container_config"]["resources"]["limits"] == {"nvidia.com/gpu": 1}
+    ast.parse(config["limits"])
+
+
+def test_a_hub_installs_extras_that_exist():
+    environment = yaml_of("pipelines/pangeo/environment.yml")["dependencies"]
+    (pip,) = (d["pip"] for d in environment if isinstance(d, dict))
+    image = (ROOT / "pipelines/pangeo/Dockerfile").read_text()
+    for extras in (Requirement(pip[0]).extras, set(re.search(r"facies_xr\[([\w,]+)\]", image)[1].split(","))):
+        assert extras == {"cloud", "cluster", "parquet"}
+        assert extras <= set(PROJECT["optional-dependencies"])

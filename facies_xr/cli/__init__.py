@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FaciesError
-from . import maps, models, results, shell
+from . import batch, maps, models, results, shell
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,6 +23,7 @@ app.command()(results.stats)
 app.command()(results.smb)
 app.command()(results.export)
 app.add_typer(models.app, name="model")
+app.add_typer(batch.app, name="batch")
 
 
 @app.callback()

@@ -107,6 +107,13 @@ def test_dates(monkeypatch, tmp_path, capsys):
     printed(capsys, "1 dates: peak", "1 tiles with ice")
 
 
+def test_calibrators(monkeypatch, capsys):
+    run = benchmark("calibrators")
+    monkeypatch.setattr(sys, "argv", ["calibrators.py", "1", "1000"])
+    run.main()
+    printed(capsys, "full Shift", "temperature, classwise beta")
+
+
 def test_confident():
     pytest.importorskip("cleanlab")
     run = benchmark("confident")

@@ -41,6 +41,8 @@ class Outcome:
     reason: str | None
     """Why it was given up."""
     tries: int
+    running: int = 0
+    """Jobs in flight when it ended."""
 
 
 class Threads:
@@ -255,15 +257,21 @@ class _Run:
     def _outcome(self, job: Hashable, value: Any, error: BaseException | None) -> Outcome | None:
         """How a job ended; None if it is to be done again."""
         if error is None:
-            return Outcome(job, value, None, self.tries[job])
+            return Outcome(job, value, None, self.tries[job], len(self.running))
         if isinstance(error, OSError) and error.errno in FULL:
             raise StoreError(f"a disk is full ({error}). What is finished is kept; free some space and run again.")
         if type(error).__name__ == "KilledWorker":
             if self.alone:
-                return Outcome(job, None, "its worker died each time: out of memory, or a crash", self.tries[job])
+                return Outcome(
+                    job,
+                    None,
+                    "its worker died each time: out of memory, or a crash",
+                    self.tries[job],
+                    len(self.running),
+                )
             self.suspects.append(job)
             return None
         if isinstance(error, InputError) or self.tries[job] > len(self.waits):
-            return Outcome(job, None, f"{type(error).__name__}: {error}", self.tries[job])
+            return Outcome(job, None, f"{type(error).__name__}: {error}", self.tries[job], len(self.running))
         heapq.heappush(self.resting, (time.monotonic() + self.waits[self.tries[job] - 1], id(job), job))
         return None

@@ -147,10 +147,11 @@ def test_no_worker_for_long_is_an_error():
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
-        pytest.raises(ClusterError, match="no worker"),
     ):
         pool = pool_of(client, 2)
-        list(process(pool, range(3), lambda job: pool.submit(square, "/", job), patience=0.5))
+        ended = process(pool, range(3), lambda job: pool.submit(square, "/", job), patience=0.5)
+        with pytest.raises(ClusterError, match="no worker"):
+            list(ended)
 
 
 SCHEDULER = """
@@ -173,10 +174,8 @@ def test_a_scheduler_that_dies_is_an_error_and_no_endless_wait(tmp_path):
         address = scheduler.stdout.readline().strip()
         with distributed.Client(address, timeout="20s") as client:
             pool = pool_of(client, 2)
-            ended = []
+            outcomes = process(pool, range(10_000), lambda job: pool.submit(pow, job, 2))
+            assert len([next(outcomes) for _ in range(20)]) == 20
+            scheduler.kill()
             with pytest.raises(ClusterError, match="scheduler"):
-                for outcome in process(pool, range(10_000), lambda job: pool.submit(pow, job, 2)):
-                    ended.append(outcome)
-                    if len(ended) == 20:
-                        scheduler.kill()
-            assert len(ended) >= 20
+                list(outcomes)

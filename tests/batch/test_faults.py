@@ -43,7 +43,7 @@ def unfinished(archive, manifest, keep):
 def test_a_finished_archive_has_nothing_to_do(archive, manifest):
     before = {f: f.stat().st_mtime_ns for f in archive.rglob("c/*/*/*/*")}
     told = []
-    assert run(manifest, archive, board=lambda record, total: told.append(record)).empty
+    assert run(manifest, archive, board=lambda record, *_: told.append(record)).empty
     assert told == []
     assert {f: f.stat().st_mtime_ns for f in archive.rglob("c/*/*/*/*")} == before
 
@@ -56,7 +56,7 @@ def test_a_ledger_edited_by_hand_costs_those_units_and_gives_the_same_bytes(arch
     entries[0].unlink()
     entries[1].write_bytes(b"\0" * entries[1].stat().st_size)
     told = []
-    assert run(manifest, archive, board=lambda record, total: told.append(record["unit"])).empty
+    assert run(manifest, archive, board=lambda record, *_: told.append(record["unit"])).empty
     assert 2 <= len(told) <= 4
     assert chunks(archive) == chunks(quiet)
 
@@ -146,7 +146,7 @@ if __name__ == "__main__":
     manifest, archive = sys.argv[1:]
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
         print(*client.run(__import__("os").getpid).values(), flush=True)
-        failed = run(manifest, archive, client=client, board=lambda record, total: print(record["unit"], flush=True))
+        failed = run(manifest, archive, client=client, board=lambda record, *_: print(record["unit"], flush=True))
         sys.exit(len(failed))
 """
 

@@ -50,3 +50,17 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     assert {correction for _, correction in table.index} <= {"scenes", "prior", "none"}
     assert len(table) > 0
     assert ((table.covered >= 0) & (table.covered <= 1)).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mapping_a_region(world, region, tmp_path, monkeypatch, capsys):
+    script = pipeline("map_region")
+    store, years = tmp_path / "archive", [str(year) for year in world.years[:2]]
+    files = map(str, (region.catalog, region.outlines, region.dem, store))
+    monkeypatch.setattr("sys.argv", ["map_region.py", *files, "--cluster", "threads", "--years", *years])
+    script.main()
+    script.main()  # plans and computes nothing anew
+    assert "glaciers.parquet" in capsys.readouterr().out
+    maps = fx.open_maps(store)
+    assert maps.sizes["time"] == 2
+    assert int((maps.facies_map != 255).sum()) > 0

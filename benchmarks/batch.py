@@ -23,7 +23,7 @@ from facies_xr.batch.archive import Archive, read
 from facies_xr.batch.engine import pool_of, process
 from facies_xr.synthetic import World
 
-UNITS = (1_000, 4_000, 16_000)
+UNITS = (1_000, 4_000)
 WORK = 0.1
 """Of a unit in the benchmarks of processes and overlap. [s]"""
 
@@ -171,9 +171,9 @@ def planning(glaciers: int = 20_000, years: int = 9, per_year: int = 4) -> None:
         start = time.perf_counter()
         size_of = made.save(Path(folder) / "manifest.parquet").stat().st_size
         units = len(Manifest.load(Path(folder) / "manifest.parquet").units)
-        print(f"planning: {glaciers} glaciers, {years} years, {len(items)} items: {took:.0f} s, {len(made.tiles)} tiles, "
-              f"{len(made.regions)} regions, {units} units; manifest {size_of / 1e6:.1f} MB, written and read in "
-              f"{time.perf_counter() - start:.1f} s")  # fmt: skip
+        print(f"planning: {glaciers} glaciers x {years} years, {len(items)} items: {took:.0f} s, "
+              f"{len(made.tiles)} tiles, {len(made.regions)} regions, {units} units; "
+              f"manifest {size_of / 1e6:.1f} MB, written and read in {time.perf_counter() - start:.1f} s")  # fmt: skip
 
 
 def _moved(item: dict[str, Any], west: float, south: float, year: int, k: int, path: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from facies_xr.batch.archive import Archive, read
 from facies_xr.batch.engine import pool_of, process
 from facies_xr.synthetic import World
 
-UNITS = (1_000, 4_000)
+UNITS = (1_000, 4_000, 16_000)
 WORK = 0.1
 """Of a unit in the benchmarks of processes and overlap. [s]"""
 

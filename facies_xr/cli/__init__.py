@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FaciesError
-from . import maps, models, results, shell
+from . import learning, maps, models, results, shell
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ app.command()(results.verify)
 app.command()(results.stats)
 app.command()(results.smb)
 app.command()(results.export)
+app.command()(learning.train)
 app.add_typer(models.app, name="model")
 
 

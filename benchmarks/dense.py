@@ -32,8 +32,8 @@ import torch
 from scipy.spatial import KDTree
 
 from facies_xr.nn.evaluate import evaluate, one_thread
-from facies_xr.nn.evaluate.pixels import around
 from facies_xr.nn.network import DenseNet, FaciesNet
+from facies_xr.nn.patches import cut
 
 ROUNDS, PIXELS = 5, 512
 
@@ -48,12 +48,12 @@ def ways(network: FaciesNet, designed: DenseNet) -> dict[str, tuple[Callable[[],
     @torch.inference_mode()
     def straightforward() -> None:
         for k in range(0, PIXELS, 256):
-            patches = around(raster, rows[k : k + 256], columns[k : k + 256], 16)
+            patches = cut(raster, rows[k : k + 256], columns[k : k + 256])
             torch.softmax(network(torch.from_numpy(patches)), 1)
 
     def best() -> None:
         for k in range(0, PIXELS, 32):
-            best_network.predict(around(raster, rows[k : k + 32], columns[k : k + 32], 16))
+            best_network.predict(cut(raster, rows[k : k + 32], columns[k : k + 32]))
 
     def whole(net, n: int, engine: Literal["compiled", "torch"]):
         part = np.ascontiguousarray(raster[:, : n + 32, : n + 32])

@@ -36,8 +36,8 @@ from facies_xr import grids
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.evaluate import contexts, evaluate
 from facies_xr.nn.evaluate.device import PRECISIONS, choose, products
-from facies_xr.nn.evaluate.pixels import around
 from facies_xr.nn.network import DenseNet, FaciesNet, Network
+from facies_xr.nn.patches import cut
 from facies_xr.stations import BANDS
 
 ROUNDS = 3
@@ -65,7 +65,7 @@ def exact(network: Network, features: np.ndarray) -> np.ndarray:
     twin = copy.deepcopy(network).double()
     with torch.inference_mode():
         parts = [
-            torch.softmax(twin(torch.from_numpy(around(features, r, c, 16)).double()), 1)
+            torch.softmax(twin(torch.from_numpy(cut(features, r, c)).double()), 1)
             for r, c in zip(np.array_split(rows, 16), np.array_split(columns, 16), strict=True)
         ]
     return torch.cat(parts).numpy().T.reshape(8, height, width)
@@ -87,7 +87,7 @@ def model_only(network: Network, name: str, features: torch.Tensor) -> Callable[
 
         return lambda: fused.predict(prepared, features)
     if name == "compiled":
-        return lambda: prepared.by_kernel(features.numpy())
+        return lambda: prepared.by_kernel(features)
     if network.architecture == "dense":
         return lambda: prepared.maps(features[None])
     return lambda: contexts.predict(prepared, features)

@@ -5,7 +5,8 @@
 Glaciers of the Fluctuations of Glaciers browser with at least eight years of both: correlation of annual balance with
 the accumulation area ratio and with the altitude of the equilibrium line, and the slopes. Then the methods on the
 accumulation area ratio since 2000, the ceiling for what maps can reach, beside yardsticks that need no map: with
-glaciers, with years, with both and with whole regions left out, and by accumulation area ratio.
+glaciers, with years, with both and with whole regions left out, and by accumulation area ratio. At last what the day
+of the survey and its system tell beside the ratio, where the WGMS's overview of seasons knows them.
 """
 
 import sys
@@ -20,6 +21,7 @@ from facies_xr.smb import judge
 from facies_xr.smb.methods.base import Fits, Prediction
 from facies_xr.smb.methods.named import METHODS
 from facies_xr.smb.methods.pooled import PRIOR, STEP, likeliest
+from facies_xr.smb.methods.ridge import Line
 from facies_xr.smb.methods.yardsticks import RecordsMean, RegionMean
 from facies_xr.smb.observations import read
 from facies_xr.smb.problem import Problem
@@ -69,6 +71,17 @@ def judged(problem: Problem, splits: list[folds.Split]) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def dated(folder: Path, records: pd.DataFrame) -> pd.DataFrame:
+    """Records with the days from 30 September to their survey, and whether their system is that of fixed dates."""
+    overview = pd.read_csv(folder / "mb_overview_seasonal_mb_time_periods_20220301.csv")
+    overview = overview.rename(columns={"Year": "balance_year"}).assign(glacier=overview.WGMS_ID.astype(str))
+    table = records.merge(overview[["glacier", "balance_year", "END_PERIOD", "TIME_SYSTEM"]])
+    end = pd.to_datetime(table.END_PERIOD, errors="coerce")
+    days = (end - pd.to_datetime(table.balance_year.astype(str) + "-09-30")).dt.days.astype(float)
+    table = table.assign(days_to_survey=days, fixed_date=(table.TIME_SYSTEM == "FXD").astype(float))
+    return table[(table.days_to_survey.abs() < 90) & table.snow_fraction.notna()].reset_index(drop=True)
+
+
 def of_snow(rows: pd.DataFrame, first_year: int, last_year: int = 9999) -> Problem:
     """Records with an accumulation area ratio of some years."""
     known = rows.balance_year.between(first_year, last_year) & rows.snow_fraction.notna()
@@ -113,6 +126,19 @@ def main() -> None:
             table |= {label: score(part, prediction, (snow > a) & (snow <= b)) for label, (a, b) in CLASSES.items()}
             print(f"{text}, {name}, glacier left out, by accumulation area ratio")
             print(pd.DataFrame(table).T.round(3).to_string())
+    table = dated(Path(sys.argv[1]) / "data" / "smb_wgms", rows)
+    for more in ((), ("days_to_survey",), ("fixed_date",)):
+        part = Problem(table, ("snow_fraction", *more))
+        found = {
+            leave_out: judge.out_of_fold(part, Line(1.0), judge.splits(part, leave_out))
+            for leave_out in judge.LEFT_OUT[:2]
+        }
+        line = Line(1.0).fit(part, np.arange(len(part)))
+        print(
+            f"{len(part)} dated records, snow fraction {' '.join(more)}:",
+            {f"{name} left out": round(score(part, p, part.usable)["rmse"], 4) for name, p in found.items()},
+            "weight per unit", np.round(line.weights[1:] / line.standard.spread, 4),
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

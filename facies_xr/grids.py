@@ -75,6 +75,27 @@ def grid(
     west, south, east, north = area.to_crs(target.to_wkt()).total_bounds
     if not np.isfinite([west, south, east, north]).all():
         raise OutlineError(f"the outlines cannot be expressed in {target}; give crs= of a grid that covers them.")
+    found = around((west, south, east, north), resolution, target, origin=origin, padding=padding)
+    height, width = found.shape
+    if width * height > MAX_PIXELS:
+        raise GridError(
+            f"the outlines span {height} x {width} px at {resolution:g} m; map them region by region "
+            "(choose outlines that lie close together) or use a coarser resolution, or let batch.plan() cut them into "
+            "tiles."
+        )
+    return found
+
+
+def around(
+    bounds: tuple[float, float, float, float],
+    resolution: float,
+    crs: CRS,
+    *,
+    origin: float = 0.0,
+    padding: int = PADDING,
+) -> GeoBox:
+    """The grid that holds some bounds (west, south, east, north) [m], of any size; else as :func:`grid`."""
+    west, south, east, north = bounds
 
     def edge(value: float, rounding: Callable[[float], int]) -> float:
         return rounding((value - origin) / resolution) * resolution + origin
@@ -83,12 +104,7 @@ def grid(
     left, top = edge(west, math.floor) - pad, edge(north, math.ceil) + pad
     width = round((edge(east, math.ceil) + pad - left) / resolution)
     height = round((top - edge(south, math.floor) + pad) / resolution)
-    if width * height > MAX_PIXELS:
-        raise GridError(
-            f"the outlines span {height} x {width} px at {resolution:g} m; map them region by region "
-            "(choose outlines that lie close together) or use a coarser resolution."
-        )
-    return GeoBox((height, width), Affine(resolution, 0, left, 0, -resolution, top), target)
+    return GeoBox((height, width), Affine(resolution, 0, left, 0, -resolution, top), crs)
 
 
 def _centre(area: gpd.GeoDataFrame) -> tuple[float, float]:

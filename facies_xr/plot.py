@@ -1,5 +1,6 @@
 """Pictures: maps with their legend, balances against records, and the overview of a whole run."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +13,49 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from . import grids
+from . import charts, grids
 from .classes import CLASSES, COLORS, NODATA, VALUES
-from .errors import MissingVariableError
+from .errors import MissingVariableError, one_of
 
-NOT_SEEN = "#b0304f"
+NOT_SEEN = "#8700ff"
+"""Of a glacier without a class; as far as can be from the classes' colours with any colour vision."""
 FALSE_COLOR = ("swir1", "nir", "red")
 
 
-def plot(data: xr.Dataset, **options) -> Any:
-    """Facies map or balances, whichever the Dataset holds.
+def plot(data: xr.Dataset, what: str | None = None, **options) -> Any:
+    """A picture of a Dataset, by matplotlib.
+
+    Parameters
+    ----------
+    data : Dataset
+        Maps, statistics, seasons, balances, or a cube.
+    what : str, optional
+        Key of :data:`PICTURES`; by default the first of :data:`DEFAULTS` that it holds.
+    **options
+        Of the picture: ``ax``; ``time``, the position of a date; ``glacier``, an id; see each in
+        :mod:`facies_xr.plot` and :mod:`facies_xr.charts`.
 
     Raises
     ------
+    InputError
+        If there is no such picture.
     MissingVariableError
-        If it holds neither.
+        If the Dataset holds nothing to draw it from.
+
+    Examples
+    --------
+    >>> maps.facies.plot("confidence", time=0)  # doctest: +SKIP
+    >>> maps.facies.statistics().facies.plot("hypsometry")  # doctest: +SKIP
     """
-    if "facies_map" in data:
-        return facies_map(data, **options)
-    if "balance" in data and "observed" in data:
-        return balance(data, **options)
+    if what is not None:
+        one_of("what", what, PICTURES)
+        draw, needs = PICTURES[what]
+        if needs not in data:
+            raise MissingVariableError(f"the picture {what!r} needs {needs!r}, which the dataset does not have.")
+        return draw(data, **options)
+    for draw, needs in (PICTURES[name] for name in DEFAULTS):
+        if needs in data:
+            return draw(data, **options)
     raise MissingVariableError("there is neither 'facies_map' nor 'balance' to plot; classify() or smb() first.")
 
 
@@ -65,7 +89,7 @@ def confidence(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> A
     calibrated = "calibrated" in maps["confidence"].attrs
     image = ax.imshow(scene["confidence"].values, vmin=0.2, vmax=1, cmap="viridis", extent=extent(scene),
                       interpolation="nearest")  # fmt: skip
-    plt.colorbar(image, ax=ax, shrink=0.8, label="P(correct)" if calibrated else "largest softmax value")
+    ax.figure.colorbar(image, ax=ax, shrink=0.8, label="P(correct)" if calibrated else "largest softmax value")
     return _finish(ax, "Confidence")
 
 
@@ -90,7 +114,7 @@ def balance(smb: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     bars = [h[known] for h in half]
     ax.errorbar(observed[known], found[known], bars, fmt="none", ecolor="0.75", lw=1, zorder=1)
     points = ax.scatter(observed[known], found[known], c=years[known], cmap="plasma", s=26, zorder=2)
-    plt.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d", ticks=np.unique(years[known]))
+    ax.figure.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d", ticks=np.unique(years[known]))
     ends = [np.nanmin([observed[known], found[known]]) - 0.3, np.nanmax([observed[known], found[known]]) + 0.3]
     ax.plot(ends, ends, color="0.4", lw=1, zorder=0)
     ax.set(
@@ -105,7 +129,7 @@ def overview(cube: xr.Dataset, maps: xr.Dataset, smb: xr.Dataset, path: str | Pa
     classified = (maps["facies_map"] != NODATA) & (maps["facies_map"] != VALUES["cloud"])
     time = int(classified.sum(("y", "x")).argmax("time").compute())
     figure, axes = plt.subplots(2, 2, figsize=(13, 10), layout="compressed")
-    near = _near_glaciers(maps)
+    near = near_glaciers(maps)
     maps_there = maps.isel(time=time).isel(near).load()
     cube_there = cube.isel(near).sel(time=maps["time"].values[time])
     false_color(cube_there[list(FALSE_COLOR)].compute(), ax=axes[0, 0])
@@ -117,7 +141,8 @@ def overview(cube: xr.Dataset, maps: xr.Dataset, smb: xr.Dataset, path: str | Pa
     return _save(figure, path)
 
 
-def _near_glaciers(maps: xr.Dataset) -> dict[str, slice]:
+def near_glaciers(maps: xr.Dataset) -> dict[str, slice]:
+    """Part of the grid that holds the glaciers, and a margin."""
     inside = np.any(np.atleast_3d(maps["glacier_index"].values.T > 0), axis=2).T
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     pad = 16
@@ -160,3 +185,25 @@ def _save(figure: Figure, path: str | Path) -> Path:
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)
     return path
+
+
+def _series(name: str) -> Callable[..., Axes]:
+    return lambda data, **options: charts.series(data, name, **options)
+
+
+PICTURES: dict[str, tuple[Callable[..., Axes], str]] = {
+    "facies": (facies_map, "facies_map"),
+    "balance": (balance, "observed"),
+    "accumulation area ratio": (_series("accumulation_area_ratio"), "accumulation_area_ratio"),
+    "snow line": (_series("snow_line_altitude"), "snow_line_altitude"),
+    "balance series": (_series("balance"), "balance"),
+    "confidence": (confidence, "confidence"),
+    "reliability": (charts.reliability, "confidence"),
+    "hypsometry": (charts.hypsometry, "band_area"),
+    "coverage": (charts.coverage, "cloud_share"),
+    "false colour": (false_color, "swir1"),
+}
+"""What ``plot`` draws: how, and the variable that it needs."""
+
+DEFAULTS = ("facies", "balance", "accumulation area ratio")
+"""Of these the first that a Dataset holds is drawn when none is asked for."""

@@ -2,9 +2,11 @@
 
 A balance year is named by the year in which it ends. The season in which it is observed is centred on 20 August
 north of the equator and on 20 February south of it; a season given by the user is taken literally (Maslov et al.
-2026, section 3; the tropics have no single end of ablation, so there it must be given).
+2026, section 3; the tropics have no single end of ablation, so there it must be given). Where glaciers accumulate in
+summer, 20 August comes with a warning. ``REGIONS`` tells when the balance years of each region end in the records.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -19,6 +21,49 @@ if TYPE_CHECKING:
     import xarray as xr
 
 TROPIC = 23.5  # degree
+
+
+@dataclass(frozen=True)
+class Region:
+    """A first-order region of the Randolph Glacier Inventory, and when its balance years end."""
+
+    number: int
+    name: str
+    survey: str | None
+    """Median day on which records of annual balances end, and how many there are; None where none tells."""
+    records: int = 0
+    gains: str = "winter"
+    """When most of the glaciers gain most of their snow: "winter", "summer", "mixed" or "all year"."""
+    box: tuple[float, float, float, float] | None = None
+    """West, south, east, north, where the season of a place depends on it. [degree]"""
+
+
+REGIONS = (
+    Region(1, "Alaska", "09-26", 125),
+    Region(2, "Western Canada and USA", "09-29", 137),
+    Region(3, "Arctic Canada North", None),
+    Region(4, "Arctic Canada South", None),
+    Region(5, "Greenland Periphery", "08-24", 9),
+    Region(6, "Iceland", "10-04", 22),
+    Region(7, "Svalbard and Jan Mayen", "09-16", 72),
+    Region(8, "Scandinavia", "09-29", 433),
+    Region(9, "Russian Arctic", None),
+    Region(10, "North Asia", "09-03", 43),
+    Region(11, "Central Europe", "09-30", 560),
+    Region(12, "Caucasus and Middle East", "09-20", 26),
+    Region(13, "Central Asia", "09-09", 118, gains="mixed"),
+    Region(14, "South Asia West", None, gains="mixed"),
+    Region(15, "South Asia East", None, gains="summer", box=(75.5, 26.0, 105.0, 32.0)),
+    Region(16, "Low Latitudes", None, gains="all year"),
+    Region(17, "Southern Andes", "03-31", 46),
+    Region(18, "New Zealand", "03-22", 14),
+    Region(19, "Subantarctic and Antarctic Islands", "02-17", 24),
+)
+"""First-order regions (RGI Consortium 2023, doi:10.5067/f6jmovy5navz). Survey days: end of the balance year in the
+1629 records of the WGMS's overview of 2022-03-01 with an RGI id, as the tests count them. When glaciers
+gain snow: Maussion et al. (2014), doi:10.1175/JCLI-D-13-00282.1, for High Mountain Asia; Kaser and Osmaston (2002),
+Tropical Glaciers, for the low latitudes. The box of region 15 holds the central and eastern Himalaya, the
+Nyainqentanglha and the Hengduan Shan, where the monsoon brings the snow; parts of region 13 are like it."""
 
 YEARS = range(1900, 2101)
 """Balance years that can be asked for."""
@@ -55,13 +100,25 @@ class Season:
         return cls(month, day, half_width)
 
     @classmethod
-    def at(cls, latitude: float) -> "Season":
-        """The end of the ablation season at a latitude. [degree north]"""
+    def at(cls, latitude: float, longitude: float | None = None) -> "Season":
+        """The end of the ablation season at a place. [degree north, degree east]
+
+        Where glaciers gain their snow in summer, a warning says so: bright snow on 20 August may be a day old, and the
+        snow line is not the year's.
+        """
         if abs(latitude) <= TROPIC:
             raise InputError(
                 f"latitude {latitude:.1f}: in the tropics there is no common end of the ablation season; "
                 'give season=("MM-DD", days).'
             )
+        for region in REGIONS:
+            if region.gains == "summer" and _within(region.box, longitude, latitude):
+                warnings.warn(
+                    f"latitude {latitude:.1f}, longitude {longitude:.1f} is in region {region.number}, {region.name}, "
+                    "whose glaciers gain snow in summer: on 20 August fresh snow may hide the snow line. It is taken "
+                    'nevertheless; give season=("10-15", 30), after the monsoon, or another one that fits.',
+                    stacklevel=2,
+                )
         return cls(8, 20, 20) if latitude > 0 else cls(2, 20, 20)
 
     def to_attrs(self) -> dict[str, Any]:
@@ -117,6 +174,13 @@ class Season:
 
     def __str__(self) -> str:
         return f"{self.month:02d}-{self.day:02d} +-{self.half_width} d"
+
+
+def _within(box: tuple[float, float, float, float] | None, longitude: float | None, latitude: float) -> bool:
+    if box is None or longitude is None:
+        return False
+    west, south, east, north = box
+    return west <= longitude <= east and south <= latitude <= north
 
 
 def check_years(years: int | str | Iterable[int | str]) -> list[int]:

@@ -237,6 +237,7 @@ SMB: Station = {
         _GB, "float64", "5th percentile of snow elevations, relative to the hypsometry", "1"
     ),
     "albedo": Variable(_GB, "float64", "mean albedo index", "1"),
+    "days_to_survey": Variable(_GB, "float64", "days from the scenes' day to the survey", "day", optional=True),
     "recorded_accumulation_area_ratio": Variable(_GB, "float64", "accumulation area ratio in the records", "1"),
     "coverage": Variable(_GB, "float64", "share of the glacier that was seen", "1"),
     "scene_date": Variable(_GB, "datetime64", "scene that the predictors rest on"),

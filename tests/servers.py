@@ -1,5 +1,6 @@
 """Servers on loopback: files over HTTP with faults, and an object store that insists on credentials."""
 
+import logging
 import socket
 import subprocess
 import sys
@@ -133,3 +134,35 @@ def stac_api(items: Path):
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
+
+
+@contextmanager
+def bucket(name: str, *, conditions: bool = True):
+    """A moto S3 with an empty bucket, one write at a time, as S3 itself decides; yields its URL.
+
+    Without ``conditions`` it ignores If-Match and If-None-Match, as old servers do.
+    """
+    import boto3
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    moto, writing = DomainDispatcherApplication(create_backend_app), threading.Lock()
+
+    def ordered(environ, start_response):
+        if not conditions:
+            environ = {k: v for k, v in environ.items() if k not in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")}
+        if environ["REQUEST_METHOD"] in ("PUT", "DELETE", "POST"):
+            with writing:
+                return list(moto(environ, start_response))
+        return moto(environ, start_response)
+
+    server = make_server("127.0.0.1", 0, ordered, threaded=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="KEY",
+                     aws_secret_access_key="word").create_bucket(Bucket=name)  # fmt: skip
+        yield url
+    finally:
+        server.shutdown()

@@ -32,8 +32,8 @@ GROUND = (
     "progress",
     "buckets",
 )
-ROOMS = ("scenes", "terrain", "nn", "maps", "smb")
-FRONT = ("accessor", "cli", "plot", "export", "samples", "demo", "__init__")
+ROOMS = ("scenes", "terrain", "nn", "maps", "smb", "batch")
+FRONT = ("accessor", "cli", "plot", "charts", "card", "report", "export", "samples", "demo", "__init__")
 HEAVY = (
     "dask.array", "pystac", "rasterio", "geopandas", "numba", "sklearn", "stackstac", "torch", "matplotlib", "scipy",
     "zarr", "shapely", "pyproj", "rich", "typer",
@@ -153,7 +153,7 @@ def test_import_is_light():
 
 
 def test_public_names_exist():
-    for name in set(facies_xr.__all__) - {"synthetic"}:
+    for name in set(facies_xr.__all__) - {"synthetic", "batch"}:
         assert callable(getattr(facies_xr, name)), name
         assert getattr(facies_xr, name).__doc__, name
 

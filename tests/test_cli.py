@@ -1,9 +1,11 @@
 """The command line: the same result as the accessor, and one line for a mistake."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 import facies_xr as fx
 from facies_xr.cli import shell
 
+from .servers import bucket
 from .store.maps import chunk_bytes
 
 
@@ -189,3 +192,21 @@ def test_an_unknown_model_names_the_known_ones(region, tmp_path):
     assert done.returncode == 2
     assert "synthetic-v1" in done.stderr
     assert not (tmp_path / "x.zarr").exists()
+
+
+def test_a_store_in_a_bucket_is_reported_verified_and_exported(tmp_path):
+    days = ["2019-08-01", "2020-08-20"]
+    with bucket("glaciers") as url:
+        there = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "word", "AWS_ENDPOINT_URL": url}
+        options = {"env": {**os.environ, **there}, "cwd": tmp_path}
+        address = "s3://glaciers/maps.zarr"
+        code = f"import facies_xr as fx; from maps import *; fx.write(random_maps({days}, box=SMALL), {address!r})"
+        path = Path(__file__).parent / "store"
+        written = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(path)!r}); {code}"],
+                                 capture_output=True, text=True, check=True, **options)  # fmt: skip
+        assert f"{address}: 12 tiles computed" in written.stdout
+        assert json.loads(run("status", address, "--json", **options).stdout)["finished"] == 12
+        assert "as it was written" in run("verify", address, **options).stdout
+        run("export", address, "tifs", **options)
+    assert len(list((tmp_path / "tifs").glob("facies_*.tif"))) == len(days)
+    assert {path.name for path in tmp_path.iterdir()} == {"tifs"}

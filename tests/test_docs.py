@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import facies_xr
+from facies_xr import stations
+
 from .test_demo import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -50,3 +53,27 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reference = (tmp_path / "reference.html").read_text()
+    for name in set(facies_xr.__all__) - {"synthetic"}:
+        assert f"facies_xr.{name}" in reference, name
+    vocabulary = (tmp_path / "vocabulary.html").read_text()
+    for contract in stations.STATIONS.values():
+        assert all(name in vocabulary for name in contract)
+    for page in tmp_path.rglob("*.html"):
+        fetched = re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"(https?://[^\"]+)", page.read_text())
+        assert not fetched, (page.name, fetched)
+
+
+def test_the_first_five_minutes_run_as_written(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/start.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec("\n".join(blocks[:-1]), names)  # the last needs glaciers
+    assert names["maps"].sizes["time"] == 3
+    assert "What these maps are not for" in (tmp_path / "sample.html").read_text()

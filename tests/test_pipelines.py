@@ -5,6 +5,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import facies_xr as fx
@@ -50,3 +51,19 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     assert {correction for _, correction in table.index} <= {"scenes", "prior", "none"}
     assert len(table) > 0
     assert ((table.covered >= 0) & (table.covered <= 1)).all()
+
+
+def test_degradation_is_told_of_the_same_glaciers_and_years(monkeypatch):
+    """What is lost at one level counts at none; a level that keeps easy records only is no better for it."""
+    monkeypatch.syspath_prepend(PIPELINES)
+    script = pipeline("degrade_synthetic")
+    assert list(script.training.PLAN.test) == list(range(40, 48))
+    index = pd.MultiIndex.from_product([["w1", "w2"], ["a", "b"], range(2000, 2010)], names=["world", "glacier", "y"])
+    truth = np.random.default_rng(0).normal(0, 1, len(index))
+    hard = np.isin(index.get_level_values("y"), [2003, 2007])
+    full = pd.DataFrame({"balance": truth, "balance_out_of_fold": truth + hard * 2.0}, index)
+    easy, all_of_w1 = script.compared({0.0: full[~hard], 1.0: full.loc[["w1"]]})
+    assert (easy["n"], all_of_w1["n"], easy["worlds"], all_of_w1["worlds"]) == (32, 20, 2, 1)
+    assert easy["n, the same"] == all_of_w1["n, the same"] == 16
+    assert all_of_w1["rmse"] > 0.5
+    assert all_of_w1["rmse, the same"] == easy["rmse, the same"] == 0

@@ -1,14 +1,16 @@
 """Balance years and season windows."""
 
-from datetime import date
+import warnings
+from datetime import date, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from facies_xr.errors import InputError
-from facies_xr.seasons import Season, check_years
+from facies_xr.seasons import REGIONS, Season, check_years
 
 
 def test_defaults_follow_the_hemisphere():
@@ -76,3 +78,26 @@ def test_a_season_travels_as_attributes(month, day, half_width):
 def test_half_a_season_is_named():
     with pytest.raises(InputError, match="season"):
         Season.from_attrs({"season_centre": "08-20"})
+
+
+def test_where_snow_falls_in_summer_20_august_is_not_silent():
+    with pytest.warns(UserWarning, match=r"region 15, South Asia East, .* give season=\(\"10-15\", 30\)"):
+        assert Season.at(28.0, 86.9) == Season(8, 20, 20)  # Everest
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for latitude, longitude in ((46.9, 10.8), (28.0, -110.0), (36.0, 76.0), (43.1, 86.8), (-43.6, 170.0)):
+            Season.at(latitude, longitude)
+
+
+def test_the_survey_days_of_regions_are_those_of_the_records(shared):
+    """Circular medians of the end of the balance year, by RGI region."""
+    table = pd.read_csv(shared / "smb_wgms" / "mb_overview_seasonal_mb_time_periods_20220301.csv")
+    table["day"] = pd.to_datetime(table.END_PERIOD, errors="coerce").dt.dayofyear
+    table["region"] = table.rgi_id.str[6:8].astype(int)
+    found = {}
+    for region, days in table.dropna(subset=["day"]).groupby("region").day:
+        middle = np.angle(np.exp(2j * np.pi * days / 365.25).mean()) * 365.25 / (2 * np.pi)
+        median = middle + np.median((days - middle + 182.625) % 365.25 - 182.625)
+        found[region] = (str(date(2001, 1, 1) + timedelta(days=round(median) - 1))[5:], len(days))
+    assert {r.number: (r.survey, r.records) for r in REGIONS if r.survey} == found
+    assert [r.number for r in REGIONS] == list(range(1, 20))

@@ -36,7 +36,10 @@ def train(
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: trainings side by side.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The table of unpruned test samples, for machines.")] = False,
 ) -> None:
-    """Train classifiers in six folds of glaciers, and say how good they are on glaciers they have not seen."""
+    """Train classifiers in six folds of glaciers, and say how good they are on glaciers they have not seen.
+
+    Example: `facies-xr train --points points.gpkg --cube cube.zarr --out results`
+    """
     from ..nn import crossval, learning
     from ..nn.features import FEATURE_SETS
     from ..nn.train import PUBLISHED, Settings

@@ -15,7 +15,10 @@ from .shell import console
 
 
 def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("facies-demo")) -> None:
-    """The whole line on a synthetic region, offline: maps.zarr, balance.csv, overview.png and scores."""
+    """The whole line on a synthetic region, offline: maps.zarr, balance.csv, overview.png and scores.
+
+    Example: `facies-xr demo --out facies-demo`
+    """
     from .. import demo as _demo
 
     _demo.quiet()
@@ -27,7 +30,7 @@ def map_(
     area: Annotated[str, typer.Argument(help="Outlines file, or WEST,SOUTH,EAST,NORTH in degrees.")],
     years: Annotated[str, typer.Option(help="Balance years: 2020, 2016-2024 or 2016,2018.")],
     model: Annotated[str, typer.Option(help="Model name or file.")],
-    out: Annotated[Path, typer.Option(help="Zarr store to write or continue.")] = Path("maps.zarr"),
+    out: Annotated[str, typer.Option(help="Store to write or continue: a folder or s3://BUCKET/NAME.")] = "maps.zarr",
     dem: Annotated[str | None, typer.Option(help="Elevation model; needed for glaciers.")] = None,
     season: Annotated[str | None, typer.Option(help="Centre and half width, for example 08-20,20.")] = None,
     resolution: Annotated[float, typer.Option(help="Pixel size in metres.")] = 10.0,
@@ -43,16 +46,21 @@ def map_(
     ] = None,
     calibrate: Annotated[bool, typer.Option(help="Turn confidence into P(correct).")] = True,
     observations: Annotated[
-        Path | None, typer.Option(help="Mass balance records; adds balance.csv beside OUT.")
+        Path | None,
+        typer.Option(help="Mass balance records; adds balance.csv beside OUT, or here for s3://."),
     ] = None,
     on_error: Annotated[str, typer.Option(help="raise or drop, for scenes that cannot be read.")] = "raise",
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to compute on.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, say what would be read and written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: for machines.")] = False,
 ) -> None:
-    """Facies maps of glaciers: search, load, classify, calibrate, write."""
+    """Facies maps of glaciers: search, load, classify, calibrate, write.
+
+    Example: `facies-xr map landsatlook outlines.gpkg --years 2016-2024 --dem dem.tif --model synthetic-v1 --dry-run`
+    """
     import facies_xr as fx
 
+    from ..access import is_remote
     from ..demo import quiet
     from ..export import to_table
 
@@ -76,9 +84,10 @@ def map_(
         return
     with shell.on_cluster(scheduler):
         maps = fx.write(maps, out, on_error=on_error)  # type: ignore[arg-type]
-    console.print(f"{maps.sizes.get('time', 1)} dates in {escape(str(out))}")
+    console.print(f"{maps.sizes.get('time', 1)} dates in {escape(out)}")
     if records is not None:
-        console.print(f"balances in {escape(str(to_table(maps.facies.smb(records), out.with_name('balance.csv'))))}")
+        table = Path("balance.csv") if is_remote(out) else Path(out).with_name("balance.csv")
+        console.print(f"balances in {escape(str(to_table(maps.facies.smb(records), table)))}")
 
 
 def catalog(
@@ -87,7 +96,10 @@ def catalog(
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Items file to write.")] = Path("catalog.json"),
 ) -> None:
-    """STAC items of local Landsat and SAFE folders, for `search` and `map`."""
+    """STAC items of local Landsat and SAFE folders, for `search` and `map`.
+
+    Example: `facies-xr catalog scenes/ --out catalog.json`
+    """
     from ..scenes.folders import from_folders
 
     items = from_folders(folder)
@@ -121,14 +133,14 @@ def _require_dem(model: str, dem: str | None, place: Any) -> None:
         )
 
 
-def _tiles(maps: Any, out: Path) -> str:
+def _tiles(maps: Any, out: str) -> str:
     """How many tiles are to be computed, and how many are in the store already."""
-    from ..store import DONE, TILE, Ledger
+    from ..store import DONE, TILE, Ledger, place_of
     from ..store.layout import prepared
 
     dates = maps.sizes.get("time", 1)
     tiles = dates * -(-maps.sizes["y"] // TILE) * -(-maps.sizes["x"] // TILE)
-    if not out.exists():
+    if not place_of(out).children():
         return f"{tiles} to write to {out}"
     ledger = Ledger(out)
     ledger.require(prepared(maps))
@@ -137,14 +149,14 @@ def _tiles(maps: Any, out: Path) -> str:
     return f"{tiles - there} to write to {out}, {there} already there"
 
 
-def _cost(cube: Any, maps: Any, model: str, out: Path) -> dict[str, Any]:
+def _cost(cube: Any, maps: Any, model: str, out: str) -> dict[str, Any]:
     """What a run would read, compute and write."""
     from ..maps.cost import estimate
 
     cores = os.cpu_count() or 1
     cost = estimate(cube, model, cores)
-    free = shutil.disk_usage(next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())).free
-    if cost.bytes_written > free:
+    free = _free(out)
+    if free is not None and cost.bytes_written > free:
         raise InputError(
             f"--out {out}: up to {shell.size(cost.bytes_written)} would be written, {shell.size(free)} are free."
         )
@@ -154,6 +166,18 @@ def _cost(cube: Any, maps: Any, model: str, out: Path) -> dict[str, Any]:
         "pixels to classify": f"{cost.pixels:,}",
         "tiles": _tiles(maps, out),
         "source pixels to read": shell.size(cost.bytes_read),
-        "maps to write": f"{shell.size(cost.bytes_written)} before compression, {shell.size(free)} are free",
+        "maps to write": f"{shell.size(cost.bytes_written)} before compression"
+        + ("" if free is None else f", {shell.size(free)} are free"),
         "expected time of inference": f"about {cost.seconds / 60:.1f} min on {cores} cores",
     }
+
+
+def _free(out: str) -> int | None:
+    """Space on the disk of a folder, which may not be there yet; None of an object store. [bytes]"""
+    from ..store import Folder, place_of
+
+    place = place_of(out)
+    if not isinstance(place, Folder):
+        return None
+    path = place.path.absolute()
+    return shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free

@@ -13,7 +13,10 @@ app = typer.Typer(no_args_is_help=True, help="Classifiers: what they are, and im
 
 @app.command("list")
 def list_(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
-    """The models that come with the package."""
+    """The models that come with the package.
+
+    Example: `facies-xr model list`
+    """
     from ..nn import registry
 
     rows = {}
@@ -33,7 +36,10 @@ def show(
     model: Annotated[str, typer.Argument(help="Name or file of a model.")],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """What a model was trained on, its scores, and what it is not for."""
+    """What a model was trained on, its scores, and what it is not for.
+
+    Example: `facies-xr model show synthetic-v1`
+    """
     from ..nn import registry
 
     loaded = registry.load_model(model)
@@ -59,7 +65,10 @@ def import_(
     out: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
     bounds: Annotated[Path | None, typer.Option(help="Feature bounds, JSON or CSV; estimated without.")] = None,
 ) -> None:
-    """Import weights of the published network as a model file."""
+    """Import weights of the published network as a model file.
+
+    Example: `facies-xr model import weights.h5 --bounds bounds.json --out published.safetensors`
+    """
     from ..nn.published import load_keras
 
     model = load_keras(weights, bounds)

@@ -9,12 +9,15 @@ from rich.markup import escape
 from . import shell
 from .shell import console
 
-Store = Annotated[Path, typer.Argument(help="Store that `map` or `fx.write` made.")]
+Store = Annotated[str, typer.Argument(help="Store that `map` or `fx.write` made: a folder, or s3://BUCKET/NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 def status(store: Store, as_json: Json = False) -> None:
-    """How much of a store is finished, and what was left out."""
+    """How much of a store is finished, and what was left out.
+
+    Example: `facies-xr status maps.zarr`
+    """
     import numpy as np
 
     from ..store import DONE, DROPPED, PENDING, Ledger
@@ -25,11 +28,14 @@ def status(store: Store, as_json: Json = False) -> None:
     counts["left out"] = int((codes == DROPPED).sum())
     dates = [str(date)[:19] for date in np.sort(ledger.dates)]
     facts = {"dates": len(dates), "first": dates[0] if dates else None, "last": dates[-1] if dates else None}
-    shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, str(store), as_json=as_json)
+    shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, store, as_json=as_json)
 
 
 def verify(store: Store, as_json: Json = False) -> None:
-    """Read all that a store says is finished, and name what is damaged; exit status 2 if anything is."""
+    """Read all that a store says is finished, and name what is damaged; exit status 2 if anything is.
+
+    Example: `facies-xr verify maps.zarr`
+    """
     from ..store import verify as _verify
 
     damage = _verify(store)
@@ -38,7 +44,7 @@ def verify(store: Store, as_json: Json = False) -> None:
     if len(damage):
         raise typer.Exit(2)
     if not as_json:
-        console.print(f"{escape(str(store))}: all that is finished is as it was written", soft_wrap=True)
+        console.print(f"{escape(store)}: all that is finished is as it was written", soft_wrap=True)
 
 
 def stats(
@@ -47,7 +53,10 @@ def stats(
         "stats.gpkg"
     ),
 ) -> None:
-    """Areas, accumulation area ratio, snow lines and albedo of each glacier and date, as a table."""
+    """Areas, accumulation area ratio, snow lines and albedo of each glacier and date, as a table.
+
+    Example: `facies-xr stats maps.zarr --out glaciers.gpkg`
+    """
     import facies_xr as fx
 
     from ..export import to_table
@@ -64,7 +73,10 @@ def smb(
     method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
     as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
 ) -> None:
-    """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks."""
+    """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks.
+
+    Example: `facies-xr smb maps.zarr wgms/mass_balance.csv --out balance.csv`
+    """
     import facies_xr as fx
 
     from ..export import to_table
@@ -80,7 +92,10 @@ def export(
     store: Store,
     folder: Annotated[Path, typer.Argument(help="Folder for the GeoTIFFs.")],
 ) -> None:
-    """Each date of a store as cloud-optimised GeoTIFFs of the facies, with colours and names, and of the confidence."""
+    """Each date of a store as cloud-optimised GeoTIFFs of the facies, with colours and names, and of the confidence.
+
+    Example: `facies-xr export maps.zarr tifs/`
+    """
     import facies_xr as fx
 
     from ..export import to_cog

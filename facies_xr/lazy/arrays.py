@@ -72,7 +72,13 @@ def blockwise(function: Callable, arrays: Sequence, dtype: Any):
     if chunks is None:
         return function(*arrays)
     aligned = [array.rechunk(chunks) if is_lazy(array) else da.from_array(array, chunks) for array in arrays]
-    return da.map_blocks(function, *aligned, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+    name = f"{short_name(function)}-{dask.base.tokenize(function, aligned, dtype)}"
+    return da.map_blocks(function, *aligned, name=name, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+
+
+def short_name(function: Callable) -> str:
+    """A function's name, or that of its kind, for layers of a graph; Dask's own tells all that an object holds."""
+    return getattr(function, "__name__", type(function).__name__).strip("_").lower()
 
 
 def repeated(array: da.Array, times: int) -> da.Array:

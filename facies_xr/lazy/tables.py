@@ -1,7 +1,7 @@
 """Arrays with a row for each time, counted block by block."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -39,7 +39,8 @@ def tabulate(
     aligned = [a.rechunk((*lead[a.ndim], *chunks)) for a in arrays]
     # Not optimised one by one: what two of them share is to be computed once.
     blocks = [a.to_delayed(optimize_graph=False) for a in aligned]
-    counted, gathered = dask.delayed(_OfOneTime(count), pure=True), dask.delayed(gather, pure=True)
+    # Partials, because Dask names layers for the functions in them, and for other callables by all that they hold.
+    counted, gathered = (dask.delayed(f, pure=True) for f in (partial(_counted, count), partial(_gathered, gather)))
     windows = [tuple(map(slice, np.cumsum([0, *c[:-1]]), np.cumsum(c))) for c in chunks]
     dates = []
     for t, value in enumerate(per_time):
@@ -52,15 +53,13 @@ def tabulate(
     }
 
 
-@dataclass(frozen=True)
-class _OfOneTime:
-    """A function that gets blocks without the time axis."""
+def _counted(count, *arguments):
+    *blocks, place = arguments
+    return count(*(block[0] if block.ndim > 2 else block for block in blocks), place)
 
-    function: Callable
 
-    def __call__(self, *arguments):
-        *blocks, place = arguments
-        return self.function(*(block[0] if block.ndim > 2 else block for block in blocks), place)
+def _gathered(gather, counts):
+    return gather(counts)
 
 
 def occurring(values: np.ndarray, arrays: Sequence[xr.DataArray]) -> da.Array:

@@ -7,7 +7,7 @@ import dask
 import dask.array as da
 import numpy as np
 
-from .arrays import CHUNK
+from .arrays import CHUNK, short_name
 
 
 def from_windows(
@@ -40,7 +40,6 @@ def from_windows(
     """
     all_chunks = chunks if per_time is None else ((1,) * len(per_time), *chunks)
     token = dask.base.tokenize(function, all_chunks, dtype, per_time, tile)
-    name = getattr(function, "__name__", type(function).__name__).strip("_").lower()
     return da.map_blocks(
         _windows_block,
         made_by=made_by(function, per_time),
@@ -49,7 +48,7 @@ def from_windows(
         chunks=all_chunks,
         dtype=dtype,
         meta=np.empty((0,) * len(all_chunks), dtype),
-        name=f"{name}-{token}",
+        name=f"{short_name(function)}-{token}",
     )
 
 

@@ -290,17 +290,26 @@ class _Tile:
         out[self.planes["label"]] = NODATA
         if not (index[inside] > 0).any():
             return out
-        window = prepare.Window.of(blocks[: len(names)], names, index, inside)
-        for relative, wanted in window.by_glacier(scale):
-            classifiers[0].check(relative[(slice(None), *inside)][:, wanted])
-            mask = np.pad(wanted, patches.RADIUS)
-            each = []
-            for c in classifiers:
-                framed = window.framed(c.scale(relative), c.mean)
-                scores = evaluate.evaluate(c.network, framed, mask, device=self.device, precision=self.precision)
-                each.append(scores[:, mask])
-            self._fill(out, wanted, each)
+        device = evaluate.choose(self.device, classifiers[0].network.device)
+        with evaluate.queue(device):
+            features_, on_device = (
+                evaluate.arrived(a, device) for a in (features.stack(blocks[: len(names)], names), index)
+            )
+            window = prepare.Window.of(features_, names, on_device, inside)
+            sights = list(window.by_glacier(scale))
+            for sight in sights:
+                classifiers[0].check(sight.seen)
+            each = [self._scores(c, sights, device) for c in classifiers]
+        for k, sight in enumerate(sights):
+            part = (slice(None), *sight.part)
+            self._fill(out[part], prepare.to_host(sight.wanted), [scores[k] for scores in each])
         return out
+
+    def _scores(self, classifier: Classifier, sights: list[prepare.Sight], device: Any) -> list[np.ndarray]:
+        """Scores (facies_class, pixel) of the wanted pixels of each glacier."""
+        rasters = [(classifier.inputs(sight.features), prepare.to_host(sight.wanted)) for sight in sights]
+        scores = evaluate.together(classifier.network, rasters, device=device, precision=self.precision)
+        return [prepare.to_host(each) for each in scores]
 
     def _fill(self, out: np.ndarray, wanted: np.ndarray, each: list[np.ndarray]) -> None:
         """Write what the members' scores (facies_class, pixel) give into the planes."""

@@ -26,6 +26,8 @@ NORMAL = 1.96
 """Standard errors on either side that hold 95 %."""
 
 RULES = ("depletion", "envelope", "least snow", "latest", "most bare ice")
+DEFAULT_RULE = RULES[0]
+"""Of end_of_season and of balances: it does not change with the number of scenes, and tells more of maps that err."""
 
 _OF_SCENE = (*EXPECTED, "coverage")
 _DRAWN = tuple(f"{name}_{end}" for name in _OF_SCENE[:2] for end in ("lower", "upper"))
@@ -36,7 +38,7 @@ Models = dict[str, Depletion]
 
 
 def end_of_season(
-    stats: xr.Dataset, *, rule: str = "depletion", window: int | None = None, day: int = DAY
+    stats: xr.Dataset, *, rule: str = DEFAULT_RULE, window: int | None = None, day: int = DAY
 ) -> xr.Dataset:
     """The end of each season from the statistics of its scenes.
 

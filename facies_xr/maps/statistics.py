@@ -125,7 +125,8 @@ def statistics(
     values = _counted(maps, box.affine, glaciers, draws if uncertain else 0, correction)
     result = _dataset(maps, values, glaciers.bands)
     given = Season.parse(season) if season is not None else None
-    result = _with_season(result, given or Season.of(maps) or Season.at(grids.centre_lonlat(box)[1]), given is not None)
+    usual = given or Season.of(maps) or Season.at(*reversed(grids.centre_lonlat(box)))
+    result = _with_season(result, usual, given is not None)
     return stations.dress(result, "statistics").assign_attrs(
         accumulation_classes=" ".join(classes), hidden=hidden, min_coverage=min_coverage
     )

@@ -32,6 +32,9 @@ WEIGHT_RANGE = (-1e6, 1e6)
 STATISTICS_RANGE = {"running_var": (0.0, 1e9), "num_batches_tracked": (0.0, 1e12)}
 """Of what batch normalisation counted, by the end of the name."""
 
+LOOKED_AT = 4096
+"""Pixels whose median says whether features lie near the training data."""
+
 BEYOND = (1.0, 5.0)
 """Training ranges that a tile's median may lie beyond the training range: before a warning, and before an error."""
 
@@ -146,28 +149,29 @@ class Classifier:
         """Names of the features, in order."""
         return FEATURE_SETS[self.feature_set]
 
-    def scale(self, features: np.ndarray) -> np.ndarray:
+    def scale(self, features: prepare.Array) -> prepare.Array:
         """Features (..., feature, y, x) scaled to the bounds, not clipped. float32"""
         return prepare.scaled(features, self.minimum, self.maximum)
 
-    def inputs(self, patches: np.ndarray) -> np.ndarray:
-        """Patches (n, feature, y, x) of samples as the network takes them: scaled, gaps as the means. float32"""
-        return prepare.without_gaps(self.scale(patches), self.mean)
+    def inputs(self, features: prepare.Array) -> prepare.Array:
+        """Features (..., feature, y, x) as the network takes them: scaled, gaps as the means. float32"""
+        return prepare.without_gaps(self.scale(features), self.mean)
 
-    def check(self, features: np.ndarray) -> None:
+    def check(self, features: prepare.Array) -> None:
         """Refuse features that lie far outside what the classifier was trained on, warn of those that lie outside.
 
         Parameters
         ----------
-        features : ndarray (feature, pixel)
-            Relative to the glacier, not scaled.
+        features : array (feature, pixel)
+            Relative to the glacier, not scaled; of many pixels some, evenly spaced, are looked at.
 
         Raises
         ------
         InputError
             If the median of a feature is more than 5 training ranges beyond the training range.
         """
-        median = np.median(features, axis=1)
+        step = max(1, features.shape[1] // LOOKED_AT)
+        median = np.median(prepare.to_host(features[:, ::step]), axis=1)
         beyond = np.maximum(self.minimum - median, median - self.maximum) / (self.maximum - self.minimum)
         k = int(beyond.argmax())
         if beyond[k] <= BEYOND[0]:

@@ -8,28 +8,34 @@ belongs to the classifier.
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from array_api_compat import array_namespace
 
 from ..errors import GridError, InputError, MissingVariableError
 from ..stations import BANDS, SHADOW_UNKNOWN
 
+Array = Any
+"""Of NumPy or torch."""
 
-def relative_elevation(elevation: np.ndarray, lowest: float, highest: float) -> np.ndarray:
+
+def relative_elevation(elevation: Array, lowest: float, highest: float) -> Array:
     """Elevation between the ends of a glacier, 0 at its lowest pixel and 1 at its highest; 1/2 without relief.
 
     Parameters
     ----------
-    elevation : ndarray
+    elevation : array
         [m]
     lowest, highest : float
         Of the glacier. [m]
     """
     if highest > lowest:
         return (elevation - lowest) / (highest - lowest)
-    return np.where(np.isnan(elevation), np.nan, np.float32(0.5))
+    return elevation * 0 + 0.5
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,18 @@ class GlacierScaling:
 
     needs: tuple[str, ...]
     """Variables of the glaciers that it needs."""
-    apply: Callable[..., np.ndarray]
+    apply: Callable[..., Array]
     """``apply(values, on_glacier, *of_the_glacier)``, the last in the order of ``needs``."""
 
 
-def _to_elevation_range(values: np.ndarray, on_glacier: np.ndarray, lowest: float, highest: float) -> np.ndarray:
+def _to_elevation_range(values: Array, on_glacier: Array, lowest: float, highest: float) -> Array:
     return relative_elevation(values, lowest, highest)
 
 
-def _to_largest_proximity(values: np.ndarray, on_glacier: np.ndarray, largest: float) -> np.ndarray:
+def _to_largest_proximity(values: Array, on_glacier: Array, largest: float) -> Array:
     """Distance relative to the largest inside the glacier, 0 outside, and 0 for a glacier without extent."""
-    relative = np.where(on_glacier, values / largest if largest > 0 else 0, 0)
-    return np.where(np.isfinite(values), relative, np.nan)
+    nothing = values * 0  # NaN stays NaN
+    return array_namespace(values).where(on_glacier, values / largest, nothing) if largest > 0 else nothing
 
 
 ELEVATION_RANGE = GlacierScaling(("glacier_elevation_min", "glacier_elevation_max"), _to_elevation_range)
@@ -201,52 +207,61 @@ def stack(planes: Sequence[np.ndarray], names: Sequence[str]) -> np.ndarray:
     names : sequence of str
         Of the features, in the same order.
     """
-    out = np.stack([np.asarray(plane, "float32") for plane in planes])
-    for plane, name in zip(out, names, strict=True):
+    return marked(np.stack([np.asarray(plane, "float32") for plane in planes]), names)
+
+
+def marked(features: Array, names: Sequence[str]) -> Array:
+    """Features (feature, y, x) with NaN where a flag or a mark says that they are unknown."""
+    xp = array_namespace(features)
+    for k, name in enumerate(names):
         if (flag := FEATURES[name].unknown) is not None:
-            plane[plane == flag] = np.nan
-    missing = np.isin(out, MARKS).any(0)
+            features[k] = xp.where(features[k] == flag, xp.nan, features[k])
+    missing = xp.any(_is_mark(features), axis=0)
     if set(BANDS) <= set(names):
-        missing |= unmeasured(out[[names.index(band) for band in BANDS]])
-    if missing.any():
+        missing = missing | unmeasured(xp.stack([features[names.index(band)] for band in BANDS]))
+    if bool(xp.any(missing)):
         warnings.warn(
             f"pixels with {', '.join(f'{mark:g}' for mark in MARKS)}, or with 0 in every band, count as missing; set "
             "them to NaN, or tag them with the attribute _FillValue.",
             stacklevel=2,
         )
-        out[:, missing] = np.nan
-    return out
+        features = xp.where(missing, xp.nan, features)
+    return features
 
 
-def unmeasured(bands: np.ndarray) -> np.ndarray:
+def unmeasured(bands: Array) -> Array:
     """Where a band holds what other tools write for nothing, or all bands are 0, as no surface is under any sky.
 
     Parameters
     ----------
-    bands : ndarray (band, ...)
+    bands : array (band, ...)
         Reflectance. [1]
     """
-    return np.isin(bands, MARKS).any(0) | (bands == 0).all(0)
+    xp = array_namespace(bands)
+    return xp.any(_is_mark(bands), axis=0) | xp.all(bands == 0, axis=0)
 
 
-def relative_to(
-    features: np.ndarray, names: Sequence[str], index: np.ndarray, scale: GlacierScale, number: int
-) -> np.ndarray:
+def _is_mark(values: Array) -> Array:
+    """Where values are :data:`MARKS`."""
+    return reduce(or_, (values == mark for mark in MARKS))
+
+
+def relative_to(features: Array, names: Sequence[str], index: Array, scale: GlacierScale, number: int) -> Array:
     """Features (feature, y, x) relative to one glacier, those that are not relative as they are.
 
     Parameters
     ----------
-    features : ndarray (feature, y, x)
+    features : array (feature, y, x)
     names : sequence of str
         Of the features, in the same order.
-    index : ndarray (y, x)
+    index : array (y, x)
         Number of the glacier of each pixel.
     scale : GlacierScale
     number : int
         Of the glacier.
     """
-    out = features.copy()
-    for plane, name in zip(out, names, strict=True):
+    out = array_namespace(features).asarray(features, copy=True)
+    for k, name in enumerate(names):
         if (scaling := FEATURES[name].scaling) is not None:
-            plane[:] = scaling.apply(plane, index == number, *scale.of_glacier(number, scaling))
+            out[k] = scaling.apply(out[k], index == number, *scale.of_glacier(number, scaling))
     return out

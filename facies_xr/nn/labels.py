@@ -101,7 +101,7 @@ def _scene(scene: xr.Dataset, points: gpd.GeoDataFrame, box, feature_set: int) -
     planes = scene[[*names, "glacier_index"]].compute()
     whole = (slice(0, box.height), slice(0, box.width))
     index = planes["glacier_index"].values
-    window = prepare.Window.of([planes[n].values for n in names], names, index, whole)
+    window = prepare.Window.of(features.stack([planes[n].values for n in names], names), names, index, whole)
     c, r = (np.floor(v).astype(int) for v in ~box.affine * (points.geometry.x.values, points.geometry.y.values))
     usable = (r >= 0) & (c >= 0) & (r < box.height) & (c < box.width)
     usable[usable] = window.wanted[r[usable], c[usable]]
@@ -109,12 +109,12 @@ def _scene(scene: xr.Dataset, points: gpd.GeoDataFrame, box, feature_set: int) -
 
     variables = features.glacier_variables(names)
     scale = features.GlacierScale.of(scene, variables) if variables else None
-    nothing = np.full(len(names), np.nan, "float32")
     out = np.empty((r.size, len(names), patches.SIZE, patches.SIZE), "float32")
-    for relative, wanted in window.by_glacier(scale):
-        mine = wanted[r, c]
-        if mine.any():
-            out[mine] = patches.cut(window.framed(relative, nothing), r[mine], c[mine])
+    for sight in window.by_glacier(scale):
+        row, column = r - sight.part[0].start, c - sight.part[1].start
+        mine = (row >= 0) & (column >= 0) & (row < sight.wanted.shape[0]) & (column < sight.wanted.shape[1])
+        mine[mine] = sight.wanted[row[mine], column[mine]]
+        out[mine] = patches.cut(sight.features, row[mine], column[mine])
     ids = scene["glacier"].values[np.searchsorted(scene["glacier_number"].values, index[r, c])]
     label = points["class"][usable].map(VALUES).to_numpy("int64")
     place = points.geometry[usable].to_crs(4326)

@@ -18,6 +18,7 @@ from torch import nn
 
 from ..classes import CLASSES
 from .evaluate import contexts, sweep, weights
+from .evaluate.device import settle
 from .evaluate.engine import Engine
 from .evaluate.geometry import POOLED, RADIUS, WIDTH
 
@@ -85,11 +86,18 @@ class Inference:
         self.device = device
         return self
 
-    @torch.inference_mode()
+    def here(self, features: torch.Tensor) -> torch.Tensor:
+        """Features where it computes."""
+        return features.to(self.device)
+
     def predict(self, patches: np.ndarray) -> np.ndarray:
         """Class probabilities (n, 8) of scaled, finite patches (n, feature, y, x), both float32."""
-        logits = self._network(torch.from_numpy(patches).to(self.device))
-        return torch.softmax(logits, 1, dtype=torch.float32).cpu().numpy()
+        return self.scores(self.here(torch.from_numpy(patches))).cpu().numpy()
+
+    @torch.inference_mode()
+    def scores(self, patches: torch.Tensor) -> torch.Tensor:
+        """Class probabilities (n, 8) of patches that are on the device."""
+        return torch.softmax(self._network(patches), 1, dtype=torch.float32)
 
 
 class Block(nn.Sequential):
@@ -176,7 +184,9 @@ _lock = threading.Lock()
 
 @lru_cache(maxsize=16)
 def _folded(network: Network, versions: tuple[int, ...], device: torch.device) -> Inference:
-    return network.fold().to(device)
+    folded = network.fold().to(device)
+    settle(device)
+    return folded
 
 
 _WITH_TRITON = int(find_spec("triton") is not None)
@@ -203,15 +213,9 @@ class Folded(Inference):
         return self
 
     @torch.inference_mode()
-    def predict(self, patches: np.ndarray) -> np.ndarray:
-        """Class probabilities (n, 8) of scaled, finite patches (n, feature, 33, 33), both float32."""
-        x = torch.from_numpy(patches).to(self.device).contiguous(memory_format=torch.channels_last)
-        return self.scores(x).cpu().numpy()
-
-    @torch.inference_mode()
     def scores(self, patches: torch.Tensor) -> torch.Tensor:
         """Class probabilities (n, 8) of patches that are on the device."""
-        x = _convolve(patches, self.fine)
+        x = _convolve(patches.contiguous(memory_format=torch.channels_last), self.fine)
         fine = F.elu(x[:, :, RADIUS, RADIUS])
         x = _convolve(F.elu(F.max_pool2d(x, 3)), self.coarse)
         middle = POOLED // 2
@@ -236,20 +240,20 @@ class Folded(Inference):
         """Weights as the compiled kernel takes them."""
         return weights.prepare(self)
 
-    def by_kernel(self, features: np.ndarray) -> np.ndarray:
+    def by_kernel(self, features: torch.Tensor) -> torch.Tensor:
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by the compiled kernel."""
-        return self.conclude(torch.from_numpy(sweep.features(self.compiled, features))).numpy()
+        return self.conclude(torch.from_numpy(sweep.features(self.compiled, features.numpy())))
 
-    def by_fused(self, features: np.ndarray) -> np.ndarray:
+    def by_fused(self, features: torch.Tensor) -> torch.Tensor:
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by the kernel of CUDA cards."""
         from .evaluate import fused  # Triton is there where torch has CUDA
 
         with torch.cuda.device(self.device):
-            return fused.predict(self, torch.from_numpy(features)).cpu().numpy()
+            return fused.predict(self, features)
 
-    def by_contexts(self, features: np.ndarray) -> np.ndarray:
+    def by_contexts(self, features: torch.Tensor) -> torch.Tensor:
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x), by contexts in torch."""
-        return contexts.predict(self, torch.from_numpy(features)).cpu().numpy()
+        return contexts.predict(self, features)
 
     engines: Sequence[Engine] = (
         Engine("compiled", by_kernel, 256, (5.8, 9.8), 31.0, devices=("cpu",), precisions=("float32", "tf32")),
@@ -263,14 +267,14 @@ class FoldedDense(Folded):
     """The dense network for inference, on rasters of any size; a patch is a raster of one pixel."""
 
     @torch.inference_mode()
-    def predict(self, patches: np.ndarray) -> np.ndarray:
-        """Class probabilities (n, 8) of scaled, finite patches (n, feature, 33, 33), both float32."""
-        return self.maps(torch.from_numpy(patches))[:, 0, 0].cpu().numpy()
+    def scores(self, patches: torch.Tensor) -> torch.Tensor:
+        """Class probabilities (n, 8) of patches that are on the device."""
+        return self.maps(patches)[:, 0, 0]
 
     @torch.inference_mode()
     def maps(self, rasters: torch.Tensor) -> torch.Tensor:
         """Class probabilities (n, y - 32, x - 32, 8) of rasters (n, feature, y, x)."""
-        x = _convolve(rasters.to(self.device).contiguous(memory_format=torch.channels_last), self.fine, padding=0)
+        x = _convolve(rasters.contiguous(memory_format=torch.channels_last), self.fine, padding=0)
         height, width = rasters.shape[2] - 2 * RADIUS, rasters.shape[3] - 2 * RADIUS
         fine = F.elu(x[:, :, 13 : 13 + height, 13 : 13 + width])
         x = _convolve(F.elu(F.max_pool2d(x, 3, 1)), self.coarse, padding=0, dilation=3)
@@ -281,9 +285,9 @@ class FoldedDense(Folded):
         highest = F.elu(torch.maximum(torch.maximum(shifted[0], shifted[1]), shifted[2]))
         return self.conclude(torch.cat([fine, middle, highest], 1).permute(0, 2, 3, 1))
 
-    def by_convolution(self, features: np.ndarray) -> np.ndarray:
+    def by_convolution(self, features: torch.Tensor) -> torch.Tensor:
         """Probabilities (y - 32, x - 32, 8) of features (feature, y, x)."""
-        return self.maps(torch.from_numpy(features)[None])[0].cpu().numpy()
+        return self.maps(features[None])[0]
 
     engines: Sequence[Engine] = (
         Engine("torch", by_convolution, 256, (20.0, 20.0), 300.0, devices=("cpu",)),

@@ -5,9 +5,14 @@ training means. Beyond the grid's edge the context is mirrored about the edge pi
 with less than half of its context valid is not classified.
 """
 
+from typing import Any
+
 import numba
 import numpy as np
-from scipy.ndimage import uniform_filter
+from array_api_compat import array_namespace, device, is_torch_array
+
+Array = Any
+"""Of NumPy or torch."""
 
 SIZE = 33
 RADIUS = 16
@@ -30,13 +35,15 @@ def _by_distance() -> np.ndarray:
 _OFFSETS = _by_distance()
 
 
-def sources(valid: np.ndarray) -> np.ndarray:
+def sources(valid: Array) -> Array:
     """For each pixel the flat position of the valid pixel that stands for it, -1 if there is none near.
 
     Parameters
     ----------
-    valid : ndarray (y, x) of bool
+    valid : array (y, x) of bool
     """
+    if is_torch_array(valid):
+        return _sources_by_gap(valid)
     return _sources(np.ascontiguousarray(valid), _OFFSETS)
 
 
@@ -57,32 +64,80 @@ def _sources(valid, offsets):
     return out
 
 
-def fill(features: np.ndarray, source: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    """Features (feature, y, x) without gaps, from :func:`sources`; ``fallback`` (feature) where there is none."""
-    flat = features.reshape(len(features), -1)
-    filled = flat[:, np.maximum(source, 0).ravel()]
-    return np.where(source.ravel() >= 0, filled, fallback[:, None]).reshape(features.shape).astype("float32")
+AT_A_TIME = 1 << 14
+"""Gaps that are looked up at a time, which bounds the memory."""
 
 
-def frame(array: np.ndarray, inside: tuple[slice, slice]) -> np.ndarray:
+def _sources_by_gap(valid: Array) -> Array:
+    """The same for arrays of torch: all offsets of a gap at a time, of which the first valid one counts."""
+    xp = array_namespace(valid)
+    height, width = valid.shape
+    out = xp.where(valid, xp.reshape(xp.arange(height * width, device=device(valid)), (height, width)), -1)
+    rows, columns = xp.nonzero(~valid)
+    offsets = xp.asarray(_OFFSETS, device=device(valid))
+    for k in range(0, rows.shape[0], AT_A_TIME):
+        r, c = rows[k : k + AT_A_TIME], columns[k : k + AT_A_TIME]
+        i, j = r[:, None] + offsets[:, 0], c[:, None] + offsets[:, 1]
+        on = (i >= 0) & (i < height) & (j >= 0) & (j < width)
+        flat = xp.where(on, i * width + j, 0)
+        usable = on & xp.reshape(valid, (-1,))[flat]
+        first = xp.argmax(xp.astype(usable, xp.int8), axis=1)[:, None]
+        there = xp.take_along_axis(usable, first, axis=1)
+        out[r, c] = xp.where(there, xp.take_along_axis(flat, first, axis=1), -1)[:, 0]
+    return out
+
+
+def moved(values: Array, source: Array) -> Array:
+    """Values (..., y, x) of each pixel's source, where it has one."""
+    xp = array_namespace(values)
+    flat = xp.reshape(values, (*values.shape[:-2], -1))
+    at = xp.reshape(xp.where(source >= 0, source, 0), (-1,))
+    return xp.reshape(xp.take(flat, at, axis=-1), values.shape)
+
+
+def fill(features: Array, source: Array) -> Array:
+    """Features (feature, y, x) of the pixel that stands for each, from :func:`sources`; NaN where there is none."""
+    xp = array_namespace(features)
+    return xp.where(source >= 0, moved(features, source), xp.nan)
+
+
+def mirrored(part: slice, size: int) -> np.ndarray:
+    """Positions of a part with 16 px on each side, mirrored about the first and the last of ``size`` pixels."""
+    position = np.arange(part.start - RADIUS, part.stop + RADIUS)
+    if size == 1:
+        return np.zeros_like(position)
+    position = position % (2 * size - 2)
+    return np.minimum(position, 2 * size - 2 - position)
+
+
+def frame(array: Array, inside: tuple[slice, slice]) -> Array:
     """Window with exactly 16 px around it, mirrored where the array (..., y, x) ends."""
-    cuts, pads = [], [(0, 0)] * (array.ndim - 2)
-    for size, part in zip(array.shape[-2:], inside, strict=True):
+    for axis, part in ((-2, inside[0]), (-1, inside[1])):
+        size = array.shape[axis]
         low, high = part.start - RADIUS, part.stop + RADIUS
-        cuts.append(slice(max(low, 0), min(high, size)))
-        pads.append((max(-low, 0), max(high - size, 0)))
-    # Mirrored about the array's edge: what is cut off on the far side must not be what the mirror shows.
-    whole = np.pad(array, [(0, 0)] * (array.ndim - 2) + pads[-2:], mode="reflect")
-    top, left = cuts[0].start, cuts[1].start
-    rows = slice(top, top + (inside[0].stop - inside[0].start) + 2 * RADIUS)
-    columns = slice(left, left + (inside[1].stop - inside[1].start) + 2 * RADIUS)
-    return whole[..., rows, columns]
+        if low >= 0 and high <= size:
+            array = array[..., low:high, :] if axis == -2 else array[..., low:high]
+        else:
+            xp = array_namespace(array)
+            array = xp.take(array, xp.asarray(mirrored(part, size), device=device(array)), axis=axis)
+    return array
 
 
-def valid_share(valid: np.ndarray) -> np.ndarray:
-    """Share of valid cells in the context of each pixel of a framed mask (y + 32, x + 32)."""
-    share = uniform_filter(valid.astype("float64"), SIZE, mode="constant")
-    return share[RADIUS:-RADIUS, RADIUS:-RADIUS]
+def enough(valid: Array, share: float) -> Array:
+    """Whether at least a share of the context of each pixel is valid, of a framed mask (y + 32, x + 32)."""
+    xp = array_namespace(valid)
+    counts = xp.astype(valid, xp.int32)
+    for axis in (0, 1):
+        sums = xp.cumulative_sum(counts, axis=axis, include_initial=True)
+        counts = sums[SIZE:] - sums[:-SIZE] if axis == 0 else sums[:, SIZE:] - sums[:, :-SIZE]
+    return counts >= share * SIZE**2
+
+
+def extent(mask: Array) -> tuple[slice, slice]:
+    """Rows and columns in which a mask (y, x), which is not empty, is set."""
+    xp = array_namespace(mask)
+    rows, columns = (xp.nonzero(xp.any(mask, axis=axis))[0] for axis in (1, 0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def cut(framed: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

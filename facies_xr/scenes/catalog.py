@@ -70,7 +70,7 @@ def search(
     one_of("level", level, ("TOA", "SR"))
     region = _outlines.footprint(area).to_crs(4326).union_all()
     years = check_years(years)
-    season = Season.parse(season) if season is not None else Season.at(region.centroid.y)
+    season = Season.parse(season) if season is not None else Season.at(region.centroid.y, region.centroid.x)
     wanted = _Wanted(region, years, season, level, _sensors(sensor), max_cloud, None if tiers is None else set(tiers))
     candidates = _candidates(str(catalog), region, years, season, level, None if root is None else str(root))
     hits, reasons, errors = _hits(candidates, wanted)

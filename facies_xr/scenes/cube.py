@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import pystac
+import shapely
 import xarray as xr
 from odc.geo.geobox import GeoBox
 
@@ -90,14 +91,15 @@ def load(
     missions.check_nir(nir)
     scenes = _scenes(items, nir, on_error)
     box = _grid(scenes, area, resolution, crs, like)
-    datatakes = _datatakes(_touching(scenes, box), area, box)
+    target = degrees.of_grid(box) if area is None else outlines.footprint(area).to_crs(4326).union_all()
+    groups = datatakes(_touching(scenes, box), target)
     read = _reader(reader)
-    pixels = read(datatakes, box, chunks, BANDS, readers.reflectances)
-    cube = _dataset(pixels, datatakes, box, season_of(items, box, season))
+    pixels = read(groups, box, chunks, BANDS, readers.reflectances)
+    cube = _dataset(pixels, groups, box, season_of(items, box, season))
     if qa:
-        codes = read(datatakes, box, chunks, ["qa"], readers.classes)["qa"]
+        codes = read(groups, box, chunks, ["qa"], readers.classes)["qa"]
         cube["qa"] = ("time", "y", "x"), lazy.blockwise(_whole, [codes], "uint16")
-        names = [next((missions.of(s).CLASSES.name for s in group if s.qa), "none") for group in datatakes]
+        names = [next((missions.of(s).CLASSES.name for s in group if s.qa), "none") for group in groups]
         cube = cube.assign_coords(qa_kind=("time", np.array(names)))
     return stations.dress(cube, "load")
 
@@ -169,9 +171,8 @@ def _touching(scenes: Sequence[Scene], box: GeoBox) -> list[Scene]:
     return touching
 
 
-def _datatakes(scenes: Sequence[Scene], area: Any, box: GeoBox) -> list[list[Scene]]:
-    """Scenes by datatake, in time; within one, the scene that covers most of the area comes first."""
-    target = degrees.of_grid(box) if area is None else outlines.footprint(area).to_crs(4326).union_all()
+def datatakes(scenes: Sequence[Scene], target: shapely.Geometry) -> list[list[Scene]]:
+    """Scenes by datatake, in time; within one, the scene that covers most of an area in degrees comes first."""
     groups: dict[str, list[Scene]] = {}
     for scene in scenes:
         groups.setdefault(scene.datatake, []).append(scene)
@@ -195,18 +196,25 @@ def _passes(group: Sequence[Scene]) -> list[list[Scene]]:
 def season_of(items: Iterable[pystac.Item | Mapping[str, Any]], box: GeoBox, season: Any = None) -> Season:
     """Season that names balance years: as given, else the one of the search, else that of the grid's latitude."""
     given = season or getattr(items, "extra_fields", {}).get("facies_xr:season")
-    return Season.parse(given) if given else Season.at(grids.centre_lonlat(box)[1])
+    return Season.parse(given) if given else Season.at(*reversed(grids.centre_lonlat(box)))
 
 
-def _dataset(pixels: Mapping[str, lazy.Array], datatakes: list[list[Scene]], box: GeoBox, season: Season) -> xr.Dataset:
-    leading = [group[0] for group in datatakes]
+def coordinates(groups: Sequence[Sequence[Scene]], season: Season) -> dict[str, tuple[str, Any]]:
+    """What a cube says of each datatake, along ``time``; as its first scene says it.
+
+    Raises
+    ------
+    CatalogError
+        If two datatakes have the same time.
+    """
+    leading = [group[0] for group in groups]
     times = pd.DatetimeIndex([s.datetime for s in leading]).as_unit("ns")
     if times.has_duplicates:
         raise CatalogError(f"two datatakes have the same time {times[times.duplicated()][0]}; leave one out.")
     centres = np.array([s.centre for s in leading])
     timed = {
         "time": times,
-        "item": np.array([" ".join(s.id for s in group) for group in datatakes]),
+        "item": np.array([" ".join(s.id for s in group) for group in groups]),
         "sensor": np.array([s.sensor for s in leading]),
         "sun_azimuth": np.array([s.sun_azimuth for s in leading]),
         "sun_elevation": np.array([s.sun_elevation for s in leading]),
@@ -217,14 +225,20 @@ def _dataset(pixels: Mapping[str, lazy.Array], datatakes: list[list[Scene]], box
         "calibration": np.array([s.bands["blue"].why for s in leading]),
         "tier": np.array([s.tier for s in leading]),
     }
-    coords = {name: ("time", values) for name, values in timed.items()}
+    return {name: ("time", values) for name, values in timed.items()}
+
+
+def _dataset(
+    pixels: Mapping[str, lazy.Array], groups: Sequence[Sequence[Scene]], box: GeoBox, season: Season
+) -> xr.Dataset:
+    leading, coords = [group[0] for group in groups], coordinates(groups, season)
     planes, dims = [pixels[band] for band in BANDS], ("time", "y", "x")
     data = {
         band: (dims, lazy.blockwise(np.real, [plane], "float32")) for band, plane in zip(BANDS, planes, strict=True)
     }
-    data["saturated"] = (dims, lazy.blockwise(_flags, planes, "uint8"))
+    data["saturated"] = (dims, lazy.blockwise(saturated, planes, "uint8"))
     level = leading[0].level
-    cube = xr.Dataset(data, {**coords, **grids.coords(box)}, {"level": level, **_near_infrared(leading)})
+    cube = xr.Dataset(data, {**coords, **grids.coords(box)}, {"level": level, **near_infrared(leading)})
     cube["time"].attrs |= {"long_name": "time of the datatake", "standard_name": "time"}
     cube["tier"].attrs["long_name"] = "tier of the geometry, by the provider"
     cube["balance_year"].attrs |= season.to_attrs()
@@ -233,7 +247,7 @@ def _dataset(pixels: Mapping[str, lazy.Array], datatakes: list[list[Scene]], box
     return cube
 
 
-def _near_infrared(scenes: Sequence[Scene]) -> dict[str, str]:
+def near_infrared(scenes: Sequence[Scene]) -> dict[str, str]:
     """Attributes that say which near infrared was taken, of missions that give a choice."""
     attrs = {}
     for name, mission in missions.MISSIONS.items():
@@ -243,7 +257,7 @@ def _near_infrared(scenes: Sequence[Scene]) -> dict[str, str]:
     return attrs
 
 
-def _flags(*planes: np.ndarray) -> np.ndarray:
+def saturated(*planes: np.ndarray) -> np.ndarray:
     """One bit a band: set where the imaginary part is positive."""
     return np.packbits(np.stack([plane.imag > 0 for plane in planes]), axis=0, bitorder="little")[0]
 

@@ -16,7 +16,7 @@ from .scene import Scene
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A band of a scene, and the rows and columns of the grid beyond which it has no pixel."""
 
     reader: readers.BandReader
@@ -33,18 +33,26 @@ def with_windows(
     datatakes: Sequence[Sequence[Scene]], box: GeoBox, chunks: int, names: Sequence[str], sources_of: readers.Sources
 ):
     """Datatakes as lazy arrays of each band; see :mod:`facies_xr.scenes.readers`."""
-    parts: dict[str, list[tuple[_Part, ...]]] = {name: [] for name in names}
-    for group in datatakes:
-        sources = [(sources_of(scene), *_extent(scene, box)) for scene in group]
-        for name in names:
-            parts[name].append(
-                tuple(_Part(readers.BandReader(of[name], box), *extent) for of, *extent in sources if name in of)
-            )
+    groups = [parts_of(group, box, names, sources_of) for group in datatakes]
     edges = lazy.regular_chunks(box.shape, chunks)
-    return {name: lazy.from_windows(_merged, edges, "complex64", per_time=parts[name], tile=chunks) for name in names}
+    return {
+        name: lazy.from_windows(merged, edges, "complex64", per_time=[g[name] for g in groups], tile=chunks)
+        for name in names
+    }
 
 
-def _merged(rows: slice, columns: slice, parts: Sequence[_Part]) -> np.ndarray:
+def parts_of(
+    group: Sequence[Scene], box: GeoBox, names: Sequence[str], sources_of: readers.Sources
+) -> dict[str, tuple[Part, ...]]:
+    """Scenes of a datatake that have each band, in the order in which they are taken."""
+    sources = [(sources_of(scene), *_extent(scene, box)) for scene in group]
+    return {
+        name: tuple(Part(readers.BandReader(of[name], box), *extent) for of, *extent in sources if name in of)
+        for name in names
+    }
+
+
+def merged(rows: slice, columns: slice, parts: Sequence[Part]) -> np.ndarray:
     """Pixels of a window: the first scene with data, pixel by pixel."""
     window = Window(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
     out = None

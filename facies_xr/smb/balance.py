@@ -10,6 +10,7 @@ import xarray as xr
 
 from .. import stations
 from ..errors import InputError, one_of
+from ..maps import series
 from ..maps.statistics import DRAWS, statistics
 from ..seasons import Season
 from . import judge
@@ -17,7 +18,7 @@ from . import records as _records
 from .fitted import Fit
 from .match import match
 from .methods.named import METHODS, method_named
-from .problem import FLAGS, Problem, of_statistics, with_records
+from .problem import FLAGS, Problem, of_statistics, with_records, with_survey
 
 MIN_RECORDS = 8
 """Records that a fit needs, of two glaciers at least."""
@@ -32,10 +33,11 @@ def smb(
     method: str = "regression",
     model: Fit | str | Path | None = None,
     leave_out: str | None = None,
-    rule: str = "envelope",
+    rule: str = series.DEFAULT_RULE,
     areas: str = "map",
     classes: tuple[str, ...] | None = None,
     season: Any = None,
+    to_survey: bool = False,
 ) -> xr.Dataset:
     """Annual surface mass balance of the glaciers of some maps, by regression on records.
 
@@ -63,6 +65,9 @@ def smb(
         Classes of the accumulation area; by default snow.
     season : (str, int), optional
         Season of the scenes; by default that with which the cube was loaded, or +-20 days from that of the latitude.
+    to_survey : bool
+        Whether the days between the scenes' day and the survey of a record, if records tell it, are a predictor, whose
+        weight is the mean melt of these days.
 
     Returns
     -------
@@ -82,12 +87,16 @@ def smb(
         one_of("leave_out", leave_out, judge.LEFT_OUT)
     if observations is None and model is None:
         raise InputError("smb() needs observations to fit a model, or a fitted model=.")
+    if model is not None and to_survey:
+        raise InputError("to_survey=True is for fits to records that tell their survey; leave it out with model=.")
     if model is not None and leave_out is not None:
         raise InputError("a model= that comes fitted leaves nothing out; give leave_out= or model=, not both.")
     stats = _statistics(maps, areas, classes, season)
     problem = of_statistics(stats, rule=rule, areas=areas)
     if observations is not None:
         problem = _observed(problem, observations, stats, needed=model is None)
+    if to_survey:
+        problem = with_survey(problem)
     if model is not None:
         applied = Fit.load(model)
         splits = []
@@ -119,7 +128,7 @@ def fit(
     observations: Any,
     *,
     method: str = "regression",
-    rule: str = "envelope",
+    rule: str = series.DEFAULT_RULE,
     areas: str = "map",
     classes: tuple[str, ...] | None = None,
     season: Any = None,
@@ -203,12 +212,15 @@ def _dataset(table: pd.DataFrame, stats: xr.Dataset) -> xr.Dataset:
     grid = table.set_index(["glacier", "balance_year"]).reindex(pd.MultiIndex.from_product([glaciers, years]))
     data = {}
     for name, variable in stations.SMB.items():
+        if variable.optional and name not in grid:
+            continue
         values = grid[name].to_numpy().reshape(len(glaciers), len(years))
         data[name] = (variable.dims, values.astype("int32") if variable.dtype == "int32" else values)
     coords = {n: c for n, c in stats.coords.items() if c.dims == ("glacier",)}
     kept = {k: v for k, v in stats.attrs.items() if k in ("classifier", "classifier_digest", "feature_set", "level")}
     season = Season.of(stats)
-    coords["balance_year"] = ("balance_year", years.astype("int32"), season.to_attrs() if season else {})
+    named = {"long_name": stations.LOAD["balance_year"].long_name, **(season.to_attrs() if season else {})}
+    coords["balance_year"] = ("balance_year", years.astype("int32"), named)
     result = stations.dress(xr.Dataset(data, coords=coords, attrs=kept), "smb")
     result["flags"].attrs.update(flag_masks=np.array(list(FLAGS.values()), "int32"), flag_meanings=" ".join(FLAGS))
     result["albedo"].attrs["level"] = stats.attrs.get("level", "unknown")

@@ -14,12 +14,14 @@ from .balance import MIN_RECORDS
 from .methods.base import COVERED, Fits, Prediction
 from .methods.named import METHODS
 from .methods.yardsticks import RecordsMean, RegionMean
-from .problem import FLAGS, OPTIONAL, REQUIRED, UNFIT, Problem
+from .problem import FLAGS, OPTIONAL, REQUIRED, SURVEY, UNFIT, Problem
 
 FEWEST_CLUSTERS = 8
 """Glaciers, and years, below which drawing them tells nothing."""
 
 DRAWS = 1000
+
+PREDICTORS = (*REQUIRED, *OPTIONAL, SURVEY)
 
 RECORDED = "recorded_accumulation_area_ratio"
 
@@ -69,12 +71,12 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
 
 def _problem(smb: xr.Dataset, g: np.ndarray, y: np.ndarray) -> Problem:
     """The judged rows as a problem."""
-    columns = {name: smb[name].values[g, y] for name in (*REQUIRED, *OPTIONAL, RECORDED) if name in smb}
+    columns = {name: smb[name].values[g, y] for name in (*PREDICTORS, RECORDED) if name in smb}
     columns |= {name: smb[name].values[g] for name in ("longitude", "latitude") if name in smb.coords}
     ids = smb["glacier"].values[g] if "glacier" in smb.coords else g
     years = smb["balance_year"].values[y] if "balance_year" in smb.coords else y
     rows = pd.DataFrame({"glacier": ids, "balance_year": years, "observed": smb["observed"].values[g, y], **columns})
-    return Problem(rows, tuple(name for name in (*REQUIRED, *OPTIONAL) if name in columns), OPTIONAL)
+    return Problem(rows, tuple(name for name in PREDICTORS if name in columns), OPTIONAL)
 
 
 def _splits(problem: Problem, leave_out: str) -> list[Split] | None:

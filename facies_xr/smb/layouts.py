@@ -8,12 +8,15 @@ BALANCES = ("balance", "winter_balance", "summer_balance")
 
 COLUMNS = (
     "glacier", "balance_year", *BALANCES, "name", "longitude", "latitude", "accumulation_area_ratio",
-    "equilibrium_line_altitude", "equilibrium_line_bound", "system", "reconstructed",
+    "equilibrium_line_altitude", "equilibrium_line_bound", "system", "reconstructed", "survey_begin", "survey_end",
 )  # fmt: skip
 """Of the table that ``records.read`` gives."""
 
 TEXTS = ("name", "equilibrium_line_bound", "system", "reconstructed")
 """Columns that hold texts, empty where they say nothing."""
+
+DATES = ("survey_begin", "survey_end")
+"""Columns of the days on which a balance year was begun and ended in the field; missing where it is not known."""
 
 BOUNDS = {">": ">", "<": "<", "above": ">", "below": "<"}
 """An equilibrium line that lies above or below the glacier is censored at the altitude that is given."""
@@ -73,11 +76,14 @@ class Layout:
 
 _WGMS = {"balance": "ANNUAL_BALANCE", "winter_balance": "WINTER_BALANCE", "summer_balance": "SUMMER_BALANCE",
          "accumulation_area_ratio": "AAR", "equilibrium_line_altitude": "ELA", "name": "NAME",
-         "remarks": "REMARKS"}  # fmt: skip
+         "remarks": "REMARKS", "system": "TIME_SYSTEM", "survey_begin": "BEGIN_PERIOD",
+         "survey_end": "END_PERIOD"}  # fmt: skip
 _POSITION = {"longitude": "LONGITUDE", "latitude": "LATITUDE"}
 _WGMS_2025 = {ours: theirs.lower() for ours, theirs in _WGMS.items()} | {
     "name": "glacier_name",
     "equilibrium_line_bound": "ela_position",
+    "survey_begin": "begin_date",
+    "survey_end": "end_date",
 }
 
 OWN = Layout("own table", {name: name for name in COLUMNS}, 1.0)
@@ -99,12 +105,20 @@ LAYOUTS = (
     ),
     Layout(
         "WGMS Fluctuations of Glaciers since 2025, mass_balance.csv",
-        {"glacier": "glacier_id", "balance_year": "year", "system": "time_system", **_WGMS_2025},
+        {"glacier": "glacier_id", "balance_year": "year", **_WGMS_2025},
         1.0,
     ),
     Layout(
         "NVE",
-        {"glacier": "RGIID", "balance_year": "Year", "balance": "Ba", "winter_balance": "Bw", "summer_balance": "Bs"},
+        {
+            "glacier": "RGIID",
+            "balance_year": "Year",
+            "balance": "Ba",
+            "winter_balance": "Bw",
+            "summer_balance": "Bs",
+            "survey_begin": "DateMinPrevYear",
+            "survey_end": "DateMin",
+        },
         1.0,
         spare_id=("NVE-", "BREID"),
     ),

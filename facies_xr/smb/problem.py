@@ -8,14 +8,25 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ..errors import InputError
 from ..maps import series
 from ..seasons import Season
 
 CENSORED = 0.02
 """Accumulation area ratio below which it says nothing more about the balance."""
 
-FLAGS = {**series.FLAGS, "no_snow": 32, "no_albedo": 64, "censored": 128, "no_relief": 256}
-"""Bits of ``flags``."""
+FLAGS = {**series.FLAGS, "no_snow": 32, "no_albedo": 64, "censored": 128, "no_relief": 256,
+         "fixed_date": 512, "floating_date": 1024, "stratigraphic": 2048}  # fmt: skip
+"""Bits of ``flags``; the last three are the system of the record, as far as it tells one."""
+
+SYSTEMS = {"fx": "fixed_date", "fix": "fixed_date", "flo": "floating_date", "str": "stratigraphic"}
+"""How the names of systems begin in records (WGMS: FXD, FLO, STR; fixed-date and so on), and their flags."""
+
+SURVEY = "days_to_survey"
+"""Optional predictor: days from the scenes' day to the survey. [day]"""
+
+LONGEST = 60
+"""Days to the survey beyond which snow and melt are no longer those of late summer. [day]"""
 
 UNFIT = ("outside_season", "fresh_snow", "cut_by_edge")
 """Flags of rows that no fit rests on."""
@@ -29,7 +40,8 @@ REQUIRED = ("snow_fraction", "snow_line_relative")
 OPTIONAL = ("albedo",)
 """Predictors that sharpen a prediction."""
 
-POSSIBLE = {"snow_fraction": (0.0, 1.0), "snow_line_relative": (-1.0, 1.0), "albedo": (-0.1, 1.5)}
+POSSIBLE = {"snow_fraction": (0.0, 1.0), "snow_line_relative": (-1.0, 1.0), "albedo": (-0.1, 1.5),
+            SURVEY: (-LONGEST, LONGEST)}  # fmt: skip
 """Least and largest value of each predictor; an albedo index of slopes in the sun may pass 1."""
 
 UNKNOWN = "unknown"
@@ -112,7 +124,7 @@ class Problem:
         )
 
 
-def of_statistics(stats: xr.Dataset, *, rule: str = "envelope", areas: str = "map") -> Problem:
+def of_statistics(stats: xr.Dataset, *, rule: str = series.DEFAULT_RULE, areas: str = "map") -> Problem:
     """Glaciers and balance years of some statistics, as yet without records.
 
     Parameters
@@ -149,7 +161,7 @@ def of_statistics(stats: xr.Dataset, *, rule: str = "envelope", areas: str = "ma
     )
 
 
-def predictors(stats: xr.Dataset, *, rule: str = "envelope") -> pd.DataFrame:
+def predictors(stats: xr.Dataset, *, rule: str = series.DEFAULT_RULE) -> pd.DataFrame:
     """Predictors of each glacier and balance year.
 
     Parameters
@@ -166,13 +178,15 @@ def predictors(stats: xr.Dataset, *, rule: str = "envelope") -> pd.DataFrame:
         at the glacier's highest elevation, and the row flagged.
     """
     end = series.end_of_season(stats, rule=rule)
-    names = ["accumulation_area_ratio", "lowest_snow", "albedo", "coverage", "scene_date", "scenes", "flags"]
+    names = ["accumulation_area_ratio", "lowest_snow", "albedo", "coverage", "scenes", "flags"]
+    names += ["scene_date", "days_from_season_centre"]
     table = end[[*names, "mean_elevation", "min_elevation", "max_elevation"]].to_dataframe().reset_index()
     snow, relief = table.accumulation_area_ratio, table.max_elevation - table.min_elevation
     snow_free = snow.notna() & ((snow == 0) | table.lowest_snow.isna())
     lowest = table.lowest_snow.where(~snow_free, table.max_elevation)
     known = snow.notna() & (relief > FLAT)
     flags = table["flags"].to_numpy()
+    later = series.DAY - table.days_from_season_centre if rule == "depletion" else 0 * table.days_from_season_centre
     for name, is_set in (
         ("no_snow", snow_free),
         ("no_albedo", table.albedo.isna()),
@@ -187,6 +201,7 @@ def predictors(stats: xr.Dataset, *, rule: str = "envelope") -> pd.DataFrame:
             "snow_fraction": snow.where(known),
             "snow_line_relative": ((lowest - table.mean_elevation) / relief.where(relief > FLAT)).where(known),
             **{name: table[name] for name in ("albedo", "coverage", "scene_date", "scenes")},
+            "state_date": table.scene_date.dt.floor("D") + pd.to_timedelta(later, "D"),
             "flags": flags,
         }
     )
@@ -203,5 +218,33 @@ def with_records(problem: Problem, records: pd.DataFrame) -> Problem:
     """
     renamed = {"balance": "observed", "accumulation_area_ratio": "recorded_accumulation_area_ratio"}
     kept = records[["glacier", "balance_year", *renamed]].rename(columns=renamed)
+    kept["system"], kept["survey_end"] = (records.get(name) for name in ("system", "survey_end"))
     rows = problem.rows.drop(columns=list(renamed.values())).merge(kept, "left", ["glacier", "balance_year"])
+    system = rows.pop("system").fillna("").astype(str).str.lower()
+    for start, name in SYSTEMS.items():
+        rows["flags"] |= np.where(system.str.startswith(start), FLAGS[name], 0)
     return replace(problem, rows=rows)
+
+
+def with_survey(problem: Problem) -> Problem:
+    """The problem with one more predictor: the days from the scenes' day to the survey of the record.
+
+    Its weight is the region's mean rate of melt between the two. Rows without a date, those without a record among
+    them, are taken as surveyed after as many days as the others usually are.
+
+    Raises
+    ------
+    InputError
+        If no record tells when it was surveyed.
+    """
+    days = (pd.to_datetime(problem.rows["survey_end"]) - problem.rows["state_date"]).dt.days
+    if not (known := days[problem.usable].notna()).any():
+        raise InputError("to_survey=True needs records that tell when they were surveyed; none has a survey_end.")
+    usual = days[problem.usable][known].median()
+    rows = problem.rows.assign(**{SURVEY: days.fillna(usual).clip(-LONGEST, LONGEST).astype(float)})
+    return replace(
+        problem,
+        rows=rows,
+        predictors=(*problem.predictors, SURVEY),
+        definitions={**problem.definitions, "survey": f"usually {usual:g} days later"},
+    )

@@ -16,6 +16,7 @@ from .layouts import (
     BANDS,
     BOUNDS,
     COLUMNS,
+    DATES,
     FIRST_YEAR,
     LAYOUTS,
     LIMITS,
@@ -53,8 +54,8 @@ def read(observations: Any, *, units: str | None = None, reconstructed: bool = F
         [m w.e.], ``name``, ``longitude``, ``latitude`` [degree], ``accumulation_area_ratio``,
         ``equilibrium_line_altitude`` [m], ``equilibrium_line_bound`` (> or < where the line was above or below the
         glacier, so that the altitude is censored), ``system`` (such as fixed-date or floating-date),
-        ``reconstructed`` ("annual", "winter" or both); what a layout does not have is missing. Rows without an annual
-        balance are left out.
+        ``reconstructed`` ("annual", "winter" or both), ``survey_begin`` and ``survey_end`` (days of the field
+        work); what a layout does not have is missing. Rows without an annual balance are left out.
 
     Raises
     ------
@@ -173,6 +174,9 @@ def _parsed(source: str, table: pd.DataFrame, layout: Layout, factor: float) -> 
         column = columns.get(name, empty)
         if name in TEXTS:
             records[name] = text.texts(column).fillna("")
+            continue
+        if name in DATES:
+            records[name] = text.dates(column, source, layout.columns.get(name, name))
             continue
         values = text.numbers(column, source, layout.columns.get(name, name))
         marks = values.abs().isin(MARKS)

@@ -20,6 +20,10 @@ LARGEST = 500_000_000
 """Tables of records are smaller. [byte]"""
 
 _WHOLE = re.compile(r"^(\d+)\.0+$")
+_DATE = re.compile(
+    r"((?P<year>\d{4})(-?)(?P<month>\d\d)\3(?P<day>\d\d)(\.0)?"
+    r"|(?P<day_first>\d{1,2})\.(?P<month_first>\d{1,2})\.(?P<year_first>\d{4}))([T ].*)?"
+)
 _COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
@@ -99,6 +103,34 @@ def numbers(column: pd.Series, source: str, name: str) -> pd.Series:
         return value
 
     return texts(column).map(one).astype(float)
+
+
+def dates(column: pd.Series, source: str, name: str) -> pd.Series:
+    """Days of a column of texts or dates; NaT where missing, or where day or month are not known (WGMS: 99).
+
+    2013-09-24, 20130924 and 24.09.2013 are understood, with or without a time behind them.
+
+    Raises
+    ------
+    InputError
+        If a value is no date.
+    """
+
+    def one(text: str | None) -> pd.Timestamp:
+        if text is None or (found := _DATE.fullmatch(text)) is None:
+            if text is None or not text.strip("9.0"):
+                return pd.NaT
+            raise InputError(f"{source}: {name} {text[:40]!r} is not a date; write it as 2013-09-24.")
+        parts = {key: int(value) for key, value in found.groupdict().items() if value is not None}
+        year, month, day = (parts.get(key, parts.get(f"{key}_first", 0)) for key in ("year", "month", "day"))
+        if 99 in (month, day) or year == 9999:
+            return pd.NaT
+        try:
+            return pd.Timestamp(year, month, day)
+        except ValueError:
+            raise InputError(f"{source}: {name} {text[:40]!r} is not a day of the calendar.") from None
+
+    return pd.Series(pd.to_datetime(texts(column).map(one)), dtype="datetime64[ns]")
 
 
 def _decoded(content: bytes) -> str:

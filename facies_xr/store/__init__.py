@@ -8,7 +8,8 @@ store at a time.
 
 from .layout import DONE, DROPPED, PENDING, TILE
 from .ledger import Ledger, verify
-from .lock import FolderLock
+from .lock import FolderLock, lock_of
+from .place import Folder, Place, Where, place_of
 from .tile import Tile
 from .writing import open_store, write
 
@@ -17,10 +18,15 @@ __all__ = [
     "DROPPED",
     "PENDING",
     "TILE",
+    "Folder",
     "FolderLock",
     "Ledger",
+    "Place",
     "Tile",
+    "Where",
+    "lock_of",
     "open_store",
+    "place_of",
     "verify",
     "write",
 ]

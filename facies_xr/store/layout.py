@@ -8,12 +8,9 @@ commits it stands::
             a kill here: thrown away                   a kill here: moved in by the next writer
 """
 
-import os
-import shutil
 import warnings
 from collections.abc import Hashable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,12 +18,14 @@ import xarray as xr
 import zarr
 from affine import Affine
 from odc.geo.geobox import GeoBox
+from zarr.storage import MemoryStore
 from zarr_cm import proj, spatial
 
 from .. import access, lazy
 from ..classes import NODATA
 from ..errors import StoreError
 from .identity import identity
+from .place import Place
 from .record import FORMAT, Record, checksum
 
 TILE = 512
@@ -111,11 +110,12 @@ def geobox_of(grid: dict[str, Any]) -> GeoBox:
     return GeoBox(tuple(grid["shape"]), Affine(*grid["transform"]), grid["crs"])
 
 
-def commit(data: xr.Dataset, path: Path, box: GeoBox, dropped: dict[str, str] | None = None) -> Record:
+def commit(data: xr.Dataset, place: Place, box: GeoBox, dropped: dict[str, str] | None = None) -> Record:
     """Give a store the layout of some data, whose dates stand in the order of the arrays."""
-    shutil.rmtree(path / NEXT, ignore_errors=True)
-    build(data, path / NEXT, box)
-    names = sorted(str(f.relative_to(path / NEXT)) for f in (path / NEXT).rglob("*") if f.is_file())
+    place.remove_below(NEXT)
+    files = build(data, box)
+    for name, content in files.items():
+        place.write(f"{NEXT}/{name}", content)
     times = data["time"].values.astype("int64").tolist() if "time" in data.dims else []
     record = Record(
         grid=grid_of(box),
@@ -124,34 +124,35 @@ def commit(data: xr.Dataset, path: Path, box: GeoBox, dropped: dict[str, str] | 
         dates=times,
         items=[str(item) for item in data["item"].values] if times and "item" in data.variables else [],
         dropped=dropped or {},
-        files={name: checksum(path / NEXT / name) for name in names},
+        files={name: checksum(content) for name, content in files.items()},
     )
-    record.write(path)
-    settle(path, record)
+    record.write(place)
+    settle(place, record)
     return record
 
 
-def settle(path: Path, record: Record) -> None:
+def settle(place: Place, record: Record) -> None:
     """Move in what of a committed layout still lies beside the store; throw away what was never committed."""
-    for name, expected in record.files.items():
-        if checksum(path / NEXT / name) == expected:
-            (path / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path / NEXT / name, path / name)
-    shutil.rmtree(path / NEXT, ignore_errors=True)
+    if place.children(NEXT):
+        lying = place.read_all(f"{NEXT}/{name}" for name in record.files)
+        for (name, expected), content in zip(record.files.items(), lying, strict=True):
+            if checksum(content) == expected:
+                place.move(f"{NEXT}/{name}", name)
+    place.remove_below(NEXT)
 
 
-def damaged(path: Path, record: Record) -> list[tuple[str, str]]:
+def damaged(place: Place, record: Record) -> list[tuple[str, str]]:
     """Files of the layout that are not as they were written, and what is wrong with each."""
-    states = {name: checksum(path / name) for name in record.files}
+    states = map(checksum, place.read_all(record.files))
     return [
-        (name, "missing" if states[name] == "missing" else "damaged")
-        for name, expected in record.files.items()
-        if states[name] != expected
+        (name, "missing" if state == "missing" else "damaged")
+        for (name, expected), state in zip(record.files.items(), states, strict=True)
+        if state != expected
     ]
 
 
-def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
-    """Write the layout of some data into a folder of its own; rasters without their pixels."""
+def build(data: xr.Dataset, box: GeoBox) -> dict[str, bytes]:
+    """Files of the layout of some data, by their keys; rasters without their pixels."""
     template = data.copy()
     encoding: dict[Hashable, dict[str, Any]] = {}
     for name, variable in rasters(data).items():
@@ -170,8 +171,10 @@ def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
         elif variable.dtype.kind == "f":
             encoding[key]["_FillValue"] = None
     template.attrs |= {"facies_xr_store": FORMAT, **_description(data), **_conventions(box)}
+    made: dict[str, Any] = {}
+    group = MemoryStore(made)
     template.to_zarr(
-        folder,
+        group,
         mode="w-",
         compute=False,
         zarr_format=3,
@@ -180,15 +183,16 @@ def build(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
         safe_chunks=False,
         write_empty_chunks=True,
     )
-    _build_ledger(data, folder, box)
+    _build_ledger(data, group, box)
     with warnings.catch_warnings():  # that consolidated metadata are an extension of Zarr's format 3
         warnings.simplefilter("ignore", UserWarning)
-        zarr.consolidate_metadata(folder, zarr_format=3)
+        zarr.consolidate_metadata(group, zarr_format=3)
+    return {key: made[key].to_bytes() for key in sorted(made)}
 
 
-def _build_ledger(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
+def _build_ledger(data: xr.Dataset, group: MemoryStore, box: GeoBox) -> None:
     """Arrays of the ledger, whose chunks are the entries of :mod:`facies_xr.store.tile`."""
-    book = zarr.open_group(folder, mode="r+").create_group("ledger")
+    book = zarr.open_group(group, mode="r+").create_group("ledger")
     cells = tuple(-(-n // TILE) for n in box.shape)
     for kind, names in kinds(data).items():
         lead = (data.sizes["time"],) if kind == "timed" else ()

@@ -1,8 +1,7 @@
 """The ledger of a store: which dates it has, which tiles are finished, and whether they still are what was written."""
 
-from collections.abc import Iterator, Sequence
-from itertools import product
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,30 @@ from ..errors import StoreError
 from . import layout
 from .identity import identity, joined, require_identity
 from .layout import DONE, DROPPED, PENDING
+from .place import AT_ONCE, Where, place_of
 from .record import Record
-from .tile import MISSING, Tile, chunk_checksum, chunk_file, read_entry, remove_tile, write_entry
+from .tile import (
+    MISSING,
+    Tile,
+    chunk_checksum,
+    chunk_checksums,
+    chunk_key,
+    entry_key,
+    entry_of,
+    remove_tile,
+    write_entry,
+)
 
 
 class Ledger:
     """The ledger of a store that is there.
 
     Reading needs no lock. :meth:`claim`, :meth:`repair`, :meth:`drop` are for the one writer
-    (:class:`facies_xr.store.lock.FolderLock`); :meth:`done` is for whoever wrote a tile in its name.
+    (:func:`facies_xr.store.lock.lock_of`); :meth:`done` is for whoever wrote a tile in its name.
 
     Parameters
     ----------
-    path : str or Path
+    where : str, Path, fsspec mapper or zarr Store
 
     Raises
     ------
@@ -35,9 +45,9 @@ class Ledger:
         If there is no store, it has another format, or its record is damaged.
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self.record = Record.read(self.path)
+    def __init__(self, where: Where):
+        self.place = place_of(where)
+        self.record = Record.read(self.place)
 
     @property
     def dates(self) -> np.ndarray:
@@ -61,8 +71,8 @@ class Ledger:
         found = xr.Dataset()
         for kind in self.kinds:
             codes = np.zeros(self._shape(kind), "uint8")
-            for tile in self.tiles(kind):
-                codes[tile.index] = self._code(tile)
+            for tile, entry in self._entries(self.tiles(kind)):
+                codes[tile.index] = PENDING if entry is None else entry[0]
             found[kind] = (("time", "tile_y", "tile_x")[-codes.ndim :], codes)
         return found.assign_coords(time=self.dates) if "time" in found.dims else found
 
@@ -84,19 +94,19 @@ class Ledger:
             If the data are on another grid or of another identity, a date is there with other scenes, or a damaged
             file cannot be mended from these data.
         """
-        layout.settle(self.path, self.record)
+        layout.settle(self.place, self.record)
         box = grids.geobox(data)
         self.require(data)
         data = joined(self.record.identity, data)
         times = data["time"].values.astype("int64").tolist() if "time" in data.dims else []
         known = {time: slot for slot, time in enumerate(self.record.dates)}
         new = [k for k, time in enumerate(times) if time not in known]
-        damaged = [name for name, _ in layout.damaged(self.path, self.record)]
+        damaged = [name for name, _ in layout.damaged(self.place, self.record)]
         if new or damaged or identity(data) != self.record.identity:
             union = self._union(data, times, new, damaged)
-            self.record = layout.commit(union, self.path, box, self.record.dropped)
-        elif self.record.damaged(self.path):
-            self.record.write(self.path)
+            self.record = layout.commit(union, self.place, box, self.record.dropped)
+        elif self.record.damaged(self.place):
+            self.record.write(self.place)
         known = {time: slot for slot, time in enumerate(self.record.dates)}
         return np.array([known[time] for time in times], int)
 
@@ -113,9 +123,9 @@ class Ledger:
         GridError, StoreError
             If they are on another grid or of another identity, or a date is there with other scenes.
         """
-        grids.require_same_grid(grids.geobox(data), layout.geobox_of(self.record.grid), ("these data", str(self.path)))
+        grids.require_same_grid(grids.geobox(data), layout.geobox_of(self.record.grid), ("these data", str(self.place)))
         data = joined(self.record.identity, data)
-        require_identity(self.record.identity, identity(data), self.path)
+        require_identity(self.record.identity, identity(data), self.place)
         if not self.record.items or "item" not in data.variables:
             return
         known = {time: slot for slot, time in enumerate(self.record.dates)}
@@ -123,7 +133,7 @@ class Ledger:
         for time, item in zip(times, data["item"].values, strict=True):
             if time in known and (stored := self.record.items[known[time]]) != str(item):
                 raise StoreError(
-                    f"{self.path} holds {_day(time)} made of scene {stored!r}, these data make it of {str(item)!r}. "
+                    f"{self.place} holds {_day(time)} made of scene {stored!r}, these data make it of {str(item)!r}. "
                     "Write to another path, or delete the store to replace it."
                 )
 
@@ -146,7 +156,7 @@ class Ledger:
                     stored = np.take(variable.values, [position[time] for time in self.record.dates], axis)
                 else:
                     raise StoreError(
-                        f"{self.path}: {lost} is damaged, and mending it needs all {len(self.record.dates)} dates of "
+                        f"{self.place}: {lost} is damaged, and mending it needs all {len(self.record.dates)} dates of "
                         "the store; write them all again, in one call."
                     )
                 values = np.concatenate([stored, np.take(variable.values, new, axis)], axis)
@@ -154,7 +164,7 @@ class Ledger:
         return xr.Dataset(variables, attrs=data.attrs).set_coords(list(data.coords))
 
     def _stored(self, name: str, dtype: np.dtype) -> np.ndarray:
-        values = zarr.open_array(self.path / name, mode="r")[...]
+        values = zarr.open_array(self.place.zarr(read_only=True), path=name, mode="r")[...]
         return values.astype("datetime64[us]") if dtype.kind == "M" else np.asarray(values).astype(dtype)
 
     # -- tiles ---------------------------------------------------------------------------------------------------
@@ -176,13 +186,11 @@ class Ledger:
 
     def pending(self, kind: str, slots: Sequence[int] | None = None) -> list[Tile]:
         """Tiles that have to be computed."""
-        return [tile for tile in self.tiles(kind, slots) if self._code(tile) == PENDING]
+        return [tile for tile, entry in self._entries(self.tiles(kind, slots)) if entry is None or entry[0] == PENDING]
 
     def done(self, tile: Tile, code: int = DONE) -> None:
         """Enter that a tile is finished, with the checksums of its chunks."""
-        variables = self.kinds[tile.kind]
-        sums = [chunk_checksum(chunk_file(self.path, name, dims, tile)) for name, dims in variables.items()]
-        write_entry(self.path, tile, code, sums)
+        write_entry(self.place, tile, code, chunk_checksums(self.place, tile, self.kinds[tile.kind]))
 
     def fill_without_ice(self, slots: Sequence[int]) -> int:
         """Finish, blank, the pending tiles of some dates where the stored glacier index is 0, and say how many."""
@@ -190,9 +198,9 @@ class Ledger:
         if "glacier_index" not in static:
             return 0
         checksum = 1 + list(static).index("glacier_index")
-        entries = {tile.index: self._entry(tile) for tile in self.tiles("static")}
+        entries = self._entries(self.tiles("static"))
         # A chunk of nothing but the fill value, which is 0 here, has no file.
-        bare = {index for index, entry in entries.items() if entry and entry[0] and entry[checksum] == MISSING}
+        bare = {tile.index for tile, entry in entries if entry and entry[0] and entry[checksum] == MISSING}
         blank = [tile for tile in self.pending("timed", slots) if tile.index[-2:] in bare]
         for tile in blank:
             self.done(tile)
@@ -201,30 +209,28 @@ class Ledger:
     def drop(self, slot: int, reason: str) -> None:
         """Empty a date whose scene could not be read, as a whole, and record why."""
         for tile in self.tiles("timed", [slot]):
-            remove_tile(self.path, tile, self.kinds["timed"])
+            remove_tile(self.place, tile, self.kinds["timed"])
             self.done(tile, DROPPED)
         self.record = self.record.with_dropped(_day(self.record.dates[slot]), access.shown(reason))
-        self.record.write(self.path)
+        self.record.write(self.place)
 
     def damaged(self, kind: str, slots: Sequence[int] | None = None) -> Iterator[tuple[Tile, str, str]]:
         """Tiles that are not as they were written: with the file, and what is wrong with it."""
         variables = self.kinds[kind]
-        for tile in self.tiles(kind, slots):
-            entry = read_entry(self.path, tile, len(variables))
+        for tile, entry in self._entries(self.tiles(kind, slots)):
             if entry is None:
                 yield tile, f"ledger/{kind}", "damaged"
-                continue
-            code, *sums = entry
-            for (name, dims), expected in zip(variables.items(), sums, strict=True):
-                file = chunk_file(self.path, name, dims, tile)
-                if code != PENDING and (now := chunk_checksum(file)) != expected:
-                    yield tile, str(file.relative_to(self.path)), "damaged" if now else "missing"
+            elif entry[0] != PENDING:
+                keys = [chunk_key(name, dims, tile) for name, dims in variables.items()]
+                for key, content, expected in zip(keys, self.place.read_all(keys), entry[1:], strict=True):
+                    if chunk_checksum(content) != expected:
+                        yield tile, key, "missing" if content is None else "damaged"
 
     def repair(self, kind: str, slots: Sequence[int] | None = None) -> int:
         """Make damaged tiles pending again and say how many they were."""
         damaged = {tile for tile, *_ in self.damaged(kind, slots)}
         for tile in damaged:
-            remove_tile(self.path, tile, self.kinds[kind])
+            remove_tile(self.place, tile, self.kinds[kind])
         return len(damaged)
 
     def verify(self) -> pd.DataFrame:
@@ -237,11 +243,12 @@ class Ledger:
             ``tile_x``; without rows if all is well. :func:`write` with the same data mends it.
         """
         wrong: list[tuple[str, str, Tile | None]]
-        wrong = [(name, "damaged", None) for name in self.record.damaged(self.path)]
-        wrong += [(name, problem, None) for name, problem in layout.damaged(self.path, self.record)]
+        wrong = [(name, "damaged", None) for name in self.record.damaged(self.place)]
+        wrong += [(name, problem, None) for name, problem in layout.damaged(self.place, self.record)]
         for kind in self.kinds:
             wrong += [(file, problem, tile) for tile, file, problem in self.damaged(kind)]
-            wrong += [(f"ledger/{kind}", "not finished", tile) for tile in self.tiles(kind) if self._unfinished(tile)]
+            entries = self._entries(self.tiles(kind))
+            wrong += [(f"ledger/{kind}", "not finished", t) for t, entry in entries if entry and entry[0] == PENDING]
         rows = [(file, problem, *self._named(tile)) for file, problem, tile in wrong]
         return pd.DataFrame(rows, columns=["file", "problem", "date", "tile_y", "tile_x"])
 
@@ -254,20 +261,20 @@ class Ledger:
         cells = tuple(-(-n // layout.TILE) for n in self.record.grid["shape"])
         return (len(self.record.dates), *cells) if kind == "timed" else cells
 
-    def _entry(self, tile: Tile) -> tuple[int, ...] | None:
-        return read_entry(self.path, tile, len(self.kinds[tile.kind]))
-
-    def _code(self, tile: Tile) -> int:
-        entry = self._entry(tile)
-        return PENDING if entry is None else entry[0]
-
-    def _unfinished(self, tile: Tile) -> bool:
-        entry = self._entry(tile)
-        return entry is not None and entry[0] == PENDING
+    def _entries(self, tiles: Iterable[Tile]) -> Iterator[tuple[Tile, tuple[int, ...] | None]]:
+        """Code and checksums of tiles, None where an entry is damaged; read some side by side."""
+        left = iter(tiles)
+        while some := list(islice(left, AT_ONCE)):
+            for tile, content in zip(some, self.place.read_all(map(entry_key, some)), strict=True):
+                yield tile, entry_of(content, len(self.kinds[tile.kind]))
 
 
-def verify(path: str | Path) -> pd.DataFrame:
+def verify(path: Where) -> pd.DataFrame:
     """What is wrong with a store, as :meth:`Ledger.verify` says; every byte is read once.
+
+    Parameters
+    ----------
+    path : str, Path, fsspec mapper or zarr Store
 
     Raises
     ------

@@ -4,14 +4,13 @@ It stands twice in the folder ``ledger``, each copy with its own checksum, so th
 """
 
 import json
-import os
 import zlib
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from .. import access
 from ..errors import StoreError
+from .place import Place, Where, place_of
 
 FORMAT = 2
 """Version of the layout of stores. 1 was without checksums and lock."""
@@ -39,7 +38,7 @@ class Record:
     """Checksum of each file of the layout: all but tiles and their ledger entries."""
 
     @classmethod
-    def read(cls, path: Path) -> "Record":
+    def read(cls, where: Where) -> "Record":
         """Record of a store; its copy, where one of them is damaged.
 
         Raises
@@ -47,49 +46,39 @@ class Record:
         StoreError
             If there is no store, it has another format, or both copies are damaged.
         """
-        documents = [_read(path / "ledger" / name) for name in FILES]
+        place = place_of(where)
+        documents = [_document(content) for content in _copies(place)]
         intact = next((document for document in documents if document), None)
         if intact is None:
-            raise StoreError(_problem(path))
+            raise StoreError(_problem(place))
         written = intact.pop("format", None)
         if written != FORMAT:
-            raise StoreError(_other_format(path, written))
+            raise StoreError(_other_format(place, written))
         return cls(**intact)
 
-    def write(self, path: Path) -> None:
+    def write(self, where: Where) -> None:
         """Replace the record of a store, in one step, then its copy."""
         for name in FILES:
-            replace_file(path / "ledger" / name, _bytes(self))
+            place_of(where).write(f"ledger/{name}", _bytes(self))
 
-    def damaged(self, path: Path) -> list[str]:
+    def damaged(self, place: Place) -> list[str]:
         """Copies that are missing, damaged, or older than this one."""
-        return [f"ledger/{name}" for name in FILES if _content(path / "ledger" / name) != _bytes(self)]
+        copies = zip(FILES, _copies(place), strict=True)
+        return [f"ledger/{name}" for name, content in copies if content != _bytes(self)]
 
     def with_dropped(self, date: str, reason: str) -> "Record":
         """Record that says why one more date is empty."""
         return replace(self, dropped=self.dropped | {date: reason})
 
 
-def exists(path: Path) -> bool:
-    """Whether a folder holds a store, perhaps a damaged one."""
-    return any((path / "ledger" / name).exists() for name in FILES)
+def exists(place: Place) -> bool:
+    """Whether a place holds a store, perhaps a damaged one."""
+    return any(content is not None for content in _copies(place))
 
 
-def checksum(file: Path) -> str:
+def checksum(content: bytes | None) -> str:
     """CRC-32 of a file's bytes in hexadecimal, "missing" without the file."""
-    content = _content(file)
     return "missing" if content is None else f"{zlib.crc32(content):08x}"
-
-
-def replace_file(file: Path, content: bytes) -> None:
-    """Write a file in one step: whoever reads it sees what was, or all of what is."""
-    draft = file.with_name(f"{file.name}.partial")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, file)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def _bytes(record: Record) -> bytes:
@@ -97,38 +86,36 @@ def _bytes(record: Record) -> bytes:
     return b"%08x\n%s\n" % (zlib.crc32(text), text)
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _copies(place: Place) -> list[bytes | None]:
+    return place.read_all(f"ledger/{name}" for name in FILES)
+
+
+def _document(content: bytes | None) -> dict[str, Any] | None:
     """Document of a file that is there and whole."""
-    head, _, text = (_content(file) or b"").partition(b"\n")
+    head, _, text = (content or b"").partition(b"\n")
     text = text.removesuffix(b"\n")
     return json.loads(text) if head == b"%08x" % zlib.crc32(text) else None
 
 
-def _content(file: Path) -> bytes | None:
+def _problem(place: Place) -> str:
+    if exists(place):
+        return f"{place}: both copies of ledger/record.json are damaged; delete the store and write it again."
+    root = place.read("zarr.json")
+    if root is None and not place.children():
+        return f"{access.shown(str(place))}: there is no such store."
     try:
-        return file.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def _problem(path: Path) -> str:
-    if exists(path):
-        return f"{path}: both copies of ledger/record.json are damaged; delete the store and write it again."
-    if not path.exists():
-        return f"{access.shown(str(path))}: there is no such store."
-    try:
-        attributes = json.loads((path / "zarr.json").read_text()).get("attributes", {})
-    except (OSError, ValueError):
+        attributes = json.loads(root or b"").get("attributes", {})
+    except ValueError:
         attributes = {}
     if attributes.get("facies_xr_store") == FORMAT:
-        return f"{path}: both copies of ledger/record.json are missing; delete the store and write it again."
+        return f"{place}: both copies of ledger/record.json are missing; delete the store and write it again."
     if "facies_xr_store" in attributes:
-        return _other_format(path, 1)
-    return f"{path} has no ledger: facies_xr did not write it, or did not finish creating it; choose another name."
+        return _other_format(place, 1)
+    return f"{place} has no ledger: facies_xr did not write it, or did not finish creating it; choose another name."
 
 
-def _other_format(path: Path, written: Any) -> str:
+def _other_format(place: Place, written: Any) -> str:
     return (
-        f"{path} has format {written} of stores, this version of facies_xr reads {FORMAT}; write it again to another "
+        f"{place} has format {written} of stores, this version of facies_xr reads {FORMAT}; write it again to another "
         "path, or use the version that wrote it."
     )

@@ -2,13 +2,11 @@
 
 import errno
 import logging
-import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,13 +15,14 @@ import zarr
 from odc.geo.geobox import GeoBox
 from rich.console import Console
 
-from .. import access, grids, lazy, stations
+from .. import grids, lazy, stations
 from ..errors import SceneReadError, StoreError, one_of
 from ..progress import tracked
 from . import layout, record
 from .checked import CheckedStore
 from .ledger import Ledger
-from .lock import FolderLock, being_written
+from .lock import Lock, being_written, lock_of
+from .place import Folder, Place, Where, place_of
 from .tile import write_tile
 
 log = logging.getLogger("facies_xr")
@@ -37,7 +36,7 @@ SETTLING = 5.0
 
 def write(
     data: xr.Dataset,
-    path: str | Path,
+    path: Where,
     *,
     on_error: Literal["raise", "drop"] = "raise",
     progress: bool = True,
@@ -53,8 +52,9 @@ def write(
     ----------
     data : Dataset
         Rasters (..., y, x), lazy or not, on one grid; other variables and coordinates are stored beside them.
-    path : str or Path
-        Where the store is or will be.
+    path : str, Path, fsspec mapper or zarr Store
+        Where the store is or will be: a folder, an address such as ``s3://bucket/maps.zarr``, whose credentials are
+        those of the environment, or what stands for one.
     on_error : {"raise", "drop"}
         What to do when a scene cannot be read: stop, or leave that scene empty as a whole and record it.
     progress : bool
@@ -75,30 +75,32 @@ def write(
         If a scene cannot be read and ``on_error`` is "raise"; what was finished stays.
     """
     one_of("on_error", on_error, ("raise", "drop"))
-    if "://" in str(path):
-        raise StoreError(f"{path}: stores are written into folders; give a path, and copy the store when it is done.")
-    folder = _folder(path)
+    place = place_of(path)
     box = grids.geobox(data)
     data = layout.prepared(data)
-    _require_store_or_nothing(folder)
     try:
-        with FolderLock(folder / "ledger", str(path), wait) as lock:
-            _clean(folder)
-            if not record.exists(folder):
-                _create(data, folder, box)
-            ledger = Ledger(folder)
+        _require_store_or_nothing(place)
+        with lock_of(place, wait) as lock:
+            place.clean()
+            if not record.exists(place):
+                _create(data, place, box)
+            ledger = Ledger(place)
             slots = ledger.claim(data)
             _fill(data, ledger, slots, lock, on_error, progress)
     except (StoreError, SceneReadError):
         raise
     except OSError as error:
-        _remove_if_empty(folder)
-        raise _disk_error(folder, error) from error
-    return open_store(folder)
+        place.remove_if_empty()
+        raise _disk_error(place, error) from error
+    return open_store(place)
 
 
-def open_store(path: str | Path) -> xr.Dataset:
+def open_store(path: Where) -> xr.Dataset:
     """Open a store written by :func:`write`, lazily, sorted by time.
+
+    Parameters
+    ----------
+    path : str, Path, fsspec mapper or zarr Store
 
     Raises
     ------
@@ -106,21 +108,31 @@ def open_store(path: str | Path) -> xr.Dataset:
         If there is no such store, it has another format, or its layout is damaged; when computed, if a chunk of a
         finished tile is missing or damaged.
     """
-    folder = _folder(path)
-    ledger = Ledger(folder)
+    place = place_of(path)
+    try:
+        return _opened(place)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{place} cannot be read: {error}") from error
+
+
+def _opened(place: Place) -> xr.Dataset:
+    ledger = Ledger(place)
     end = time.monotonic() + SETTLING
-    while damaged := layout.damaged(folder, ledger.record):
-        if not being_written(folder / "ledger") or time.monotonic() > end:
+    while damaged := layout.damaged(place, ledger.record):
+        if not being_written(place) or time.monotonic() > end:
             name, problem = damaged[0]
             raise StoreError(
-                f"{path}: {name} is {problem} ({len(damaged)} files in all); write the same data again to mend it."
+                f"{place}: {name} is {problem} ({len(damaged)} files in all); write the same data again to mend it."
             )
         time.sleep(0.05)
-        ledger = Ledger(folder)
+        ledger = Ledger(place)
+    store = CheckedStore(place.zarr(read_only=True), ledger.record, str(place))
     try:
-        data = xr.open_zarr(CheckedStore(folder), consolidated=False, decode_coords="all")
+        data = xr.open_zarr(store, consolidated=False, decode_coords="all")
     except (OSError, ValueError, zarr.errors.BaseZarrError) as error:
-        raise StoreError(f"{path} is not a Zarr store that can be opened: {error}") from error
+        raise StoreError(f"{place} is not a Zarr store that can be opened: {error}") from error
     data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(layout.STORE_ATTRIBUTES)}
     for name, variable in data.variables.items():
         if name in layout.rasters(data):
@@ -138,52 +150,31 @@ def open_store(path: str | Path) -> xr.Dataset:
     return data
 
 
-def _folder(path: str | Path) -> Path:
-    """Folder of a store; an address on the web would silently become one of an odd name."""
-    if access.is_remote(str(path)):
-        raise StoreError(
-            f"{access.shown(str(path))}: a store is a folder that this machine sees; give a path, and copy the store."
-        )
-    return Path(path)
-
-
-def _require_store_or_nothing(folder: Path) -> None:
-    """Refuse a path that holds something that is not ours, before anything is written there."""
-    if record.exists(folder) or not folder.exists():
+def _require_store_or_nothing(place: Place) -> None:
+    """Refuse a place that holds something that is not ours, before anything is written there."""
+    if isinstance(place, Folder) and place.path.exists() and not place.path.is_dir():
+        raise StoreError(f"{place} exists and is not a Zarr store of facies_xr; choose another name.")
+    if record.exists(place):
         return
-    if not folder.is_dir():
-        raise StoreError(f"{folder} exists and is not a Zarr store of facies_xr; choose another name.")
-    content = {file.name for file in folder.iterdir()}
+    content = place.children()
     if "zarr.json" in content:
-        record.Record.read(folder)  # says what is wrong with it
+        record.Record.read(place)  # says what is wrong with it
     if content - {"ledger"}:  # a run that was killed while it created a store left no more than that
-        raise StoreError(f"{folder} exists and is not a Zarr store of facies_xr; choose another name.")
+        raise StoreError(f"{place} exists and is not a Zarr store of facies_xr; choose another name.")
 
 
-def _clean(folder: Path) -> None:
-    """Remove what a kill in the middle of a file left."""
-    for stray in folder.rglob("*.partial"):
-        stray.unlink()
-
-
-def _create(data: xr.Dataset, folder: Path, box: GeoBox) -> None:
+def _create(data: xr.Dataset, place: Place, box: GeoBox) -> None:
     try:
-        layout.commit(data, folder, box)
+        layout.commit(data, place, box)
     except OSError:  # a full disk: leave nothing behind
-        shutil.rmtree(folder / layout.NEXT, ignore_errors=True)
+        place.remove_below(layout.NEXT)
         raise
-
-
-def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):
-        (folder / "ledger").rmdir()
-        folder.rmdir()
 
 
 # -- computing --------------------------------------------------------------------------------------------------
 
 
-def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock, on_error: str, progress: bool) -> None:
+def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: Lock, on_error: str, progress: bool) -> None:
     """Compute what is pending: rasters without time first, as they say where there is ice."""
     total = sum(1 for kind in ledger.kinds for _ in ledger.tiles(kind, slots.tolist()))
     damaged = sum(ledger.repair(kind, slots.tolist()) for kind in ledger.kinds)
@@ -208,7 +199,7 @@ def _fill(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, lock: FolderLock,
                     _drop(data, ledger, slots, error)
                     left = sum(len(ledger.pending(kind, slots.tolist())) for kind in ledger.kinds)
                     tracker.at(total - left)
-    said = f"{ledger.path}: {missing - blank} tiles computed, {total - missing} already there"
+    said = f"{ledger.place}: {missing - blank} tiles computed, {total - missing} already there"
     said += f"; {blank} without ice were not read" if blank else ""
     said += f"; {damaged} were damaged" if damaged else ""
     log.info(said)
@@ -224,8 +215,8 @@ def _told_where_it_stopped(ledger: Ledger, shown: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         left = sum(len(ledger.pending(kind)) for kind in ledger.kinds)
         if shown:
-            print(f"stopped: {ledger.path} keeps what is finished, {left} tiles are left; run the same again to go on.",
-                  file=sys.stderr)  # fmt: skip
+            kept = f"{ledger.place} keeps what is finished, {left} tiles are left"
+            print(f"stopped: {kept}; run the same again to go on.", file=sys.stderr)
         raise
 
 
@@ -234,7 +225,7 @@ def _tasks(variables: dict[str, xr.Variable], ledger: Ledger, kind: str, slots: 
     shape = next(iter(variables.values())).shape[-2:]
     chunks = lazy.regular_chunks(shape, layout.TILE)
     dates = ((1,) * slots.size,) if kind == "timed" else ()
-    function = partial(write_tile, path=ledger.path, kind=kind, slots=tuple(slots.tolist()))
+    function = partial(write_tile, place=ledger.place, kind=kind, slots=tuple(slots.tolist()))
     return lazy.each_tile(function, variables, (*dates, *chunks), dims)
 
 
@@ -256,9 +247,14 @@ def _drop(data: xr.Dataset, ledger: Ledger, slots: np.ndarray, error: SceneReadE
         ledger.drop(int(slots[k]), f"{error.item}: {error.reason}")
 
 
-def _disk_error(path: Path, error: OSError) -> StoreError:
+def _disk_error(place: Place, error: OSError) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
-            f"{path}: the disk is full. What was finished is kept; free some space and run the same command again."
+            f"{place}: the disk is full. What was finished is kept; free some space and run the same command again."
         )
-    return StoreError(f"{path} cannot be written: {error}")
+    if isinstance(error, zarr.errors.GroupNotFoundError):
+        return StoreError(
+            f"{place}: the workers do not see this place. Give one that they share with this process, such as a folder "
+            "on a common disk, or s3://."
+        )
+    return StoreError(f"{place} cannot be written: {error}")

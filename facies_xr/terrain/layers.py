@@ -119,8 +119,8 @@ def _rasters(
         "slope": still(light.dem.slope, "float32"),
         "hillshade": moving(lazy.from_windows(light.hillshade, chunks, "float32", per_time=suns), timed),
         "shadow_mask": moving(light.lazy_shadow_mask(chunks, suns), timed),
-        "glacier_index": of_edition(_index, "int32"),
-        "proximity": of_edition(_proximity, "float32"),
+        "glacier_index": of_edition(glacier_index, "int32"),
+        "proximity": of_edition(proximity, "float32"),
     }
 
 
@@ -190,11 +190,13 @@ def _tables(
     return [tables[dates.index(key)] for key in distinct], [distinct.index(dates[k]) for k in of_date]
 
 
-def _index(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
+def glacier_index(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
+    """Number of the glacier that holds each pixel of a window, 0 outside."""
     return edition.glaciers.index(rows, columns)
 
 
-def _proximity(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
+def proximity(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
+    """Distance of each pixel of a window to its glacier's boundary, 0 outside. [m]"""
     index = edition.glaciers.index(rows, columns)
     r, c = np.nonzero(index)
     out = np.zeros(index.shape, "float32")
@@ -203,7 +205,7 @@ def _proximity(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
     return out
 
 
-_BOUNDS = {
+BOUNDS = {
     "glacier_elevation_min": "lowest",
     "glacier_elevation_max": "highest",
     "glacier_proximity_max": "farthest",
@@ -214,7 +216,7 @@ def _of_glaciers(by_date: list[Edition], per_year: bool) -> dict[str, tuple[tupl
     """Variables of each glacier, for its scaling."""
     return {
         name: _per_glacier([getattr(edition.survey, field) for edition in by_date], per_year)
-        for name, field in _BOUNDS.items()
+        for name, field in BOUNDS.items()
     }
 
 

@@ -52,7 +52,7 @@ class Survey:
     """Hashes of the elevation on each tile that holds ice."""
 
 
-def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
+def survey(glaciers: Glaciers, dem: Dem, boundary: str, *, check: bool = True) -> Survey:
     """Survey of all glaciers.
 
     Parameters
@@ -61,6 +61,8 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     dem : Dem
     boundary : {"glacier", "complex"}
         What distances are measured from.
+    check : bool
+        Refuse heights that cannot be metres; a few glaciers, which may all be steep, are no ground for that.
 
     Raises
     ------
@@ -77,7 +79,8 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str) -> Survey:
     for tile in seen:
         lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
         highest[tile.numbers] = np.fmax(highest[tile.numbers], tile.highest)
-    _require_metres(dem.name, lowest, highest, np.sum([tile.slopes for tile in seen], 0))
+    if check:
+        _require_metres(dem.name, lowest, highest, np.sum([tile.slopes for tile in seen], 0))
     boundaries = Boundary.by_number(np.concatenate([tile.rim for tile in seen]))
     if united:
         boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))

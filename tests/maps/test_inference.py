@@ -13,7 +13,7 @@ import facies_xr as fx
 from facies_xr import lazy, stations
 from facies_xr.classes import NAMES, NODATA
 from facies_xr.errors import GridError, InputError, MissingVariableError, ModelError
-from facies_xr.nn import features, patches
+from facies_xr.nn import evaluate, features, patches
 from facies_xr.nn.network import ARCHITECTURES
 from facies_xr.nn.train import predict
 
@@ -81,6 +81,15 @@ def test_maps_follow_the_rules_patch_by_patch(scene, classifier, architecture):
     assert (maps.facies_map.values[rest] == NODATA).all()
     assert np.isnan(maps.confidence.values[rest]).all()
     assert (maps.facies_map.values[holed.red.isel(time=0).isnull().values] == NODATA).all()
+
+
+def test_maps_prepared_on_a_device_are_the_same(scene, classifier, monkeypatch):
+    """The way of a card, on tensors of the CPU: bit for bit, whatever of a glacier lies in a tile."""
+    expected = fx.classify(scene, classifier).compute()
+    arrived = []
+    monkeypatch.setattr(evaluate, "arrived", lambda a, device: arrived.append(a) or torch.tensor(a, device=device))
+    xr.testing.assert_identical(fx.classify(scene, classifier).compute(), expected)
+    assert arrived
 
 
 CHUNKED = clear_sky((300, 280), time=False)

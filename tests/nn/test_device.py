@@ -132,8 +132,8 @@ class Probed(Network):
 
 
 def one_by_one(prepared, features):
-    pixels = np.ascontiguousarray(features.reshape(len(features), -1).T[:, :, None, None])
-    return prepared.predict(pixels).reshape(*features.shape[1:], 8)
+    pixels = features.reshape(len(features), -1).T[:, :, None, None]
+    return prepared.scores(pixels).reshape(*features.shape[1:], 8)
 
 
 class ProbedTogether(Inference):
@@ -196,12 +196,12 @@ class CrowdedTogether(Inference):
         self.device = device  # what computes is the CPU all the same
         return self
 
-    def predict(self, patches):
-        return torch.softmax(self._network(torch.from_numpy(patches)), 1).detach().numpy()
+    def here(self, features):
+        return features.cpu()
 
     def whole(self, features):
-        self.sizes.append(features.shape[1:])
-        if self.device.type != "cpu" and features[0].size > self.room:
+        self.sizes.append(tuple(features.shape[1:]))
+        if self.device.type != "cpu" and features[0].numel() > self.room:
             raise torch.cuda.OutOfMemoryError("tried to allocate 20.00 GiB")
         return one_by_one(self, features)
 
@@ -244,7 +244,7 @@ def test_a_cpu_without_memory_is_an_error(crowded, monkeypatch):
     def full(self, patches):
         raise torch.cuda.OutOfMemoryError("none left")
 
-    monkeypatch.setattr(CrowdedTogether, "predict", full)
+    monkeypatch.setattr(CrowdedTogether, "scores", full)
     with pytest.raises(torch.cuda.OutOfMemoryError, match="none left"):
         evaluate(network, features, mask, device="cpu")
 

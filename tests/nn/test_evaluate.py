@@ -18,6 +18,7 @@ from facies_xr.nn.evaluate.plan import plan
 from facies_xr.nn.evaluate.slots import slots
 from facies_xr.nn.features import FEATURE_SETS
 from facies_xr.nn.network import ARCHITECTURES, DenseNet, Folded, Inference, Network
+from facies_xr.nn.patches import cut
 from facies_xr.nn.train import predict
 
 from ..conftest import random_classifier
@@ -29,12 +30,12 @@ NETWORKS = {n: random_classifier(n).network for n in FEATURE_SETS}
 def patch_by_patch(network, features):
     height, width = features.shape[1] - 32, features.shape[2] - 32
     rows, columns = (a.ravel() for a in np.mgrid[:height, :width])
-    return Folded(network).predict(around(features, rows, columns, 16)).T.reshape(8, height, width)
+    return Folded(network).predict(cut(features, rows, columns)).T.reshape(8, height, width)
 
 
 def together(network, features, engine):
     """The whole raster as one part."""
-    return ENGINES[engine].predict(network.folded(), features).transpose(2, 0, 1)
+    return ENGINES[engine].predict(network.folded(), torch.from_numpy(features)).numpy().transpose(2, 0, 1)
 
 
 ENGINES = {engine.name: engine for engine in Folded.engines if "cpu" in engine.devices}
@@ -143,7 +144,7 @@ def test_compiled_features_in_float64():
     features = rng.standard_normal((11, 37, 40)).astype("float32")
     found = sweep.features(network.folded().compiled, features)
     rows, columns = (a.ravel() for a in np.mgrid[:5, :8])
-    x = torch.from_numpy(around(features, rows, columns, 16)).double()
+    x = torch.from_numpy(cut(features, rows, columns)).double()
     exact = copy.deepcopy(network).double()
     with torch.inference_mode():
         fine = exact.fine(x)
@@ -201,7 +202,7 @@ def test_the_dense_network_is_itself_at_every_pixel(height, width, seed):
                 module.running_var.uniform_(0.5, 2)
     features = np.random.default_rng(seed).standard_normal((8, height + 32, width + 32)).astype("float32")
     rows, columns = (a.ravel() for a in np.mgrid[:height, :width])
-    expected = predict(network, around(features, rows, columns, 16)).T.reshape(8, height, width)
+    expected = predict(network, cut(features, rows, columns)).T.reshape(8, height, width)
     found = evaluate(network, features)[:, 16:-16, 16:-16]
     np.testing.assert_allclose(found, expected, atol=2e-5)
     with pytest.raises(InputError, match="dense network: engine='compiled': choose 'auto' or 'torch'"):
@@ -212,7 +213,8 @@ def test_the_dense_network_is_itself_at_every_pixel(height, width, seed):
 def test_patches_are_what_is_around_pixels(radius):
     features, n = np.random.default_rng(0).standard_normal((4, 60, 70)).astype("float32"), 2 * radius + 1
     rows, columns = np.array([0, 5, 27]), np.array([0, 37, 3])
-    for patch, r, c in zip(around(features, rows, columns, radius), rows, columns, strict=True):
+    found = around(*map(torch.from_numpy, (features, rows, columns)), radius).numpy()
+    for patch, r, c in zip(found, rows, columns, strict=True):
         np.testing.assert_array_equal(patch, features[:, r : r + n, c : c + n])
 
 
@@ -240,14 +242,14 @@ class HaloTogether(Inference):
 
     def whole(self, features):
         type(self).calls += 1
-        x = torch.from_numpy(features)[None].double()
+        x = features[None].double()
         net = copy.deepcopy(self._network).double()
         sums = [torch.nn.functional.avg_pool2d(x, n, 1, divisor_override=1) for n in (11, 9)]
         ring = sums[0] - sums[1][:, :, 1:-1, 1:-1]
         with torch.inference_mode():
             far = torch.einsum("kc,ncyx->nkyx", net.far.weight[:, :, 0, 0], ring) / 121 + net.far.bias[:, None, None]
             logits = (net.near(x)[:, :, 5:-5, 5:-5] - far).relu() * 3
-        return torch.softmax(logits, 1)[0].permute(1, 2, 0).float().numpy()
+        return torch.softmax(logits, 1)[0].permute(1, 2, 0).float()
 
     engines = (Engine("sums", whole, largest=20, rim=(1.0, 1.0), alone=50.0),)
 
@@ -276,7 +278,7 @@ def test_a_new_network_is_a_class_and_a_row(kind, monkeypatch, tmp_path):
     inner[5:-5, 5:-5] = mask[5:-5, 5:-5]
     assert np.isnan(probability[:, ~inner]).all()
     rows, columns = np.nonzero(inner[5:-5, 5:-5])
-    expected = predict(network, around(features, rows, columns, 5))
+    expected = predict(network, around(*map(torch.from_numpy, (features, rows, columns)), 5).numpy())
     np.testing.assert_allclose(probability[:, inner].T, expected, atol=1e-6)
     assert probability[:, inner].std() > 0.02
     assert HaloTogether.calls == (0 if kind is Halo else 4)  # 22 x 35 px in parts of at most 20; one pixel alone

@@ -3,11 +3,13 @@
 import geopandas as gpd
 import numpy as np
 import pytest
+import torch
 
 import facies_xr as fx
 from facies_xr.classes import NAMES, NODATA
 from facies_xr.errors import InputError
 from facies_xr.nn import patches, prepare
+from facies_xr.nn.features import GlacierScale, glacier_variables, stack
 from facies_xr.nn.labels import sample
 from facies_xr.nn.train import predict
 
@@ -64,20 +66,43 @@ def test_half_of_the_context_must_be_valid():
         away = np.argsort(-np.abs(np.arange(1089) - 544), kind="stable")
         near[away[:missing]] = np.nan
         plane[34:67, 34:67] = near.reshape(33, 33)
-        window = prepare.Window.of([plane, planes[1]], ("red", "green"), np.ones((101, 101), "int32"), inside)
+        both = stack([plane, planes[1]], ("red", "green"))
+        window = prepare.Window.of(both, ("red", "green"), np.ones((101, 101), "int32"), inside)
         assert window.wanted.item() is wanted
 
 
 def test_without_a_scale_all_glaciers_are_prepared_at_once():
-    rng = np.random.default_rng(0)
-    index = rng.integers(0, 4, (40, 40))
-    window = prepare.Window.of(list(rng.random((2, 40, 40))), ("red", "green"), index, (slice(0, 40), slice(0, 40)))
-    ((same, wanted),) = window.by_glacier(None)
-    assert same is window.features
-    np.testing.assert_array_equal(wanted, index > 0)
-    assert window.framed(same, np.zeros(2)).shape == (2, 40 + 2 * patches.RADIUS, 40 + 2 * patches.RADIUS)
-    nothing = prepare.Window.of(list(rng.random((2, 40, 40))), ("red", "green"), index * 0, window.inside)
-    assert list(nothing.by_glacier(None)) == []
+    rng, names = np.random.default_rng(0), ("red", "green")
+    index, whole = rng.integers(0, 4, (40, 40)), (slice(0, 40), slice(0, 40))
+    values = rng.random((2, 40, 40)).astype("float32")
+    (sight,) = prepare.Window.of(values, names, index, whole).by_glacier(None)
+    assert sight.part == patches.extent(index > 0)
+    np.testing.assert_array_equal(sight.wanted, (index > 0)[sight.part])
+    np.testing.assert_array_equal(sight.seen, values[:, index > 0])
+    assert list(prepare.Window.of(values, names, index * 0, whole).by_glacier(None)) == []
+
+
+def window_of(date, names, inside, put):
+    """Window of a part of a cube, of arrays that ``put`` gives."""
+    planes = [np.broadcast_to(date[n].isel(time=0) if "time" in date[n].dims else date[n], date.elevation.shape)
+              for n in names]  # fmt: skip
+    return prepare.Window.of(put(stack(planes, names)), names, put(date.glacier_index.values), inside)
+
+
+@pytest.mark.parametrize("inside", [(slice(0, 110), slice(0, 90)), (slice(40, 100), slice(30, 110))])
+def test_torch_prepares_what_numpy_does(holed, classifier, inside):
+    """Bit for bit, gaps and mirrored edges included."""
+    names = classifier.features
+    scale = GlacierScale.of(holed, glacier_variables(names))
+    by_numpy, by_torch = (
+        list(window_of(holed, names, inside, put).by_glacier(scale)) for put in (np.array, torch.tensor)
+    )
+    assert len(by_numpy) == len(by_torch) > 0
+    for one, other in zip(by_numpy, by_torch, strict=True):
+        assert one.part == other.part
+        np.testing.assert_array_equal(one.wanted, other.wanted.numpy())
+        np.testing.assert_array_equal(one.seen, other.seen.numpy())
+        np.testing.assert_array_equal(classifier.inputs(one.features), classifier.inputs(other.features).numpy())
 
 
 def test_points_that_cannot_be_used_are_named(holed):

@@ -214,6 +214,36 @@ def test_a_fit_of_other_areas_is_refused(many, tmp_path):
     ):
         with pytest.raises(InputError, match=f"{name} '{wanted}', the maps '{has}'"):
             smb(made.assign_attrs(attrs), model=path)
-    with pytest.raises(InputError, match="rule 'envelope', the maps 'latest'"):
+    with pytest.raises(InputError, match="rule 'depletion', the maps 'latest'"):
         smb(made, model=path, rule="latest")
     assert json.loads(path.read_text())["definitions"]["areas"] == "map"
+
+
+def test_melt_between_scene_and_survey(many):
+    """Records read 0 to 50 days after the scenes, with 20 mm w.e. of melt a day: the option finds it, as it is."""
+    stats, records = many
+    rng = np.random.default_rng(1)
+    later = rng.integers(0, 51, len(records))
+    day = pd.to_datetime(records.balance_year.astype(str) + "-09-09")  # 20 days after the season's centre
+    surveyed = records.assign(balance=records.balance - 0.02 * later, survey_end=day + pd.to_timedelta(later, "D"))
+    plain, found = smb(stats, surveyed, method="eq2"), smb(stats, surveyed, method="eq2", to_survey=True)
+    without, with_days = (scores(s).loc["model, glacier left out", "rmse"] for s in (plain, found))
+    assert without > 0.3 > 0.24 > with_days
+    assert scores(found).loc["model, year left out", "rmse"] < 0.26
+    grid = surveyed.assign(later=later).set_index(["glacier", "balance_year"]).later
+    days = found.days_to_survey.to_series()
+    np.testing.assert_array_equal(days, grid.reindex(days.index))
+    assert "days_to_survey" not in plain
+    with pytest.raises(InputError, match="none has a survey_end"):
+        smb(stats, records, to_survey=True)
+    with pytest.raises(InputError, match="leave it out with model="):
+        smb(stats, surveyed, model="fit.json", to_survey=True)
+
+
+def test_the_system_of_a_record_is_a_flag(many):
+    stats, records = many
+    systems = np.array(["FXD", "floating-date", "STR", "COM", ""])[np.arange(len(records)) % 5]
+    found = smb(stats, records.assign(system=systems))
+    flags = found.flags.to_series().reindex(pd.MultiIndex.from_frame(records[["glacier", "balance_year"]])).to_numpy()
+    for name, says in (("fixed_date", "FXD"), ("floating_date", "floating-date"), ("stratigraphic", "STR")):
+        np.testing.assert_array_equal(flags & FLAGS[name] > 0, systems == says)

@@ -260,3 +260,38 @@ def test_two_versions_of_a_record_are_shown():
     twice = pd.concat([OWN, OWN.assign(balance=OWN.balance + 0.1)])
     with pytest.raises(InputError, match=r"2010 of a \(-0.5 and -0.4 m w.e.\); 2 more years are given more than once"):
         read(twice)
+
+
+def test_norwegian_survey_dates_are_kept(shared):
+    path = shared / "smb_norway_nve" / "massbalance_gw_Norway.csv"
+    table, raw = read(path), pd.read_csv(path, sep=";", encoding="utf-8-sig").dropna(subset=["Ba"])
+    for ours, theirs in (("survey_begin", "DateMinPrevYear"), ("survey_end", "DateMin")):
+        expected = pd.to_datetime(raw[theirs], format="%d.%m.%Y").reset_index(drop=True)
+        pd.testing.assert_series_equal(table[ours], expected, check_names=False, check_dtype=False)
+    assert table.survey_end.notna().sum() == 762
+
+
+@pytest.mark.parametrize(
+    ("written", "day"),
+    [
+        ("2013-09-24", "2013-09-24"),
+        ("20130924", "2013-09-24"),
+        ("24.9.2013 00:00", "2013-09-24"),
+        (20130924.0, "2013-09-24"),
+        (pd.Timestamp("2013-09-24"), "2013-09-24"),
+        ("20139999", None),
+        ("20130999", None),
+        ("", None),
+        ("9999", None),
+    ],
+)
+def test_survey_dates_as_people_write_them(written, day):
+    found = read(OWN.assign(survey_end=[written, None, None])).survey_end
+    assert found.isna().tolist() == [day is None, True, True]
+    assert day is None or found[0] == pd.Timestamp(day)
+
+
+@pytest.mark.parametrize("written", ["soon", "2013-13-01", "31.02.2013", "24/09/2013", "2013"])
+def test_survey_dates_that_are_none_are_named(written):
+    with pytest.raises(InputError, match=f"survey_end '{written}' is not a da"):
+        read(OWN.assign(survey_end=written))

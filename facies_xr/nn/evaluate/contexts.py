@@ -104,7 +104,7 @@ def predict(network: Weights, features: torch.Tensor) -> torch.Tensor:
     -------
     Tensor (y - 32, x - 32, class)
     """
-    x = features.to(network.device)[None].contiguous(memory_format=torch.channels_last)
+    x = features[None].contiguous(memory_format=torch.channels_last)
     patches = x.shape[2] - LAST, x.shape[3] - LAST
     maps: Maps = {(MIDDLE, MIDDLE): x}
     for layer, (weight, bias) in zip(FINE[:2], network.fine[:2], strict=True):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 
 from ...errors import InputError, one_of
@@ -85,6 +86,36 @@ def card(cards: int) -> int:
     if not hasattr(_thread, "number"):
         _thread.number = next(_numbers)
     return _thread.number % cards
+
+
+# -- work on a device -------------------------------------------------------------------------------------------
+
+
+def arrived(array: np.ndarray, device: torch.device) -> Any:
+    """The array where a device works on it: as it is for the CPU, else a tensor, by way of page-locked memory."""
+    if device.type == "cpu":
+        return array
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+@contextmanager
+def queue(device: torch.device) -> Iterator[None]:
+    """Within it a thread has a queue of its own on a card: its copies run beside another thread's products."""
+    if device.type != "cuda":
+        yield
+        return
+    streams = _thread.__dict__.setdefault("streams", {})
+    with torch.cuda.device(device), torch.cuda.stream(streams.setdefault(device, torch.cuda.Stream(device))):
+        yield
+
+
+def settle(device: torch.device) -> None:
+    """Wait until what this thread put on a card is there, before the queues of other threads use it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 # -- precision --------------------------------------------------------------------------------------------------

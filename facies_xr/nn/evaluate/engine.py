@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
+import torch
 
 from ...errors import InputError, one_of
 from .device import PRECISIONS
@@ -18,8 +18,9 @@ class Engine:
     """A way to evaluate a part of a raster as a whole, and what that costs (docs/dense.md)."""
 
     name: str
-    predict: Callable[[Any, np.ndarray], np.ndarray]
-    """Of the network for inference and features (feature, y, x): probabilities of the pixels inside. (y, x, class)"""
+    predict: Callable[[Any, torch.Tensor], torch.Tensor]
+    """Of the network for inference and features (feature, y, x): probabilities of the pixels inside (y, x, class),
+    both on its device."""
     largest: int
     """Edge of the largest part; it bounds the memory. [px]"""
     rim: tuple[float, float]
@@ -52,8 +53,11 @@ class Inference(Protocol):
     """The best first; none where it can be evaluated patch by patch only."""
     device: Any
 
-    def predict(self, patches: np.ndarray) -> np.ndarray:
-        """Class probabilities (n, class) of scaled, finite patches (n, feature, y, x) of one pixel each."""
+    def here(self, features: torch.Tensor) -> torch.Tensor:
+        """Features where it computes."""
+
+    def scores(self, patches: torch.Tensor) -> torch.Tensor:
+        """Class probabilities (n, class) of scaled, finite patches (n, feature, y, x) of one pixel each, there."""
 
 
 class Network(Protocol):

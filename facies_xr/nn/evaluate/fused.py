@@ -24,7 +24,7 @@ import triton
 import triton.language as tl
 
 from .contexts import Convolution, Maps, Weights, convolve, highest_of_three, pool
-from .device import allows_tf32
+from .device import allows_tf32, settle
 from .geometry import (
     COARSE,
     COARSE_ORIGIN,
@@ -123,6 +123,7 @@ def table(layer: Layer, patches: tuple[int, int], source: tuple[int, int], devic
         size = [n - 2 * layer.dilation if t == MIDDLE else p for t, n, p in zip(target, source, patches, strict=True)]
         spans.append((first, len(taps) - first, *size))
     on_device = [torch.tensor(rows, dtype=torch.int32, device=device) for rows in (taps, spans)]
+    settle(device)
     return Table(
         {target: (rows, columns) for target, (_, _, rows, columns) in zip(targets, spans, strict=True)}, *on_device
     )
@@ -189,7 +190,7 @@ def predict(network: Stacked, features: torch.Tensor) -> torch.Tensor:
     -------
     Tensor (y - 32, x - 32, class)
     """
-    x = features.to(network.device)[None].contiguous(memory_format=torch.channels_last)
+    x = features[None].contiguous(memory_format=torch.channels_last)
     patches = x.shape[2] - LAST, x.shape[3] - LAST
     weight, bias = network.fine[0]
     maps: Maps = {(MIDDLE, MIDDLE): x}

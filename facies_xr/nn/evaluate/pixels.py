@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from .engine import Engine, Inference, Network, Part, pick
 from .plan import halves, plan
 from .threads import one_thread
 
+Array = Any
+"""Of NumPy or torch."""
+
 BATCH, BATCH_ELSEWHERE = 32, 1024
 """Patches that are evaluated at a time, on a CPU and on other devices."""
 
@@ -19,9 +23,10 @@ ENOUGH = 64
 """Where memory runs out, parts are halved down to this edge; then the CPU takes them. [px]"""
 
 
+@torch.inference_mode()
 def evaluate(
     network: Network,
-    features: np.ndarray,
+    features: Array,
     mask: np.ndarray | None = None,
     engine: str = "auto",
     precision: str = "float32",
@@ -35,8 +40,9 @@ def evaluate(
     ----------
     network : Network
         One of :data:`facies_xr.nn.network.ARCHITECTURES`.
-    features : ndarray (feature, y, x) of float32
-        Scaled, finite; its outer pixels, as many as the network's radius, are context only.
+    features : array (feature, y, x) of float32
+        Of NumPy, or of torch on any device. Scaled, finite; its outer pixels, as many as the network's radius, are
+        context only.
     mask : ndarray (y, x) of bool, optional
         Pixels that are wanted; by default all that have their context.
     engine : str
@@ -51,8 +57,9 @@ def evaluate(
 
     Returns
     -------
-    ndarray (facies_class, y, x) of float32
-        NaN outside the mask and where the context is not whole.
+    array (facies_class, y, x) of float32
+        Of NumPy where the features are, else of torch, where it was computed. NaN outside the mask and where the
+        context is not whole.
 
     Raises
     ------
@@ -61,23 +68,23 @@ def evaluate(
     """
     prepared = network.folded(choose(device, network.device))
     radius = prepared.radius
-    out = np.full((len(CLASSES), *features.shape[1:]), np.nan, "float32")
+    here = prepared.here(torch.as_tensor(features))
+    out = torch.full((len(CLASSES), *features.shape[1:]), torch.nan, device=here.device)
     height, width = (n - 2 * radius for n in features.shape[1:])
     inside = slice(radius, radius + height), slice(radius, radius + width)
     wanted = np.ones((height, width), bool) if mask is None else mask[inside]
     with one_thread(), products(precision, prepared.device.type):
         chosen = pick(prepared, engine, precision)
-        _Raster(network, prepared, chosen, features, wanted, out[(slice(None), *inside)]).fill(
+        _Raster(network, prepared, chosen, here, wanted, out[(slice(None), *inside)]).fill(
             (slice(0, height), slice(0, width))
         )
-    return out
+    return out if isinstance(features, torch.Tensor) else out.cpu().numpy()
 
 
-def around(features: np.ndarray, rows: np.ndarray, columns: np.ndarray, radius: int) -> np.ndarray:
+def around(features: torch.Tensor, rows: torch.Tensor, columns: torch.Tensor, radius: int) -> torch.Tensor:
     """Patches (n, feature, y, x) around pixels, which are counted from the first that has its context."""
     size = 2 * radius + 1
-    windows = np.lib.stride_tricks.sliding_window_view(features, (size, size), axis=(-2, -1))
-    return np.ascontiguousarray(windows[:, rows, columns].swapaxes(0, 1))
+    return features.unfold(1, size, 1).unfold(2, size, 1)[:, rows, columns].swapaxes(0, 1).contiguous()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,10 +94,11 @@ class _Raster:
     network: Network
     prepared: Inference
     engine: Engine | None
-    features: np.ndarray
+    features: torch.Tensor
+    """On the device of the network. (feature, y, x)"""
     wanted: np.ndarray
     """Pixels that are wanted, of those that have their context. (y, x)"""
-    inner: np.ndarray
+    inner: torch.Tensor
     """What is filled. (class, y, x)"""
 
     def fill(self, window: Part) -> None:
@@ -120,17 +128,21 @@ class _Raster:
 
     def _on_cpu(self) -> "_Raster":
         spare = self.network.folded(torch.device("cpu"))
-        return replace(self, prepared=spare, engine=pick(spare, "auto", "float32"))
+        return replace(self, prepared=spare, engine=pick(spare, "auto", "float32"), features=self.features.cpu())
 
     def _fill(self, part: Part) -> None:
         radius = self.prepared.radius
-        rows, columns = (r + p.start for r, p in zip(np.nonzero(self.wanted[part]), part, strict=True))
-        if self.engine and self.engine.cost(part) < self.engine.alone * rows.size:
+        rows, columns = (torch.from_numpy(n) for n in np.nonzero(self.wanted[part]))
+        top, left = (p.start for p in part)
+        if self.engine and self.engine.cost(part) < self.engine.alone * rows.numel():
             y, x = (slice(p.start, p.stop + 2 * radius) for p in part)
-            whole = self.engine.predict(self.prepared, np.ascontiguousarray(self.features[:, y, x]))
-            self.inner[:, rows, columns] = whole[rows - part[0].start, columns - part[1].start].T
+            whole = self.engine.predict(self.prepared, self.features[:, y, x].contiguous())
+            self._put(rows + top, columns + left, whole[rows, columns])
             return
         batch = BATCH if self.prepared.device.type == "cpu" else BATCH_ELSEWHERE
-        for k in range(0, rows.size, batch):
-            r, c = rows[k : k + batch], columns[k : k + batch]
-            self.inner[:, r, c] = self.prepared.predict(around(self.features, r, c, radius)).T
+        for r, c in zip((rows + top).split(batch), (columns + left).split(batch), strict=True):
+            self._put(r, c, self.prepared.scores(around(self.features, r, c, radius)))
+
+    def _put(self, rows: torch.Tensor, columns: torch.Tensor, scores: torch.Tensor) -> None:
+        """Write the scores (pixel, class) of some pixels."""
+        self.inner[:, rows, columns] = scores.T.to(self.inner.device)

@@ -1,0 +1,1 @@
+"""Weather at glaciers: units, days, gaps, heights."""

@@ -1,0 +1,1 @@
+"""GlaUnTI: a temperature-index model whose parameters a network corrects, from facies maps among others."""

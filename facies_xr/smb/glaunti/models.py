@@ -1,0 +1,178 @@
+"""The four published models over a balance year: a temperature-index, b recurrent, c and d with a corrector."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ..degreeday import fast, integrate
+from ..degreeday.parameters import SMOOTH, TRAINABLE, resolved
+from .correction import corrected, first_guess
+from .dataset import Year
+from .files import Saved, Scales
+from .network import Corrector
+from .recurrent import Recurrent
+
+
+class Outcome(NamedTuple):
+    """A balance year."""
+
+    balance: dict[str, Tensor]
+    """Of each season: (y, x), or (time, y, x) day by day. [m w.e.]"""
+    state: Tensor
+    corrections: Tensor | None = None
+    """(5, y, x)."""
+
+
+class Model(Protocol):
+    """A model with its state, which goes from year to year."""
+
+    @property
+    def facies(self) -> bool:
+        """Whether it reads facies."""
+
+    def start(self, year: Year) -> Tensor:
+        """State before the first year."""
+
+    def run(self, year: Year, state: Tensor, *, spin_up: bool = False, daily: bool = False) -> Outcome:
+        """A balance year."""
+
+
+class TemperatureIndex(nn.Module):
+    """Model a: the smooth temperature-index model, the same parameters everywhere."""
+
+    facies = False
+
+    def __init__(self, free: Mapping[str, Tensor]):
+        super().__init__()
+        self.free = nn.ParameterDict(
+            {name: nn.Parameter(free[name].detach().clone(), requires_grad=name in TRAINABLE) for name in SMOOTH}
+        )
+
+    def start(self, year: Year) -> Tensor:
+        """As much snow as the depletion curve's centre."""
+        return integrate.bare(resolved(self.free), year.outline)
+
+    def run(self, year: Year, state: Tensor, *, spin_up: bool = False, daily: bool = False) -> Outcome:
+        """A balance year."""
+        return seasons(resolved(self.free), year, state, None, daily)
+
+
+def seasons(p, year: Year, state: Tensor, corrections: Tensor | None, daily: bool) -> Outcome:
+    """The seasons of a year one after the other, with the same corrections."""
+    p, warming = corrected(p, corrections)
+    balance = {}
+    for name, weather in year.seasons.items():
+        balance[name], state = (fast.series if daily else fast.period)(p, *weather, state, warming)
+    return Outcome(balance, state, corrections)
+
+
+class Corrected(nn.Module):
+    """Models c and d: a frozen temperature-index model, whose parameters a network corrects for each year.
+
+    Parameters
+    ----------
+    free : mapping of Tensor
+        Free numbers of the temperature-index model.
+    network : Corrector
+    facies : bool
+        Whether the network is given facies (d) or not (c).
+    spin_up_twice : bool
+        As published, corrections are made anew for the summers of the spin-up, from the snow at the winter's end.
+    """
+
+    def __init__(self, free: Mapping[str, Tensor], network: Corrector, *, facies: bool = False,
+                 spin_up_twice: bool = True):  # fmt: skip
+        super().__init__()
+        self.network, self.facies, self.spin_up_twice = network, facies, spin_up_twice
+        for name in SMOOTH:
+            self.register_buffer(f"free_{name}", free[name].detach().clone())
+
+    @property
+    def free(self) -> dict[str, Tensor]:
+        """Free numbers of the temperature-index model."""
+        return {name: getattr(self, f"free_{name}") for name in SMOOTH}
+
+    def start(self, year: Year) -> Tensor:
+        """As much snow as the uncorrected depletion curve's centre."""
+        return integrate.bare(resolved(self.free), year.outline)
+
+    def corrections(self, year: Year, state: Tensor) -> Tensor:
+        """Of a year (5, y, x), from the snow at its start."""
+        guess = first_guess(resolved(self.free), year.whole, state)
+        return self.network(torch.cat([guess, year.fields]), year.climate, year.outline)
+
+    def run(self, year: Year, state: Tensor, *, spin_up: bool = False, daily: bool = False) -> Outcome:
+        """A balance year."""
+        p = resolved(self.free)
+        d = self.corrections(year, state)
+        if not (spin_up and self.spin_up_twice and "summer" in year.seasons):
+            return seasons(p, year, state, d, daily)
+        balance = {}
+        for name, weather in year.seasons.items():
+            if name == "summer":
+                d = self.corrections(year, state)
+            (balance[name],), state, _ = _alone(seasons(p, _only(year, name, weather), state, d, daily))
+        return Outcome(balance, state, d)
+
+
+def _only(year: Year, name: str, weather: tuple[Tensor, Tensor]) -> Year:
+    from dataclasses import replace
+
+    return replace(year, seasons={name: weather})
+
+
+def _alone(outcome: Outcome) -> tuple[list[Tensor], Tensor, Tensor | None]:
+    return list(outcome.balance.values()), outcome.state, outcome.corrections
+
+
+class RecurrentModel(nn.Module):
+    """Model b: days through a gated recurrent unit."""
+
+    facies = False
+
+    def __init__(self, scales: Scales | None = None):
+        super().__init__()
+        scales = scales or Scales()
+        self.unit = Recurrent((scales.precipitation, scales.temperature))
+
+    def start(self, year: Year) -> Tensor:
+        """Nothing; the unit has numbers of its own for that."""
+        return torch.empty(0)
+
+    def run(self, year: Year, state: Tensor, *, spin_up: bool = False, daily: bool = False) -> Outcome:
+        """A balance year."""
+        balance, hidden = {}, state if state.numel() else None
+        for name, weather in year.seasons.items():
+            days, hidden = self.unit(*weather, hidden)
+            balance[name] = days if daily else days.sum(0)
+        return Outcome(balance, hidden if hidden is not None else state)
+
+
+def of_saved(saved: Saved) -> TemperatureIndex | Corrected | RecurrentModel:
+    """The model of a file."""
+    if saved.kind == "recurrent":
+        recurrent = RecurrentModel(saved.scales)
+        recurrent.unit.load_state_dict(dict(saved.weights))
+        return recurrent
+    if saved.kind == "temperature-index":
+        return TemperatureIndex(saved.parameters)
+    network = Corrector(limit=saved.limit, masked=saved.masked)
+    network.load_state_dict(dict(saved.weights))
+    return Corrected(saved.parameters, network, facies=saved.facies)
+
+
+def to_saved(model: nn.Module, card: Mapping[str, object] | None = None) -> Saved:
+    """A model as a file holds it."""
+    card = card or {}
+    if isinstance(model, RecurrentModel):
+        return Saved("recurrent", model.unit.state_dict(), card=card)
+    free = {f"parameter.{name}": value for name, value in model.free.items()}
+    if isinstance(model, TemperatureIndex):
+        return Saved("temperature-index", free, card=card)
+    if isinstance(model, Corrected):
+        network = model.network
+        return Saved("corrector", {**network.state_dict(), **free}, facies=model.facies, masked=network.masked,
+                     limit=network.limit, card=card)  # fmt: skip
+    raise TypeError(f"{type(model).__name__} is no model of this room")

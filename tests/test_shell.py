@@ -1,0 +1,186 @@
+"""The command line as a place to work in: help, exit status, options from a file, a look at the machine."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import facies_xr as fx
+from facies_xr.cli import app, configuration, doctor
+from facies_xr.errors import InputError
+
+from .test_cli import run
+
+GROUP = typer.main.get_command(app)
+SECRET = "SECRETSECRETSECRET"
+
+
+def commands(group, path=()):
+    """Every command with the words that call it."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+def example(command) -> list[str]:
+    """Words of the example in a command's help."""
+    return shlex.split(command.help.split("Example: `")[1].split("`")[0])
+
+
+@pytest.mark.parametrize("line", [" ".join(words) for words, _ in commands(GROUP)])
+def test_help_shows_an_example_that_the_command_takes(line):
+    words = tuple(line.split())
+    command = dict(commands(GROUP))[words]
+    program, *called = example(command)
+    assert program == "facies-xr"
+    assert tuple(called[: len(words)]) == words
+    command.make_context(line, called[len(words) :])  # refuses what it does not know
+
+
+def script(body):
+    """A program whose command line has one more command."""
+    return ["-c", f"import time\nfrom facies_xr.cli import app, main\n@app.command()\ndef more():\n    {body}\nmain()"]
+
+
+def test_our_fault_is_status_1_in_one_line():
+    done = subprocess.run(
+        [sys.executable, *script("raise RuntimeError('broken')"), "more"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("facies-xr: internal error: RuntimeError: broken")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_is_status_130_and_says_how_to_go_on():
+    body = "print('ready', flush=True); time.sleep(60)"
+    process = subprocess.Popen(
+        [sys.executable, *script(body), "more"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "again to continue" in said
+
+
+def test_help_tells_each_exit_status():
+    told = " ".join(run("--help").stdout.split())
+    for status in ("0 done", "2 a mistake", "1 a fault", "130 stopped"):
+        assert status in told
+
+
+SAMPLE = """
+[map]
+catalog = "{place.catalog}"
+area = "-114.04,47.65,-113.98,47.69"
+years = "1990-2019"
+season = "06-01,40"
+resolution = 30
+model = "synthetic-v1-bands"
+smooth = ["majority"]
+dry-run = true
+json = true
+"""
+
+
+def test_a_file_of_options_equals_flags_and_flags_go_before_it(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text("[model.show]\nmodel = 'synthetic-v1'\njson = true\n" + SAMPLE.format(place=fx.sample()))
+    by_file, by_flags = (run(*words).stdout for words in (
+        ("--config", file, "model", "show"), ("model", "show", "synthetic-v1", "--json")))  # fmt: skip
+    assert json.loads(by_file) == json.loads(by_flags)
+    planned = json.loads(run("--config", file, "map", "--years", "2015", cwd=tmp_path).stdout)
+    assert planned["scenes"] == "1 in 1 dates"  # three in the years of the file
+    rows = int(planned["grid"].split()[0])
+    assert 148 + 64 <= rows < 148 + 84  # 0.04 degrees of latitude at the file's 30 m, 32 pixels around them, some tilt
+    assert not (tmp_path / "maps.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[maps]\n", r"command in .*='maps': choose 'demo'"),
+        ("[map]\nmax_clouds = 3\n", r"option in .*\[map\]='max-clouds'"),
+        ("[map]\nyears = [2016, 2017]\n", "years takes one value"),
+        ("[map]\nyears = {first = 2016}\n", "must be a value"),
+        ("years = 2016\n", "command in"),
+        ("map = 2016\n", "must be a table"),
+        ("[map\n", "--config"),
+        (None, "--config"),
+    ],
+)
+def test_a_file_of_options_is_refused_by_name(tmp_path, text, message):
+    file = tmp_path / "run.toml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(InputError, match=message):
+        configuration.defaults(GROUP, file)
+
+
+ALONE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_CONFIG_FILE": "none"}
+
+
+def test_the_doctor_finds_a_machine_that_passes_the_tests_healthy(monkeypatch):
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    report = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert report["ok"]
+    found = {check["name"]: check for check in report["checks"]}
+    assert found["test read"]["state"] == "ok"
+    assert "landsat-8" in found["test read"]["found"]
+    assert found["facies_xr"]["found"] == fx.__version__
+    assert {"rasters COG", "rasters JPEG 2000", "coordinate systems", "device", "model synthetic-v1"} <= set(found)
+    assert {check["state"] for check in report["checks"]} <= {doctor.OK, doctor.ABSENT}
+
+
+def test_the_doctor_says_whether_there_are_keys_and_never_shows_them(monkeypatch):
+    for name, value in ALONE.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CDSE_S3_ACCESS_KEY", SECRET)
+    monkeypatch.setenv("CDSE_S3_SECRET_KEY", SECRET)
+    checks = {check.name: check for check in doctor.careful(doctor.credentials)}
+    assert checks["keys of Copernicus Data Space"].state == doctor.OK
+    assert checks["keys of USGS Landsat"].state == doctor.ABSENT
+    assert "AWS_ACCESS_KEY_ID" in checks["keys of USGS Landsat"].remedy
+    assert SECRET not in repr(checks)
+
+
+def test_the_doctor_names_a_device_that_is_not_there(monkeypatch):
+    monkeypatch.setenv("FACIES_XR_DEVICE", "cuda:99")
+    (check,) = doctor.careful(doctor.device)
+    assert check.state == doctor.BROKEN
+    assert "cuda:99" in check.found
+    assert "FACIES_XR_DEVICE" in check.remedy
+
+
+def test_the_doctor_names_the_variable_that_leads_to_other_coordinate_systems(tmp_path):
+    code = "from facies_xr.cli import doctor; print(*doctor.careful(doctor.coordinate_systems))"
+    theirs = {"PROJ_DATA": str(tmp_path), "PROJ_LIB": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**python_path(), **theirs})  # fmt: skip
+    assert "broken" in done.stdout
+    assert "unset PROJ_DATA" in done.stdout
+
+
+def python_path():
+    return {name: value for name, value in os.environ.items() if name == "PYTHONPATH"}
+
+
+def test_a_broken_machine_is_status_2(monkeypatch):
+    for name, value in {**ALONE, "FACIES_XR_DEVICE": "cuda:99"}.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 2
+    assert "broken" in done.stdout

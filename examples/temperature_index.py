@@ -201,9 +201,8 @@ def main() -> None:
     print(of_means(alps).to_string(float_format="%.2f"))
     peru = artesonraju(data)
     bands = Bands.of(peru, "09-01")
-    print(
-        f"\nArtesonraju 2017: {model_a(bands, data)[0, 0]:.2f} by the published model a, {peru.observed[0]:.2f} measured"
-    )
+    modelled, measured = model_a(bands, data)[0, 0], peru.observed[0]
+    print(f"\nArtesonraju 2017: {modelled:.2f} by the published model a, {measured:.2f} measured")
 
 
 if __name__ == "__main__":

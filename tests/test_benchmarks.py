@@ -134,6 +134,15 @@ def test_training(monkeypatch, capsys):
     printed(capsys, "straightforward", "fit, float32", "store, whole")
 
 
+def test_ti_kernel(monkeypatch, capsys):
+    run = benchmark("ti_kernel")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(run, "DAYS", 20)
+    monkeypatch.setattr(sys, "argv", ["ti_kernel.py", "16"])
+    run.main()
+    printed(capsys, "compiled: forward + 7 gradients", "torch: forward")
+
+
 def test_season():
     run = benchmark("season")
     stats, true = run.statistics_of({2010: 3, 2011: 6}, 0.05, glaciers=4)

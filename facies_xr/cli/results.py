@@ -70,7 +70,12 @@ def smb(
     out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
         "balance.csv"
     ),
-    method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
+    method: Annotated[str, typer.Option(help="pooled, eq2, eq3, or temperature-index with --climate.")] = "regression",
+    climate: Annotated[list[Path] | None, typer.Option(help="Weather for temperature-index; once a file.")] = None,
+    accumulated: Annotated[
+        str | None,
+        typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
 ) -> None:
     """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks.
@@ -81,7 +86,12 @@ def smb(
 
     from ..export import to_table
 
-    balances = fx.smb(fx.open_store(store), records, method=method)
+    weather = None
+    if climate:
+        from ..smb.climate.weather import weather as read
+
+        weather = read(climate, accumulated=accumulated)
+    balances = fx.smb(fx.open_store(store), records, method=method, climate=weather)
     path = to_table(balances, out)
     shell.show(fx.scores(balances), "Scores", as_json=as_json)
     if not as_json:

@@ -155,3 +155,36 @@ def test_the_southern_balance_year_begins_in_april(known):
     south = replace(problem, rows=problem.rows.assign(latitude=-62.0))
     assert Bands.of(south).years[0] == 1992
     assert Bands.of(problem).years[0] == 1991
+
+
+@pytest.fixture(scope="module")
+def mapped(known):
+    """Statistics of maps of the known glaciers in some of the years, and their records."""
+    from ..maps.test_series import season_of
+
+    problem, _, _ = known
+    seasons = []
+    for k in range(5):
+        ratios = np.linspace(0.2, 0.8, 10)
+        season = season_of(ratios, dates=[f"{2001 + j}-08-20" for j in range(10)], glacier=f"g{k}")
+        seasons.append(season)
+    stats = xr.concat(seasons, "glacier", data_vars="minimal", coords="minimal", join="override")
+    stats = stats.drop_vars([n for n in ("band_area", "band_coverage", "band_accumulation") if n in stats])
+    stats = stats.drop_dims("elevation_band", errors="ignore").merge(problem.hypsometry, compat="override")
+    records = problem.rows[["glacier", "balance_year"]].assign(balance=problem.observed)
+    return stats, records[records.balance_year.between(2001, 2010)], problem.forcing
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_beside_the_regressions(mapped):
+    import facies_xr as fx
+
+    stats, records, climate = mapped
+    found = fx.smb(stats, records, method="temperature-index", climate=climate)
+    assert found.attrs["method_name"] == "temperature-index"
+    assert found.balance_out_of_fold.notnull().all()
+    scores = fx.scores(found)
+    assert scores.loc["model, year left out", "rmse"] < 0.6 * scores.loc["training mean, year left out", "rmse"]
+    for wrong in ({"method": "pooled", "climate": climate}, {"method": "temperature-index"}):
+        with pytest.raises(InputError, match="climate= goes with method temperature-index"):
+            fx.smb(stats, records, **wrong)

@@ -11,11 +11,14 @@ import xarray as xr
 from ...errors import InputError
 from ..degreeday.fast import Days, Weather, derivatives
 from ..degreeday.parameters import Smooth
-from ..problem import Problem
+from ..problem import FLAGS, Problem
 from .places import LAPSE_RATE, at_glaciers
 
 NORTH, SOUTH = "10-01", "04-01"
 """First day of the balance year."""
+
+OF_SCENES = ("outside_season", "fresh_snow")
+"""Flags that say nothing of a balance that rests on no scene."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,9 @@ def with_weather(problem: Problem, climate: xr.Dataset) -> Problem:
     InputError
         If a glacier lies outside of the weather.
     """
-    rows = problem.rows.drop(columns="flags", errors="ignore")
+    rows = problem.rows
+    if "flags" in rows:
+        rows = rows.assign(flags=rows["flags"] & ~sum(FLAGS[name] for name in OF_SCENES))
     if "glacier" not in climate.dims:
         if not {"longitude", "latitude"} <= set(rows):
             raise InputError("where the glaciers are is not known; give the weather of each: climate (glacier, time).")

@@ -119,6 +119,11 @@ def periods(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Numb
     shape = weather.cell.shape
     fields = [_flat(getattr(p, name), shape) for name in FIELDS]
     numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
+    if not torch.is_grad_enabled():
+        ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
+                          [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days)  # fmt: skip
+        balance, after, *_ = ready.alone()
+        return After(ready.back(balance), ready.back(after))
     return After(*_Periods.apply(weather.temperature, weather.precipitation, *fields, _flat(warming, shape),
                                  _flat(snow, shape), *numbers, weather.cell, weather.offset, days))  # fmt: skip
 
@@ -166,8 +171,8 @@ class _Prepared:
         if wrong.any():
             self.weather = [np.where(wrong, np.float32(0), w) for w in self.weather]
         values[:, self.missing], offsets = 0, np.where(self.missing, np.float32(0), offsets)
-        *self.pixels, self.snow = np.ascontiguousarray(values[:, self.order])
-        self.pixels = np.stack(self.pixels)
+        values = np.ascontiguousarray(values[:, self.order])
+        self.pixels, self.snow = values[:-1], values[-1]
         self.cells, self.offsets = cells[self.order], offsets[self.order]
         self.numbers = tuple(np.float32(n.detach()) for n in numbers)
         self.days = (days.day.astype("int64"), days.weight.astype("float32"), days.end.astype("int64"))
@@ -244,7 +249,8 @@ class _Periods(torch.autograd.Function):
 def _of_weather(ready: _Prepared, upstream: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
     """Adjoints of temperature and precipitation; alone on one thread, because blocks share cells."""
     found = [np.zeros(ready.weather[0].shape) for _ in range(2)]
-    loops.adjoint(*ready.head, ready.snow, upstream, last.copy(), *found, 0, len(ready.order) // loops.WIDTH)
+    adjoint: Callable[..., None] = loops.adjoint
+    adjoint(*ready.head, ready.snow, upstream, last.copy(), *found, 0, len(ready.order) // loops.WIDTH)
     return found
 
 

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 WHY = {
     "affine": "transforms of grids",
+    "array-api-compat": "the same functions on NumPy and torch",
     "dask": "lazy arrays, and their computation on threads and clusters",
     "fsspec": "text files in object stores; Zarr on them",
     "geopandas": "outlines: files, coordinate systems, joins",

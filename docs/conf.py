@@ -16,7 +16,12 @@ extensions = ["myst_parser", "sphinx.ext.autosummary", "sphinx.ext.autodoc", "nu
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_prev_next": False, "use_edit_page_button": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "use_edit_page_button": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 3,
+}
 html_title = f"facies_xr {release}"
 html_copy_source = False
 autosummary_generate = True

@@ -102,7 +102,7 @@ def licence(name: str) -> str:
     if "License-Expression" in meta:
         return meta["License-Expression"]
     kinds = [c.split(" :: ")[-1] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
-    short = (meta["License"] if "License" in meta else "").strip().splitlines()
+    short = (meta.get_all("License") or [""])[0].strip().splitlines()
     return ", ".join(kinds) or (short[0][:40] if short else "not told")
 
 

@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 
 WHY = {
     "affine": "transforms of grids",
+    "array-api-compat": "the same functions on NumPy and torch",
     "dask": "lazy arrays, and their computation on threads and clusters",
     "fsspec": "text files in object stores; Zarr on them",
     "geopandas": "outlines: files, coordinate systems, joins",
@@ -98,10 +99,10 @@ def megabytes(name: str) -> float:
 def licence(name: str) -> str:
     """Of a distribution, as its metadata tell."""
     meta = distribution(name).metadata
-    if meta.get("License-Expression"):
-        return str(meta["License-Expression"])
+    if "License-Expression" in meta:
+        return meta["License-Expression"]
     kinds = [c.split(" :: ")[-1] for c in meta.get_all("Classifier") or [] if c.startswith("License ::")]
-    short = (meta.get("License") or "").strip().splitlines()
+    short = (meta.get_all("License") or [""])[0].strip().splitlines()
     return ", ".join(kinds) or (short[0][:40] if short else "not told")
 
 

@@ -3,6 +3,7 @@
 from importlib import metadata
 from pathlib import Path
 
+import facies_xr
 from facies_xr import stations
 
 project = "facies_xr"
@@ -15,7 +16,12 @@ extensions = ["myst_parser", "sphinx.ext.autosummary", "sphinx.ext.autodoc", "nu
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_prev_next": False, "use_edit_page_button": False, "navigation_with_keys": False}
+html_theme_options = {
+    "show_prev_next": False,
+    "use_edit_page_button": False,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 3,
+}
 html_title = f"facies_xr {release}"
 html_copy_source = False
 autosummary_generate = True
@@ -34,7 +40,7 @@ build of this site. A variable marked "may be absent" was not asked for, or cann
 """
 
 
-def vocabulary(app) -> None:
+def vocabulary() -> None:
     """Write the page of names, from the contract that the code holds to."""
     page = [VOCABULARY]
     for station, contract in stations.STATIONS.items():
@@ -48,6 +54,28 @@ def vocabulary(app) -> None:
     (HERE / "vocabulary.md").write_text("\n".join(page))
 
 
+REFERENCE = """# Reference
+
+The public names of `facies_xr`. Those whose first argument is a Dataset are methods of its accessor too,
+`ds.facies.NAME(...)`; so are `plot` and `report`.
+
+```{eval-rst}
+.. currentmodule:: facies_xr
+
+.. autosummary::
+   :toctree: generated
+
+"""
+
+
+def reference() -> None:
+    """Write the page of public names."""
+    public = sorted((n for n in facies_xr.__all__ if callable(getattr(facies_xr, n))), key=str.lower)
+    names = [*public, "plot.plot", "report.report"]
+    (HERE / "reference.md").write_text(REFERENCE + "".join(f"   {name}\n" for name in names) + "```\n")
+
+
 def setup(app) -> None:
-    """Called by Sphinx."""
-    app.connect("builder-inited", vocabulary)
+    """Called by Sphinx, before it looks for pages."""
+    vocabulary()
+    reference()

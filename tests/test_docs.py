@@ -95,7 +95,7 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     reference = (tmp_path / "reference.html").read_text()
-    for name in set(fx.__all__) - {"synthetic"}:
+    for name in (n for n in fx.__all__ if callable(getattr(fx, n))):
         assert f"facies_xr.{name}" in reference, name
     vocabulary = (tmp_path / "vocabulary.html").read_text()
     for contract in stations.STATIONS.values():

@@ -33,7 +33,10 @@ def plan(
     cores: Annotated[int, typer.Option(help="Cores of the cluster, for the expected time.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Search once, cut the glaciers into tiles, write the manifest of a run, and say what it will cost."""
+    """Search once, cut the glaciers into tiles, write the manifest of a run, and say what it will cost.
+
+    Example: `facies-xr batch plan landsatlook outlines.gpkg --years 2016-2024 --model synthetic-v1 --dem dem.tif`
+    """
     from ..batch import plan as _plan
     from ..batch.cost import cost
 
@@ -62,7 +65,10 @@ def run(
     workers: Annotated[int, typer.Option(help="Start so many worker processes here; 0 for threads.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
 ) -> None:
-    """Make the maps of a manifest; run it again to go on after a stop. Exit status 2 if units were given up."""
+    """Make the maps of a manifest; run it again to go on after a stop. Exit status 2 if units were given up.
+
+    Example: `facies-xr batch run run.parquet archive/ --workers 4`
+    """
     from ..batch import Board
     from ..batch import run as _run
     from ..errors import InputError
@@ -92,7 +98,10 @@ def status(
     page: Annotated[Path | None, typer.Option("--html", help="Write one HTML page there.")] = None,
     as_json: Json = False,
 ) -> None:
-    """How a run stands, during and after it."""
+    """How a run stands, during and after it.
+
+    Example: `facies-xr batch status archive/`
+    """
     from ..batch import status as _status
 
     found = _status(store)
@@ -109,7 +118,10 @@ def verify(
     repair: Annotated[bool, typer.Option("--repair", help="Let the next run make damaged units again.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Read every chunk of a run and compare checksums; exit status 2 if anything is damaged."""
+    """Read every chunk of a run and compare checksums; exit status 2 if anything is damaged.
+
+    Example: `facies-xr batch verify archive/`
+    """
     from ..batch.archive import Archive as _Archive
 
     archive = _Archive.at(store)
@@ -129,7 +141,10 @@ def glaciers(
     store: Archive,
     partial: Annotated[bool, typer.Option("--partial", help="Count regions with failed units too.")] = False,
 ) -> None:
-    """The glacier table of the finished regions: glaciers.parquet in the archive."""
+    """The glacier table of the finished regions: glaciers.parquet in the archive.
+
+    Example: `facies-xr batch glaciers archive/`
+    """
     from ..batch.results import glaciers as _glaciers
 
     console.print(escape(str(_glaciers(store, partial=partial))))
@@ -144,7 +159,10 @@ def smb(
     ),
     method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
 ) -> None:
-    """Balances of all glaciers of a run by one fit to all records."""
+    """Balances of all glaciers of a run by one fit to all records.
+
+    Example: `facies-xr batch smb archive/ balances.csv --out balance.csv`
+    """
     import facies_xr as fx
 
     from ..batch.results import smb as _smb

@@ -44,7 +44,7 @@ Glacier Monitoring Service's records since 2000 have an RMSE of .399, .401 and .
 [km]"""
 
 LEAST_SPREAD = (0.1, 0.06)
-"""Least unit of the two columns of the bend: where hardly a record passes it, a row that does is not many units away."""
+"""Least unit of the two columns of the bend: where hardly a record passes it, no row is many units away."""
 
 YEARS = 10_000
 """More than there are years of a region."""

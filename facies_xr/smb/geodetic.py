@@ -48,7 +48,7 @@ def read(table: str | Path | pd.DataFrame) -> pd.DataFrame:
     if wrong.any():
         worst = found[wrong].iloc[0]
         raise InputError(
-            f"the geodetic balance {worst.balance:g} +- {worst.error:g} m w.e. a-1 of {worst.glacier} in {worst.period} "
+            f"geodetic balance {worst.balance:g} +- {worst.error:g} m w.e. a-1 of {worst.glacier} in {worst.period} "
             "is not possible; correct it."
         )
     return pd.DataFrame({

@@ -9,6 +9,7 @@ import urllib.request
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ def seconds_of(client: Any, units: int, job: Callable[..., Any], *arguments: Any
     return time.perf_counter() - start, held
 
 
+def _one(pool: Any, job: Callable[..., Any], *arguments: Any) -> Any:
+    """Start a job whose last argument, the number of the unit, is of no use."""
+    return pool.submit(job, *arguments[:-1])
+
+
 def tasks_of(dask_scheduler: Any) -> int:
     """Tasks that a scheduler knows."""
     return len(dask_scheduler.tasks)
@@ -107,7 +113,7 @@ def processes() -> None:
             client.gather(client.map(busy, [0.01] * 8, pure=False))
             pool = pool_of(client, 1)
             start = time.perf_counter()
-            list(process(pool, range(120), lambda unit, pool=pool: pool.submit(busy, WORK)))
+            list(process(pool, range(120), partial(_one, pool, busy, WORK)))
             took[n] = time.perf_counter() - start
     print(f"processes: 120 units of {WORK} s: one {took[1]:.1f} s, two {took[2]:.1f} s, {took[1] / took[2]:.2f} x")
 
@@ -133,7 +139,7 @@ def overlap() -> None:
             client.gather(client.map(busy, [0.01] * 4, pure=False))
             pool = pool_of(client, 1)
             start = time.perf_counter()
-            list(process(pool, range(60), lambda unit, pool=pool: pool.submit(fetched, address, WORK)))
+            list(process(pool, range(60), partial(_one, pool, fetched, address, WORK)))
             took[threads] = time.perf_counter() - start
     server.shutdown()
     print(f"overlap: 60 units of {WORK} s reading and {WORK} s work, one process: one after the other {took[1]:.1f} s, "

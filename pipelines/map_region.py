@@ -7,6 +7,7 @@ stands, from anywhere.
 import argparse
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import facies_xr as fx
 from facies_xr import batch
@@ -24,6 +25,7 @@ def client_of(cluster: str, workers: int):
         return
     from distributed import Client, LocalCluster
 
+    made: Any
     if cluster == "local":
         made = LocalCluster(n_workers=workers, threads_per_worker=2, memory_limit="auto")
     elif cluster == "slurm":

@@ -149,6 +149,11 @@ def test_season():
     assert run.end_of_season(stats).accumulation_area_ratio.sizes == true.sizes
 
 
+def test_batch(capsys):
+    benchmark("batch").planning(glaciers=40, years=2, per_year=1)
+    printed(capsys, "planning: 40 glaciers x 2 years", "units")
+
+
 @pytest.mark.parametrize("path", sorted(HOME.glob("*.py")), ids=lambda p: p.stem)
 def test_each_benchmark_is_run_here(path):
     assert f"test_{path.stem}" in globals()

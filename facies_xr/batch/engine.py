@@ -18,6 +18,9 @@ from ..errors import FaciesError, InputError, StoreError
 PER_THREAD = 2
 """Jobs in flight for each thread of the workers, so that none waits for the next."""
 
+AT_LEAST = 32
+"""Jobs in flight whatever the number of threads: what waits costs little, and the way there and back is shared."""
+
 WAITS = (1.0, 8.0, 60.0)
 """Before a failed job is tried again; one more failure, and it is given up. [s]"""
 
@@ -182,7 +185,7 @@ def process(
     """
     run = _Run(pool, start, tuple(waits), patience)
     try:
-        yield from run.all(iter(jobs), room=lambda: max(PER_THREAD * pool.capacity(), 1))
+        yield from run.all(iter(jobs), room=lambda: max(PER_THREAD * pool.capacity(), AT_LEAST))
         yield from run.all(iter(run.taken_suspects()), room=lambda: 1)
     finally:
         pool.forget(run.running)

@@ -78,12 +78,15 @@ def run(
 
     if workers and scheduler:
         raise InputError("give --scheduler or --workers, not both.")
-    signal.signal(signal.SIGTERM, stop)
-    with (
-        shell.client_of(scheduler, workers) as client,
-        Board(console, getattr(client, "dashboard_link", None)) as board,
-    ):
-        failed = _run(manifest, store, client=client, device=device, board=board)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with (
+            shell.client_of(scheduler, workers) as client,
+            Board(console, getattr(client, "dashboard_link", None)) as board,
+        ):
+            failed = _run(manifest, store, client=client, device=device, board=board)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if len(failed):
         shell.show(failed, "Units that were given up")
         raise typer.Exit(2)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 
 from ..classes import NAMES
 from ..errors import InputError, one_of
@@ -23,6 +23,9 @@ SMALLEST = 1e-6
 
 DEFAULT = "temperature, classwise beta"
 """Chosen by its errors on test folds (docs/learning.md)."""
+
+SCALES = (-3.0, 3.0)
+"""Logarithms of scales: however bad a classifier is, its labels stay distinct in float32."""
 
 BINS = 25
 """Of the published reliability curve."""
@@ -158,10 +161,10 @@ def temperature(score: np.ndarray, truth: np.ndarray, population: str) -> Calibr
     """All logits divided by one number (Guo et al. 2017), by least log loss."""
     logits = np.log(np.maximum(score, SMALLEST))
 
-    def loss(theta: np.ndarray) -> float:
-        return -np.log(np.maximum(softmax(logits * np.exp(theta[0])), 1e-12))[np.arange(truth.size), truth].mean()
+    def loss(theta: float) -> float:
+        return -np.log(np.maximum(softmax(logits * np.exp(theta)), 1e-12))[np.arange(truth.size), truth].mean()
 
-    scale = np.exp(minimize(loss, [0.0], method="Nelder-Mead").x[0])
+    scale = np.exp(minimize_scalar(loss, bounds=SCALES, method="bounded").x)
     return replace(none(score, truth, population), method="temperature", scale=float(scale))
 
 
@@ -186,7 +189,7 @@ def vector(score: np.ndarray, truth: np.ndarray, population: str) -> Calibration
         value = -np.log(np.maximum(p, 1e-12))[np.arange(truth.size), truth].mean()
         return value + RIDGE * (offset**2).sum(), slope
 
-    theta = minimize(loss, np.zeros(1 + k), jac=True, method="L-BFGS-B", bounds=[(-5, 5)] * (1 + k)).x
+    theta = minimize(loss, np.zeros(1 + k), jac=True, method="L-BFGS-B", bounds=[SCALES] + [(-5, 5)] * k).x
     as_it_is = none(score, truth, population)
     return replace(as_it_is, method="vector", scale=float(np.exp(theta[0])), offset=theta[1:])
 

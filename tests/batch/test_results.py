@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import geopandas as gpd
@@ -12,13 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 import facies_xr as fx
 from facies_xr import batch
 from facies_xr.batch import results
 from facies_xr.batch.archive import Archive
 from facies_xr.batch.cost import cost
-from facies_xr.errors import StoreError
+from facies_xr.cli import app
+from facies_xr.errors import InputError, StoreError
 
 from .conftest import YEARS
 
@@ -127,24 +127,24 @@ def test_the_cost_of_a_plan(manifest):
     assert expected.tiles == len(manifest.units)
 
 
-def test_the_command_runs_what_it_planned(edge, tiny, quiet, tmp_path):
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_runs_what_it_planned(edge, tiny, quiet, tmp_path, monkeypatch):
     def command(*words):
-        return subprocess.run(
-            [sys.executable, "-c", "from facies_xr.cli import main; main()", "batch", *map(str, words)],
-            capture_output=True, text=True, cwd=tmp_path,
-        )  # fmt: skip
+        return CliRunner().invoke(app, ["batch", *map(str, words)])
+
+    monkeypatch.chdir(tmp_path)
 
     planned = command("plan", edge.catalog, tiny, "--years", "2010,2017", "--model", "synthetic-v1", "--dem", edge.dem,
                       "--resolution", "0.5", "-o", "m.parquet", "--json")  # fmt: skip
-    assert planned.returncode == 0, planned.stderr
+    assert planned.exit_code == 0, planned.output
     assert "units" in json.loads(planned.stdout)["tiles"]
     shutil.copytree(quiet, tmp_path / "archive")
-    assert command("run", "m.parquet", "archive").returncode == 0
-    assert command("verify", "archive").returncode == 0
+    assert command("run", "m.parquet", "archive").exit_code == 0
+    assert command("verify", "archive").exit_code == 0
     told = command("status", "archive", "--json")
     assert "0 failed" in json.loads(told.stdout)["units"]
-    assert command("status", "archive", "--html", "page.html").returncode == 0
+    assert command("status", "archive", "--html", "page.html").exit_code == 0
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     wrong = command("run", "nothing.parquet", "archive")
-    assert wrong.returncode == 2
-    assert "cannot be read as a manifest" in wrong.stderr
+    assert isinstance(wrong.exception, InputError)
+    assert "cannot be read as a manifest" in str(wrong.exception)

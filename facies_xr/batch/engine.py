@@ -128,7 +128,10 @@ class Cluster:
             raise self._gone()
         errors = [future.exception() if future.status == "error" else None for future in futures]
         good = [future for future, error in zip(futures, errors, strict=True) if error is None]
-        values = iter(self.client.gather(good))
+        try:
+            values = iter(self.client.gather(good))
+        except OSError as error:  # of the connection; errors of jobs were taken out before
+            raise self._gone() from error
         return [(None, error) if error else (next(values), None) for error in errors]
 
     def forget(self, futures: Iterable[Any]) -> None:

@@ -20,7 +20,7 @@ app.command()(maps.catalog)
 app.command()(results.status)
 app.command()(results.verify)
 app.command()(results.stats)
-app.command()(results.smb)
+app.add_typer(results.smb_app, name="smb")
 app.command()(results.export)
 app.add_typer(models.app, name="model")
 

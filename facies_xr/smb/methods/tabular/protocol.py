@@ -141,7 +141,8 @@ def frozen(problem: Problem, listed: Mapping[str, Any]) -> Problem:
 def scores(problem: Problem, prediction: Prediction) -> dict[str, float]:
     """Of held-out rows: also of anomalies within glaciers, of rank, and the share within the 95 % interval."""
     observed, mean = problem.observed, prediction.mean
-    table = pd.DataFrame({"o": observed, "p": mean}).where(np.isfinite(mean) & np.isfinite(observed))
+    both = np.isfinite(mean) & np.isfinite(observed)
+    table = pd.DataFrame({"o": np.where(both, observed, np.nan), "p": np.where(both, mean, np.nan)})
     anomalies = table - table.groupby(problem.glacier).transform("mean")
     inside = (observed >= prediction.lower) & (observed <= prediction.upper)
     known = np.isfinite(prediction.lower)

@@ -95,7 +95,7 @@ def outer(problem: Problem, scheme: str, count: int = BLOCKS) -> list[Split]:
     if "glacier" in scheme and glaciers.size < 2:
         raise InputError("all rows are of one glacier; leave blocks of years out.")
     by_glacier = folds.by_group(problem.glacier, min(glaciers.size, 10)) if "glacier" in scheme else None
-    if scheme == "glacier":
+    if scheme == "glacier" and by_glacier is not None:
         return list(folds.splits(by_glacier))
     by_block, every, result = blocks(problem, count), np.arange(len(problem)), []
     for block in range(count):

@@ -1,6 +1,9 @@
 """FF-FCNN: what must hold of selection, network and protocol, whatever the scores are."""
 
+import importlib.util
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +14,11 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 
 from facies_xr import folds, metrics
+from facies_xr.cli import app
 from facies_xr.errors import InputError
 from facies_xr.smb import judge
+from facies_xr.smb.methods.tabular import protocol
+from facies_xr.smb.methods.tabular import table as tables
 from facies_xr.smb.methods.tabular.method import FeedForward
 from facies_xr.smb.methods.tabular.network import WEIGHTS, Settings, _Training, noise, parameters, row_weights, train
 from facies_xr.smb.methods.tabular.regressor import NetworkRegressor, stopped_by
@@ -100,7 +106,7 @@ def test_l1_shrinks_weights_and_leaves_biases_alone():
     y, every = np.full((2, 20), 3.0, "float32"), np.ones((2, 20), bool)
     settings = [Settings((2,), sigma=0.0, l1=penalty, rate=1e-2, epochs=800, patience=800) for penalty in (0.0, 0.05)]
     made = train(x, y, every, every, settings, [5, 5])
-    start = train(x, y, every, every, [Settings((2,), epochs=1, rate=0.0)], [5])
+    start = train(x[:1], y[:1], every[:1], every[:1], [Settings((2,), epochs=1, rate=0.0)], [5])
     np.testing.assert_array_equal(made.weights[0][0], start.weights[0][0])
     assert np.abs(made.weights[0][1]).max() < 0.05 < np.abs(made.weights[0][0]).max()
     np.testing.assert_allclose(made.predict(x)[1], 3.0, atol=0.05)
@@ -257,3 +263,111 @@ def test_a_fit_comes_back_from_json():
     for change in ({"weights": fit.to_dict()["weights"][:1]}, {"spread": [0.0] * 3}, {"activation": "sine"}):
         with pytest.raises(ValueError, match=r"layer|units|activation|argument"):
             method.from_dict({**fit.to_dict(), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"smb_error": lambda t: 0.1}, "'smb_error' is made of the balance, by its name"),
+        ({"t9": lambda t: 2 * t.observed + 1}, "'t9' is 'observed' under another name"),
+        ({"t9": lambda t: np.nan}, "'t9' is empty"),
+        ({"balance_year": lambda t: 2000}, "g0 in 2000 twice"),
+        ({"observed": lambda t: 1000 * t.observed}, r"is it in mm w\.e\.\?"),
+        ({"t2m_jul": lambda t: 275.0 + t.t0}, "'t2m_jul' has a median of 27.*degrees Celsius"),
+    ],
+)
+def test_bad_tables_are_named(change, message):
+    rows = table_of().assign(**change)
+    names = [name for name in rows if name.startswith(("t", "smb"))]
+    with pytest.raises(InputError, match=message):
+        tables.problem_of(rows, "observed", "glacier", "balance_year", names)
+
+
+def test_places_and_balances_are_no_features_unless_asked_for():
+    rows = table_of().assign(lat=46.0, lon=10.0, err_dmdtda=0.1)
+    problem = tables.problem_of(rows, "observed", "glacier", "balance_year")
+    assert problem.predictors == tuple(f"t{k}" for k in range(6))
+    with pytest.raises(InputError, match="no column 'name'"):
+        tables.problem_of(rows, "observed", "name")
+    with pytest.raises(InputError, match="'g1' is among the training rows and the test rows"):
+        tables.require_apart(problem, np.arange(10), np.arange(9, 20))
+
+
+def test_folds_share_no_glacier_and_keep_a_year_of_distance():
+    """T9."""
+    problem = problem_of(table_of(5, 24))
+    for scheme in ("glacier", "block", "glacier and block"):
+        splits = protocol.outer(problem, scheme)
+        np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(len(problem)))
+        for train_rows, test in splits:
+            if "glacier" in scheme:
+                tables.require_apart(problem, train_rows, test)
+            if "block" in scheme:
+                away = problem.balance_year[train_rows][:, None] - problem.balance_year[test]
+                assert np.abs(away).min() >= 2
+    with pytest.raises(InputError, match="3 years make no 6 blocks"):
+        protocol.outer(problem_of(table_of(5, 3)), "block")
+    with pytest.raises(InputError, match="all rows are of one glacier"):
+        protocol.outer(problem_of(table_of(1, 24)), "glacier")
+
+
+def test_frozen_glaciers_are_known_by_their_hash():
+    problem, listed = protocol.freeze(problem_of(table_of(10, 8)))
+    assert len(listed["glaciers"]) == 2
+    assert protocol.frozen(problem, listed).held_back == problem.held_back == frozenset(listed["glaciers"])
+    with pytest.raises(InputError, match="not those that were hashed"):
+        protocol.frozen(problem, {**listed, "glaciers": ["g0", "g1"]})
+    with pytest.raises(InputError, match="3 glaciers are too few"):
+        protocol.freeze(problem_of(table_of(3, 8)))
+
+
+def test_selection_outside_the_folds_flatters_real_records_and_a_temperature_index_needs_none(shared):
+    """T11: Hintereisferner and Vernagtferner, blocks of years left out."""
+    table = pd.read_csv(shared / "smb_oetztal_era5land" / "otztal_annual_smb_era5land.csv")
+    features = [name for name in table if name.startswith(("t2m_", "tp_"))]
+    problem = tables.problem_of(table, "y", "name", "year", features)
+    splits = list(folds.splits(problem.balance_year))
+    nested = protocol.Estimated(make_pipeline(Selection(8, trees=0), Ridge()))
+    leaky = protocol.Estimated(Ridge())
+    chosen = Selection(8, trees=0).fit(problem.design, problem.observed).kept_
+    few = problem.using(tuple(problem.predictors[k] for k in chosen))
+    r2 = {
+        "nested": protocol.scores(problem, judge.out_of_fold(problem, nested, splits))["r2"],
+        "leaky": protocol.scores(few, judge.out_of_fold(few, leaky, splits))["r2"],
+        "index": protocol.scores(problem, judge.out_of_fold(problem, _index(), splits))["r2"],
+    }
+    assert r2["nested"] < r2["leaky"]
+    assert r2["index"] > 0.3
+
+
+def _index():
+    home = Path(protocol.__file__).parents[4] / "examples"
+    spec = importlib.util.spec_from_file_location("tabular_example", home / "tabular.py")
+    example = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = example
+    spec.loader.exec_module(example)
+    return example.TemperatureIndex()
+
+
+@pytest.mark.slow
+def test_the_command_line_evaluates_a_table(tmp_path, capsys):
+    table_of(4, 12).to_csv(tmp_path / "table.csv", index=False)
+    options = [
+        "--target",
+        "observed",
+        "--groups",
+        "glacier",
+        "--year",
+        "balance_year",
+        "--epochs",
+        "10",
+        "--json",
+        "--out",
+    ]
+    app(
+        ["smb", "evaluate", str(tmp_path / "table.csv"), *options, str(tmp_path / "report.json")], standalone_mode=False
+    )
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {row["method"] for row in report["scores"]} >= {"training mean", "ridge", "random forest", "network"}
+    assert set(report["folds"]) == set(protocol.SCHEMES)
+    assert "r2_anomalies" in capsys.readouterr().out

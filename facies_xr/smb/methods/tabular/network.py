@@ -9,7 +9,7 @@ becomes does not depend on the others: its weights start from its own seed, the 
 feature, and its updates are its own (Adam of Kingma and Ba 2015, with a rate for each member).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -84,7 +84,7 @@ class Networks:
         )
 
 
-_ACTIVATE = {
+_ACTIVATE: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "elu": lambda h: np.where(h > 0, h, np.expm1(np.minimum(h, 0))),
     "relu": lambda h: np.maximum(h, 0),
     "tanh": np.tanh,

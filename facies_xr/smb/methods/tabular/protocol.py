@@ -95,7 +95,7 @@ def outer(problem: Problem, scheme: str, count: int = BLOCKS) -> list[Split]:
     if "glacier" in scheme and glaciers.size < 2:
         raise InputError("all rows are of one glacier; leave blocks of years out.")
     by_glacier = folds.by_group(problem.glacier, min(glaciers.size, 10)) if "glacier" in scheme else None
-    if scheme == "glacier":
+    if scheme == "glacier" and by_glacier is not None:
         return list(folds.splits(by_glacier))
     by_block, every, result = blocks(problem, count), np.arange(len(problem)), []
     for block in range(count):
@@ -141,7 +141,8 @@ def frozen(problem: Problem, listed: Mapping[str, Any]) -> Problem:
 def scores(problem: Problem, prediction: Prediction) -> dict[str, float]:
     """Of held-out rows: also of anomalies within glaciers, of rank, and the share within the 95 % interval."""
     observed, mean = problem.observed, prediction.mean
-    table = pd.DataFrame({"o": observed, "p": mean}).where(np.isfinite(mean) & np.isfinite(observed))
+    both = np.isfinite(mean) & np.isfinite(observed)
+    table = pd.DataFrame({"o": np.where(both, observed, np.nan), "p": np.where(both, mean, np.nan)})
     anomalies = table - table.groupby(problem.glacier).transform("mean")
     inside = (observed >= prediction.lower) & (observed <= prediction.upper)
     known = np.isfinite(prediction.lower)

@@ -98,7 +98,8 @@ def stopped_by(groups: np.ndarray, members: int, seed: int) -> np.ndarray:
     """Rows by which each member is stopped: those of a fifth of the groups, in turn. (member, row) of bool"""
     names, level = np.unique(groups, return_inverse=True)
     number = max(1, round(CHECKED * names.size)) if names.size > 1 else 0
-    rng, order, out = np.random.default_rng([seed, 1]), [], []
+    rng, out = np.random.default_rng([seed, 1]), []
+    order: list[int] = []
     for _ in range(members):
         while len(order) < number:
             order += rng.permutation(names.size).tolist()

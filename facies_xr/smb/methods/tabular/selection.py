@@ -103,7 +103,7 @@ class Selection(TransformerMixin, BaseEstimator):
 
     def _apart(self, X, order):
         """Columns, strongest first, less those that say the same as a stronger one."""
-        kept = []
+        kept: list[int] = []
         standard = (X - X.mean(0)) / np.maximum(X.std(0), 1e-12) / np.sqrt(len(X))
         for column in order:
             if not kept or np.abs(standard[:, kept].T @ standard[:, column]).max() <= self.collinear:

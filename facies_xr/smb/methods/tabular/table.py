@@ -54,8 +54,7 @@ def problem_of(table: pd.DataFrame | str | Path, target: str, groups: str, year:
         )
     named = {"observed": rows[target].astype(float), "glacier": rows[groups].astype(str),
              "balance_year": rows[year].astype(int) if year else np.arange(len(rows))}  # fmt: skip
-    given = features is not None
-    chosen = list(features) if given else _usual(rows, {target, groups, year})
+    chosen = list(features) if features is not None else _usual(rows, {target, groups, year})
     made = pd.concat([rows[chosen].astype(float), pd.DataFrame(named)], axis=1)
     _require_rows(made, target)
     _require_features(made, chosen, target)

@@ -1,5 +1,6 @@
 from . import batch as batch
 from . import synthetic as synthetic
+from .batch.results import open_maps as open_maps
 from .export import to_cog as to_cog
 from .export import to_table as to_table
 from .grids import grid as grid

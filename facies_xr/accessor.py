@@ -17,7 +17,7 @@ class _Bound:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
 
-    def __get__(self, accessor: "FaciesAccessor | None", owner: type) -> Callable[..., Any]:
+    def __get__(self, accessor: "FaciesAccessor | FaciesTreeAccessor | None", owner: type) -> Callable[..., Any]:
         function = getattr(import_module(self.module, __package__), self.name)
         return function if accessor is None else MethodType(function, accessor._data)
 
@@ -42,3 +42,13 @@ class FaciesAccessor:
 
     def _repr_html_(self) -> str:
         return import_module(".card", __package__).card(self._data)
+
+
+@xr.register_datatree_accessor("facies")
+class FaciesTreeAccessor:
+    """Mass balance of the maps of several zones, as ``open_maps`` gives them."""
+
+    def __init__(self, data: xr.DataTree):
+        self._data = data
+
+    smb = _Bound(".batch.results")

@@ -107,6 +107,13 @@ def test_dates(monkeypatch, tmp_path, capsys):
     printed(capsys, "1 dates: peak", "1 tiles with ice")
 
 
+def test_calibrators(monkeypatch, capsys):
+    run = benchmark("calibrators")
+    monkeypatch.setattr(sys, "argv", ["calibrators.py", "1", "1000"])
+    run.main()
+    printed(capsys, "full Shift", "temperature, classwise beta")
+
+
 def test_confident():
     pytest.importorskip("cleanlab")
     run = benchmark("confident")
@@ -127,10 +134,24 @@ def test_training(monkeypatch, capsys):
     printed(capsys, "straightforward", "fit, float32", "store, whole")
 
 
+def test_ti_kernel(monkeypatch, capsys):
+    run = benchmark("ti_kernel")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(run, "DAYS", 20)
+    monkeypatch.setattr(sys, "argv", ["ti_kernel.py", "16"])
+    run.main()
+    printed(capsys, "compiled: forward + 7 gradients", "torch: forward")
+
+
 def test_season():
     run = benchmark("season")
     stats, true = run.statistics_of({2010: 3, 2011: 6}, 0.05, glaciers=4)
     assert run.end_of_season(stats).accumulation_area_ratio.sizes == true.sizes
+
+
+def test_batch(capsys):
+    benchmark("batch").planning(glaciers=40, years=2, per_year=1)
+    printed(capsys, "planning: 40 glaciers x 2 years", "units")
 
 
 @pytest.mark.parametrize("path", sorted(HOME.glob("*.py")), ids=lambda p: p.stem)

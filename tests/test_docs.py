@@ -1,5 +1,6 @@
 """Documentation and examples: they run as written. ``pytest -m docs``."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -8,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+import facies_xr as fx
+from facies_xr import stations
+from facies_xr.accessor import FaciesAccessor
+from facies_xr.smb import download
+
+from .servers import Files
 from .test_demo import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +47,37 @@ def test_the_notebook_snippet_runs_as_written(tmp_path, monkeypatch):
     assert names["maps"].facies_map.sizes["time"] == len(SMALL.years)
 
 
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+
+def test_every_public_function_has_an_example_that_runs(tmp_path, monkeypatch):
+    """All but the network, which a server on loopback stands for."""
+    whole = "".join(blocks("examples.md"))
+    for name in fx.__all__:
+        assert re.search(rf"\bfx\.{name}\b", whole), name
+    for name in vars(FaciesAccessor):
+        assert name.startswith("_") or re.search(rf"\.facies\.{name}\(", whole), name
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / "mbdata.csv").write_text("RGI60-11.1,2001,-500\n")
+    digest = hashlib.sha256((tmp_path / "server" / "mbdata.csv").read_bytes()).hexdigest()
+    (tmp_path / "registry").write_text(f"mbdata.csv {digest}\n")
+    names: dict = {}
+    with Files(tmp_path / "server").serve() as url, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        source = download.Source("wgms", f"{url}/", tmp_path / "registry", "open", "nobody")
+        monkeypatch.setitem(download.SOURCES, "wgms", source)
+        for block in blocks("examples.md"):
+            exec(block, names)
+    assert [path.name for path in names["records"]] == ["mbdata.csv"]
+    assert names["balances"].balance.notnull().any()
+    for made in ("montana.zarr", "tifs/items.json", "glaciers.gpkg", "balance.csv", "report.html"):
+        assert (tmp_path / made).exists(), made
+
+
 @pytest.mark.parametrize("name", sorted(p.name for p in (ROOT / "examples").glob("*.py")))
 def test_examples_run(name, shared):
     subprocess.run([sys.executable, ROOT / "examples" / name, shared.parent], check=True)
@@ -50,3 +88,27 @@ def test_links_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_site_is_built_without_a_warning(tmp_path):
+    command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", ROOT / "docs", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reference = (tmp_path / "reference.html").read_text()
+    for name in (n for n in fx.__all__ if callable(getattr(fx, n))):
+        assert f"facies_xr.{name}" in reference, name
+    vocabulary = (tmp_path / "vocabulary.html").read_text()
+    for contract in stations.STATIONS.values():
+        assert all(name in vocabulary for name in contract)
+    for page in tmp_path.rglob("*.html"):
+        fetched = re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=\"(https?://[^\"]+)", page.read_text())
+        assert not fetched, (page.name, fetched)
+
+
+def test_the_first_five_minutes_run_as_written(tmp_path, monkeypatch):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/start.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec("\n".join(blocks[:-1]), names)  # the last needs glaciers
+    assert names["maps"].sizes["time"] == 3
+    assert "What these maps are not for" in (tmp_path / "sample.html").read_text()

@@ -81,3 +81,17 @@ def test_degradation_is_told_of_the_same_glaciers_and_years(monkeypatch):
     assert easy["n, the same"] == all_of_w1["n, the same"] == 16
     assert all_of_w1["rmse"] > 0.5
     assert all_of_w1["rmse, the same"] == easy["rmse, the same"] == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mapping_a_region(world, region, tmp_path, monkeypatch, capsys):
+    script = pipeline("map_region")
+    store, years = tmp_path / "archive", [str(year) for year in world.years[:2]]
+    files = map(str, (region.catalog, region.outlines, region.dem, store))
+    monkeypatch.setattr("sys.argv", ["map_region.py", *files, "--cluster", "threads", "--years", *years])
+    script.main()
+    script.main()  # plans and computes nothing anew
+    assert "glaciers.parquet" in capsys.readouterr().out
+    maps = fx.open_maps(store)
+    assert maps.sizes["time"] == 2
+    assert int((maps.facies_map != 255).sum()) > 0

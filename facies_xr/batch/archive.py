@@ -29,7 +29,7 @@ import zarr
 
 from .. import access, grids, lazy, outlines, stations
 from ..errors import StoreError
-from ..store import DONE, FolderLock, Ledger, Tile, layout, record, tile
+from ..store import DONE, Folder, FolderLock, Ledger, Tile, layout, record, tile
 from . import work
 from .manifest import Manifest, loaded
 
@@ -78,6 +78,10 @@ class Archive:
         """Store of a zone."""
         return self.path / name
 
+    def store(self, name: str) -> Folder:
+        """The store of a zone."""
+        return Folder(self.zone(name))
+
     def lock(self) -> FolderLock:
         """One run at a time."""
         return FolderLock(self.book, str(self.path))
@@ -111,9 +115,9 @@ class Archive:
     def claim_zone(self, manifest: Manifest, zone: str, bounds: pd.DataFrame) -> None:
         """Make or continue the store of a zone."""
         data = layout.prepared(_template(manifest, zone, bounds))
-        if not record.exists(self.zone(zone)):
+        if not record.exists(self.store(zone)):
             self.zone(zone).mkdir(parents=True, exist_ok=True)
-            layout.commit(data, self.zone(zone), manifest.box(zone))
+            layout.commit(data, self.store(zone), manifest.box(zone))
         Ledger(self.zone(zone)).claim(data)
 
     # -- units -------------------------------------------------------------------------------------------------
@@ -164,7 +168,7 @@ class Archive:
         """Store the rasters without time of a tile, if they are not there."""
         row = self.manifest().tiles.iloc[ground.tile]
         place = Tile("static", (int(row["row"]), int(row["column"])))
-        entry = tile.read_entry(self.zone(row["zone"]), place, len(ground.static))
+        entry = tile.read_entry(self.store(row["zone"]), place, len(ground.static))
         if not entry or entry[0] != DONE:
             self._write(row["zone"], place, ground.static)
 
@@ -175,13 +179,13 @@ class Archive:
                 (0, *(w.start for w in place.window))
                 if place.kind == "timed"
                 else tuple(w.start for w in place.window),
-                path=self.zone(zone),
+                place=self.store(zone),
                 kind=place.kind,
                 slots=place.index[:1],
             )
         except OSError as error:
             raise StoreError(f"{self.zone(zone)} cannot be written: {error}", error.errno or 0) from error
-        entry = tile.read_entry(self.zone(zone), place, len(blocks))
+        entry = tile.read_entry(self.store(zone), place, len(blocks))
         return dict(zip(sorted(blocks), entry[1:], strict=True)) if entry else {}
 
     def fail(self, unit: tuple[int, int], reason: str, tries: int) -> dict[str, Any]:
@@ -196,7 +200,7 @@ class Archive:
         if told is None:
             return False
         zone, place = self.place(unit)
-        entry = tile.read_entry(self.zone(zone), place, len(told["checksums"]))
+        entry = tile.read_entry(self.store(zone), place, len(told["checksums"]))
         return entry is not None and entry[0] == DONE and list(entry[1:]) == list(told["checksums"].values())
 
     def pending(self) -> list[tuple[int, int]]:
@@ -241,10 +245,10 @@ class Archive:
                 continue
             variables = Ledger(self.zone(zone)).kinds["timed"]
             for name, expected in told["checksums"].items():
-                file = tile.chunk_file(self.zone(zone), name, variables[name], place)
-                if (now := tile.chunk_checksum(file)) != expected:
+                key = tile.chunk_key(name, variables[name], place)
+                if (now := tile.chunk_checksum(self.store(zone).read(key))) != expected:
                     problem = "damaged" if now else "missing"
-                    rows.append((self.name(unit), str(file.relative_to(self.path)), problem))
+                    rows.append((self.name(unit), f"{zone}/{key}", problem))
         return pd.DataFrame(rows, columns=["unit", "file", "problem"])
 
     def repair(self) -> int:

@@ -18,6 +18,9 @@ from ..errors import FaciesError, InputError, StoreError
 PER_THREAD = 2
 """Jobs in flight for each thread of the workers, so that none waits for the next."""
 
+AT_LEAST = 32
+"""Jobs in flight whatever the number of threads: what waits costs little, and the way there and back is shared."""
+
 WAITS = (1.0, 8.0, 60.0)
 """Before a failed job is tried again; one more failure, and it is given up. [s]"""
 
@@ -41,6 +44,8 @@ class Outcome:
     reason: str | None
     """Why it was given up."""
     tries: int
+    running: int = 0
+    """Jobs in flight when it ended."""
 
 
 class Threads:
@@ -123,7 +128,10 @@ class Cluster:
             raise self._gone()
         errors = [future.exception() if future.status == "error" else None for future in futures]
         good = [future for future, error in zip(futures, errors, strict=True) if error is None]
-        values = iter(self.client.gather(good))
+        try:
+            values = iter(self.client.gather(good))
+        except OSError as error:  # of the connection; errors of jobs were taken out before
+            raise self._gone() from error
         return [(None, error) if error else (next(values), None) for error in errors]
 
     def forget(self, futures: Iterable[Any]) -> None:
@@ -180,7 +188,7 @@ def process(
     """
     run = _Run(pool, start, tuple(waits), patience)
     try:
-        yield from run.all(iter(jobs), room=lambda: max(PER_THREAD * pool.capacity(), 1))
+        yield from run.all(iter(jobs), room=lambda: max(PER_THREAD * pool.capacity(), AT_LEAST))
         yield from run.all(iter(run.taken_suspects()), room=lambda: 1)
     finally:
         pool.forget(run.running)
@@ -255,15 +263,21 @@ class _Run:
     def _outcome(self, job: Hashable, value: Any, error: BaseException | None) -> Outcome | None:
         """How a job ended; None if it is to be done again."""
         if error is None:
-            return Outcome(job, value, None, self.tries[job])
+            return Outcome(job, value, None, self.tries[job], len(self.running))
         if isinstance(error, OSError) and error.errno in FULL:
             raise StoreError(f"a disk is full ({error}). What is finished is kept; free some space and run again.")
         if type(error).__name__ == "KilledWorker":
             if self.alone:
-                return Outcome(job, None, "its worker died each time: out of memory, or a crash", self.tries[job])
+                return Outcome(
+                    job,
+                    None,
+                    "its worker died each time: out of memory, or a crash",
+                    self.tries[job],
+                    len(self.running),
+                )
             self.suspects.append(job)
             return None
         if isinstance(error, InputError) or self.tries[job] > len(self.waits):
-            return Outcome(job, None, f"{type(error).__name__}: {error}", self.tries[job])
+            return Outcome(job, None, f"{type(error).__name__}: {error}", self.tries[job], len(self.running))
         heapq.heappush(self.resting, (time.monotonic() + self.waits[self.tries[job] - 1], id(job), job))
         return None

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -215,6 +215,7 @@ class _Tables:
     tiles: list[gpd.GeoDataFrame]
     dates: list[dict[str, Any]]
     scenes: dict[str, Any]
+    covered: dict[tuple[str, ...], tuple[shapely.Geometry, shapely.Geometry]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: gpd.GeoDataFrame, zones: Mapping[str, np.ndarray], found: list, configuration: dict) -> Manifest:
@@ -303,6 +304,14 @@ class _Tables:
                 if scene.id not in self.scenes:
                     self.scenes[scene.id] = _frozen(known[scene.id])
 
+    def _covered(self, group: tuple[Scene, ...]) -> tuple[shapely.Geometry, shapely.Geometry]:
+        """What a datatake covers, by the provider, and beyond which nothing is read; kept for other regions."""
+        ids = tuple(scene.id for scene in group)
+        if ids not in self.covered:
+            covered = shapely.union_all([scene.footprint for scene in group])
+            self.covered[ids] = covered, covered.buffer(readers.MARGIN)
+        return self.covered[ids]
+
     def _add_dates(
         self, name: str, region: int, groups: list, in_degrees: np.ndarray, tiles: np.ndarray, first: int, area: Any
     ) -> None:
@@ -310,8 +319,8 @@ class _Tables:
         timed = pd.DataFrame({key: values for key, (_, values) in cube.coordinates(groups, season).items()})
         leading = cube.near_infrared([group[0] for group in groups])
         for row, group in zip(timed.to_dict("records"), groups, strict=True):
-            covered = shapely.union_all([scene.footprint for scene in group])
-            hit = tiles[shapely.intersects(covered.buffer(readers.MARGIN), in_degrees[tiles])]
+            covered, seen = self._covered(tuple(group))
+            hit = tiles[shapely.intersects(seen, in_degrees[tiles])]
             if hit.size == 0:
                 continue
             time = int(row.pop("time").to_datetime64().astype("datetime64[us]").astype("int64"))

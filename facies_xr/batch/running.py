@@ -49,7 +49,8 @@ def run(
     waits : sequence of float
         Pauses before a unit that failed is tried again; one more failure, and it is given up. [s]
     board : callable, optional
-        Gets the record of each unit as it ends, for a display.
+        ``board(record, units of this run, units in flight)`` is called as each unit ends: a display, such as
+        :class:`facies_xr.batch.board.Board`.
 
     Returns
     -------
@@ -188,7 +189,7 @@ def _units(pool: Pool, archive: Archive, device: str | None, waits: tuple[float,
                 failed.append(told)
             log({**told, "tries": outcome.tries})
             if board is not None:
-                board(told, len(pending))
+                board(told, len(pending), outcome.running)
     return pd.DataFrame(failed, columns=["unit", "reason", "tries"])
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FaciesError
-from . import configuration, doctor, maps, models, report, results, shell
+from . import batch, configuration, doctor, fetch, learning, maps, models, report, results, shell
 
 STOPPED = 130
 """Exit status after Ctrl-C, by which Typer too tells of it."""
@@ -24,13 +24,16 @@ app.command()(maps.demo)
 app.command(name="map")(maps.map_)
 app.command()(maps.catalog)
 app.command()(doctor.doctor)
+app.command()(fetch.fetch)
 app.command()(results.status)
 app.command()(results.verify)
 app.command()(results.stats)
-app.command()(results.smb)
+app.add_typer(results.smb_app, name="smb")
 app.command()(report.report)
 app.command()(results.export)
+app.command()(learning.train)
 app.add_typer(models.app, name="model")
+app.add_typer(batch.app, name="batch")
 
 
 @app.callback()

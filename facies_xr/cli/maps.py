@@ -123,7 +123,7 @@ def _require_dem(model: str, dem: str | None, place: Any) -> None:
     from ..nn import registry
     from ..stations import BANDS
 
-    needs = [name for name in registry.load_model(model).features if name not in BANDS]
+    needs = [name for name in registry.Members.of(model).classifiers[0].features if name not in BANDS]
     if dem is not None and isinstance(place, tuple):
         raise InputError("--dem is of use only with outlines; give an outlines file as AREA.")
     if needs and dem is None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from ..errors import InputError
 from . import shell
 
 app = typer.Typer(no_args_is_help=True, help="Classifiers: what they are, and import of published weights.")
@@ -61,15 +62,30 @@ def show(
 
 @app.command("import")
 def import_(
-    weights: Annotated[Path, typer.Argument(help="Published Keras weights (*.h5) that you obtained.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Model file to write.")],
+    weights: Annotated[str, typer.Argument(help="Published Keras weights (*.h5), or maslov-2026-set4.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Model file to write; needed for a file.")] = None,
     bounds: Annotated[Path | None, typer.Option(help="Feature bounds, JSON or CSV; estimated without.")] = None,
+    bounds_from: Annotated[Path | None, typer.Option(help="Folder of the published patches: bounds from them.")] = None,
 ) -> None:
     """Import weights of the published network as a model file.
 
     Example: `facies-xr model import weights.h5 --bounds bounds.json --out published.safetensors`
     """
+    from ..nn import registry, releases
+    from ..nn.bounds import from_patches
     from ..nn.published import load_keras
 
-    model = load_keras(weights, bounds)
+    if bounds is not None and bounds_from is not None:
+        raise InputError("--bounds and --bounds-from both tell the bounds; give one of them.")
+    if weights in registry.ENSEMBLES:
+        if bounds is not None or out is not None:
+            raise InputError(f"{weights} lies in your cache and takes --bounds-from only.")
+        made = releases.install(patches=bounds_from)
+        shell.console.print(f"{weights}: {len(made)} members in {made[0].parent}, bounds "
+                            f"{registry.Members.of(weights).bounds}", markup=False, soft_wrap=True)  # fmt: skip
+        return
+    if out is None:
+        raise InputError("--out is missing: the model file to write.")
+    found = bounds if bounds_from is None else from_patches(bounds_from)
+    model = load_keras(weights, found, origin="given by the user" if bounds_from is None else "from patches")
     shell.console.print(f"{model.save(out)}: feature set {model.feature_set}, bounds {model.bounds}")

@@ -1,10 +1,11 @@
 """``facies-xr status``, ``verify``, ``stats``, ``smb`` and ``export``: what to do with a store of maps."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from . import shell
 from .shell import console
@@ -70,7 +71,12 @@ def smb(
     out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
         "balance.csv"
     ),
-    method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
+    method: Annotated[str, typer.Option(help="pooled, eq2, eq3, or temperature-index with --climate.")] = "regression",
+    climate: Annotated[list[Path] | None, typer.Option(help="Weather for temperature-index; once a file.")] = None,
+    accumulated: Annotated[
+        str | None,
+        typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
 ) -> None:
     """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks.
@@ -81,11 +87,59 @@ def smb(
 
     from ..export import to_table
 
-    balances = fx.smb(fx.open_store(store), records, method=method)
+    weather = None
+    if climate:
+        from ..smb.climate.weather import weather as read
+
+        weather = read(climate, accumulated=accumulated)
+    balances = fx.smb(fx.open_store(store), records, method=method, climate=weather)
     path = to_table(balances, out)
     shell.show(fx.scores(balances), "Scores", as_json=as_json)
     if not as_json:
         console.print(escape(str(path)))
+
+
+def evaluate(
+    table: Annotated[Path, typer.Argument(help="CSV file, a row a glacier and balance year.")],
+    target: Annotated[str, typer.Option(help="Column of the balance, in m w.e.")],
+    groups: Annotated[str, typer.Option(help="Column of the glacier.")],
+    year: Annotated[str | None, typer.Option(help="Column of the balance year; by default year.")] = None,
+    epochs: Annotated[int, typer.Option(help="Of the network, at most.")] = 500,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Report to write, JSON.")] = None,
+    as_json: Json = False,
+) -> None:
+    """A small neural network on a table of features beside its baselines, all on the same folds."""
+    import json
+
+    import pandas as pd
+
+    from ..smb.methods.tabular import protocol
+    from ..smb.methods.tabular.method import FeedForward
+    from ..smb.methods.tabular.network import Settings
+    from ..smb.methods.tabular.table import problem_of
+
+    network = FeedForward(Settings(epochs=epochs, patience=60), members=5, trees=100)
+    problem = problem_of(table, target, groups, year)
+    report = protocol.evaluate(problem, {**protocol.baselines(), "network": network})
+    shown = pd.DataFrame(report["scores"]).set_index(["left out", "method"])
+    shell.show(shown[["n", "r2", "rmse", "bias", "r", "r2_anomalies"]], f"Scores of {target}", as_json=as_json)
+    if out is not None:
+        out.write_text(json.dumps(report))
+        console.print(escape(str(out)), soft_wrap=True)
+
+
+class _Balances(TyperGroup):
+    """``smb STORE RECORDS`` stays what it was: what is no command here is the store."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["maps", *args]
+        return super().parse_args(ctx, args)
+
+
+smb_app = typer.Typer(cls=_Balances, no_args_is_help=True, help="Balances of maps (STORE RECORDS), or of a table.")
+smb_app.command(name="maps")(smb)
+smb_app.command(name="evaluate")(evaluate)
 
 
 def export(

@@ -128,18 +128,30 @@ def size(count: float) -> str:
 @contextmanager
 def on_cluster(address: str | None) -> Iterator[None]:
     """Within it, Dask computes on the cluster of a scheduler; on this machine's threads without one."""
-    if address is None:
+    with client_of(address, 0) as client:
+        if client is not None:
+            console.print(f"computing on {escape(str(address))}, {len(client.scheduler_info()['workers'])} workers, "
+                          f"dashboard {client.dashboard_link}")  # fmt: skip
         yield
+
+
+@contextmanager
+def client_of(address: str | None, workers: int) -> Iterator[Any]:
+    """Dask client of a scheduler, or of worker processes that are started here; None without either."""
+    if address is None and not workers:
+        yield None
         return
     try:
-        from distributed import Client
+        from distributed import Client, LocalCluster
     except ImportError as error:
-        raise InputError('--scheduler needs Dask\'s distributed; pip install "facies_xr[cluster]".') from error
+        raise InputError('this needs Dask\'s distributed; pip install "facies_xr[cluster]".') from error
+    if address is None:
+        with LocalCluster(n_workers=workers, threads_per_worker=1) as cluster, Client(cluster) as client:
+            yield client
+        return
     try:
         client = Client(address, timeout="10s")
     except (OSError, ValueError) as error:
         raise InputError(f"--scheduler {address}: no Dask scheduler answers there: {error}") from error
     with client:
-        console.print(f"computing on {escape(address)}, {len(client.scheduler_info()['workers'])} workers, "
-                      f"dashboard {client.dashboard_link}")  # fmt: skip
-        yield
+        yield client

@@ -18,6 +18,9 @@ from .arrays import is_lazy
 IN_FLIGHT = 12
 """Blocks that one graph computes; what they read is held together with what surrounds them."""
 
+FIRST = 2
+"""Blocks of the first graph of a run, so that something is finished soon."""
+
 NEAR = 4
 """Blocks are taken in squares of so many, so that those of one graph share their surroundings."""
 
@@ -92,10 +95,12 @@ def run(array: da.Array, blocks: Iterable[tuple[int, ...]], advance: Callable[[]
 
 
 def _batches(blocks: list[tuple[int, ...]], ndim: int) -> Iterable[list[tuple[int, ...]]]:
+    size = FIRST
     for _, of_date in groupby(blocks, key=lambda block: block[: ndim - 2]):
         date = sorted(of_date, key=lambda block: (*(k // NEAR for k in block[-2:]), block))
-        for start in range(0, len(date), IN_FLIGHT):
-            yield date[start : start + IN_FLIGHT]
+        while date:
+            yield date[:size]
+            date, size = date[size:], IN_FLIGHT
 
 
 def _run_here(selected: list[da.Array], advance: Callable[[], None]) -> None:

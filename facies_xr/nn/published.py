@@ -58,7 +58,12 @@ MEANS = {
 """Means of the scaled features, inferred from the first batch normalisation of the published weights."""
 
 
-def load_keras(path: str | Path, bounds: Mapping[str, Sequence[float]] | str | Path | None = None) -> Classifier:
+def load_keras(
+    path: str | Path,
+    bounds: Mapping[str, Sequence[float]] | str | Path | None = None,
+    *,
+    origin: str = "given by the user",
+) -> Classifier:
     """Classifier from a published weights file.
 
     Parameters
@@ -68,6 +73,8 @@ def load_keras(path: str | Path, bounds: Mapping[str, Sequence[float]] | str | P
     bounds : mapping, or path of JSON or CSV, optional
         (minimum, maximum) of each feature over the authors' training data; a CSV has the columns feature, minimum and
         maximum. Without them estimated ones are used, and every map says so.
+    origin : str
+        Where the bounds come from, for the card.
 
     Returns
     -------
@@ -90,7 +97,8 @@ def load_keras(path: str | Path, bounds: Mapping[str, Sequence[float]] | str | P
     network = FaciesNet(channels)
     _fill(network, layers, path)
     names = FEATURE_SETS[feature_set]
-    low, high, source = _bounds(bounds, names)
+    low, high = _bounds(bounds, names)
+    source = "estimated" if bounds is None else origin
     return Classifier(
         network.eval(),
         feature_set,
@@ -193,12 +201,8 @@ def _fill(network: FaciesNet, layers: list[tuple[str, dict[str, np.ndarray]]], p
                 tensor.copy_(values)
 
 
-def _bounds(given: Any, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray, str]:
-    if given is None:
-        table: Mapping[str, Any] = ESTIMATED_BOUNDS
-        source = "estimated"
-    else:
-        table, source = _read_bounds(given), "given by the user"
+def _bounds(given: Any, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    table: Mapping[str, Any] = ESTIMATED_BOUNDS if given is None else _read_bounds(given)
     if missing := [name for name in features if name not in table]:
         raise ModelError(f"the bounds lack {', '.join(missing)}; give (minimum, maximum) of {', '.join(features)}.")
     try:
@@ -208,7 +212,7 @@ def _bounds(given: Any, features: Sequence[str]) -> tuple[np.ndarray, np.ndarray
     if not all(len(pair) == 2 and all(map(is_number, pair)) for pair in pairs):
         raise ModelError("the bounds must be two numbers for each feature, minimum and maximum.")
     low, high = np.array(pairs, "float64").T
-    return low, high, source
+    return low, high
 
 
 def _read_bounds(given: Any) -> Mapping[str, Any]:

@@ -21,6 +21,32 @@ def names() -> list[str]:
     return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
 
 
+ENSEMBLES = {"maslov-2026-set4": "facies-xr fetch maslov-weights"}
+"""Ensembles that can be had by name, and what gets them into the user's cache."""
+
+
+def ensemble_folder(name: str) -> Path:
+    """Where the members of an ensemble lie, once it was fetched."""
+    import pooch
+
+    return Path(pooch.os_cache("facies_xr")) / "models" / name
+
+
+def ensemble(model: Any) -> list[Path]:
+    """Members of an ensemble of that name; none of what is no such name.
+
+    Raises
+    ------
+    ModelError
+        If it was not fetched yet.
+    """
+    if not isinstance(model, str) or model not in ENSEMBLES:
+        return []
+    if not (found := sorted(ensemble_folder(model).glob("*.safetensors"))):
+        raise ModelError(f"{model} is not here yet; get it with: {ENSEMBLES[model]}")
+    return found
+
+
 def load_model(model: Any) -> Classifier:
     """Classifier from a name, a path or a Classifier.
 
@@ -37,6 +63,9 @@ def load_model(model: Any) -> Classifier:
         return _load(str(_SHIPPED / f"{model}.safetensors"))
     if Path(model).suffix or Path(model).exists():
         return _load(str(Path(model).resolve()))
+    if members := ensemble(model):
+        raise ModelError(f"{model} is an ensemble of {len(members)}; classify() takes it, one by one they are in "
+                         f"{members[0].parent}.")  # fmt: skip
     raise ModelError(
         f"there is no model {str(model)!r}; the package has {', '.join(names()) or 'none'}, or give a path."
     )
@@ -105,14 +134,14 @@ class Members:
 
     @classmethod
     def of(cls, model: Any) -> "Members":
-        """Members from a model or a list of models.
+        """Members from a model, a list of models, or the name of an ensemble.
 
         Raises
         ------
         ModelError
             If the list is empty, or its models differ in features, level or tile.
         """
-        models = model if isinstance(model, list | tuple) else [model]
+        models = model if isinstance(model, list | tuple) else ensemble(model) or [model]
         if not models:
             raise ModelError("the list of models is empty; give at least one.")
         found = cls(tuple(Handle.of(m) for m in models))

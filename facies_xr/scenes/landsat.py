@@ -244,10 +244,14 @@ def _mtl_file(path: Path) -> Path:
     return files[0]
 
 
+LONGEST_NAME = 255
+"""Of a file, on the disks there are. [byte]"""
+
+
 def _beside(path: Path, name: str) -> str:
     """A file that a metadata file names, in the same folder; its suffix may be written in other letters there."""
-    if Path(name).name != name or "\\" in name:
-        raise MetadataError(f"{path}: it names {name!r}, which is no file beside it.")
+    if Path(name).name != name or "\\" in name or len(name.encode()) > LONGEST_NAME:
+        raise MetadataError(f"{path}: it names {name[:80]!r}, which is no file beside it.")
     file = path.parent / name
     if not file.exists():
         file = next(

@@ -15,9 +15,11 @@ from ..maps.statistics import DRAWS, statistics
 from ..seasons import Season
 from . import judge
 from . import records as _records
+from .climate.bands import with_weather
+from .climate.weather import weather
 from .fitted import Fit
 from .match import match
-from .methods.named import METHODS, method_named
+from .methods.named import EVERY, WITH_WEATHER, method_named
 from .problem import FLAGS, Problem, of_statistics, with_records, with_survey
 
 MIN_RECORDS = 8
@@ -38,6 +40,7 @@ def smb(
     classes: tuple[str, ...] | None = None,
     season: Any = None,
     to_survey: bool = False,
+    climate: Any = None,
 ) -> xr.Dataset:
     """Annual surface mass balance of the glaciers of some maps, by regression on records.
 
@@ -47,9 +50,10 @@ def smb(
         As ``classify`` gives them, lazy or from a store, which are read once; or their ``statistics``.
     observations : path or DataFrame, optional
         Records, see :func:`facies_xr.smb.records.read`; needed unless ``model`` is given.
-    method : {"regression", "pooled", "eq2", "eq3"}
+    method : {"regression", "pooled", "eq2", "eq3", "temperature-index"}
         "pooled" (which "regression" stands for): partial pooling between glaciers and years; "eq2" and "eq3": the
-        published regressions for all glaciers and for each (:mod:`facies_xr.smb.methods`).
+        published regressions for all glaciers and for each; "temperature-index": degree days of ``climate`` over the
+        elevation bands, which need no map (:mod:`facies_xr.smb.methods`).
     model : Fit or path, optional
         A fit to apply instead of fitting one: what :func:`fit` gave or ``Fit.save`` wrote, from maps made alike.
         Glaciers and years of which it had records keep what is particular to them.
@@ -68,6 +72,9 @@ def smb(
     to_survey : bool
         Whether the days between the scenes' day and the survey of a record, if records tell it, are a predictor, whose
         weight is the mean melt of these days.
+    climate : Dataset or path, optional
+        Weather for "temperature-index": daily, with ``height``, of cells (time, latitude, longitude) or of the glaciers
+        (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it reads.
 
     Returns
     -------
@@ -91,34 +98,36 @@ def smb(
         raise InputError("to_survey=True is for fits to records that tell their survey; leave it out with model=.")
     if model is not None and leave_out is not None:
         raise InputError("a model= that comes fitted leaves nothing out; give leave_out= or model=, not both.")
+    fitted = None if model is None else Fit.load(model)
     stats = _statistics(maps, areas, classes, season)
     problem = of_statistics(stats, rule=rule, areas=areas)
+    flags = problem.rows["flags"].to_numpy()
+    problem = _with_climate(problem, climate, method if fitted is None else fitted.method)
     if observations is not None:
         problem = _observed(problem, observations, stats, needed=model is None)
     if to_survey:
         problem = with_survey(problem)
-    if model is not None:
-        applied = Fit.load(model)
-        splits = []
+    if fitted is not None:
+        applied, splits = fitted, []
     else:
         applied = Fit.of(problem, method)
-        leave_out = leave_out or METHODS[method].leaves_out
+        leave_out = leave_out or EVERY[method].leaves_out
         splits = judge.splits(problem, leave_out)
     fold = np.full(len(problem), -1)
     for k, (_, test) in enumerate(splits):
         fold[test] = k
     predictions = {
         "balance": applied.predict(problem),
-        "balance_out_of_fold": judge.out_of_fold(problem, METHODS[method], splits),
+        "balance_out_of_fold": judge.out_of_fold(problem, EVERY[method], splits),
     }
     columns = {
         f"{name}{end}": values
         for name, prediction in predictions.items()
         for end, values in zip(("", "_lower", "_upper"), prediction, strict=True)
     }
-    result = _dataset(problem.rows.assign(fold=fold, **columns), stats)
+    result = _dataset(problem.rows.assign(fold=fold, flags=flags | problem.rows["flags"], **columns), stats)
     return result.assign_attrs(
-        method=METHODS[applied.method].title, method_name=applied.method,
+        method=EVERY[applied.method].title, method_name=applied.method,
         leave_out=leave_out or "nothing, the model came fitted", rule=rule, areas=areas,
     )  # fmt: skip
 
@@ -153,6 +162,15 @@ def fit(
     method = method_named(method)
     stats = _statistics(maps, areas, classes, season)
     return Fit.of(_observed(of_statistics(stats, rule=rule, areas=areas), observations, stats, needed=True), method)
+
+
+def _with_climate(problem: Problem, climate: Any, method: str) -> Problem:
+    """The problem with its weather, if the method rests on that."""
+    if (climate is None) == (method in WITH_WEATHER):
+        raise InputError(f"climate= goes with method {', '.join(WITH_WEATHER)}, which needs it, and with no other.")
+    if climate is None:
+        return problem
+    return with_weather(problem, climate if isinstance(climate, xr.Dataset) else weather(climate))
 
 
 def _statistics(maps: xr.Dataset, areas: str, classes: tuple[str, ...] | None, season: Any) -> xr.Dataset:

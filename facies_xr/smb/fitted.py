@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError, one_of
 from .methods.base import Fitted, Prediction
-from .methods.named import DEFAULT, METHODS
+from .methods.named import DEFAULT, EVERY
 from .problem import UNKNOWN, Problem
 
 _FORMAT = "facies_xr balance fit 2"
@@ -21,7 +21,7 @@ class Fit:
     """A method fitted to records."""
 
     method: str
-    """A key of ``METHODS``."""
+    """A key of ``EVERY``."""
     definitions: Mapping[str, str]
     """What its predictors mean: classifier, level, areas, classes, rule, season."""
     fitted: Fitted
@@ -34,9 +34,9 @@ class Fit:
         ----------
         problem : Problem
         method : str
-            A key of ``METHODS``.
+            A key of ``EVERY``.
         """
-        return cls(method, dict(problem.definitions), METHODS[method].fit(problem, np.flatnonzero(problem.usable)))
+        return cls(method, dict(problem.definitions), EVERY[method].fit(problem, np.flatnonzero(problem.usable)))
 
     def predict(self, problem: Problem) -> Prediction:
         """Balances of all rows; NaN where a predictor is missing. [m w.e.]
@@ -80,11 +80,11 @@ class Fit:
         try:
             if saved["format"] != _FORMAT:
                 raise ValueError(f"its format is {saved['format']!r}, not {_FORMAT!r}")
-            one_of("method", saved["method"], METHODS)
+            one_of("method", saved["method"], EVERY)
             definitions = dict(saved["definitions"])
             if not all(isinstance(value, str) for value in definitions.values()):
                 raise ValueError("a definition is not a text")
-            return cls(saved["method"], definitions, METHODS[saved["method"]].from_dict(saved["fitted"]))
+            return cls(saved["method"], definitions, EVERY[saved["method"]].from_dict(saved["fitted"]))
         except KeyError as error:
             raise InputError(f"this is not a fit of balances: it lacks {error}.") from error
         except (ValueError, TypeError, AttributeError, OverflowError) as error:

@@ -3,7 +3,7 @@
 This is the only loop over folds; whatever is chosen or judged goes through it.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from .. import folds
 from ..errors import InputError
 from ..folds import Split
-from .methods.base import Fits, Prediction
+from .methods.base import Fits, FitsAll, Prediction, Predicts
 from .problem import Problem
 
 Name = TypeVar("Name", bound=Hashable)
@@ -75,10 +75,7 @@ def best(problem: Problem, candidates: Mapping[Name, Fits], splits: Iterable[Spl
 
     Rows of which any candidate says nothing count for none.
     """
-    splits = list(splits)
-    errors = np.array([(out_of_fold(problem, m, splits).mean - problem.observed) ** 2 for m in candidates.values()])
-    comparable = np.isfinite(errors).all(0)
-    return list(candidates)[int(np.argmin(errors[:, comparable].sum(1)))]
+    return _best_of_each(problem, candidates, [list(splits)])[0]
 
 
 def nested(
@@ -103,15 +100,50 @@ def nested(
         Name of the candidate of each part.
     """
     parts = list(parts)
-    chosen = [best(problem, candidates, inner) for _, _, inner in parts]
+    chosen = _best_of_each(problem, candidates, [inner for _, _, inner in parts])
     tasks = ((candidates[name], train, test) for name, (train, test, _) in zip(chosen, parts, strict=True))
     return _held_out(problem, tasks), chosen
 
 
-def _held_out(problem: Problem, tasks: Iterable[tuple[Fits, np.ndarray, np.ndarray]]) -> Prediction:
-    out = Prediction.nothing(len(problem))
-    for method, train, test in tasks:
-        train = train[problem.usable[train]]
-        if train.size:
-            out.put(test, method.fit(problem, train).predict(problem, test))
+def _best_of_each(problem: Problem, candidates: Mapping[Name, Fits], parts: list[list[Split]]) -> list[Name]:
+    """The best candidate of each part, all fits of which are made in one go."""
+    tasks = [(m, *split) for inner in parts for m in candidates.values() for split in inner]
+    each = iter(_predicted(problem, tasks))
+    chosen = []
+    for inner in parts:
+        errors = np.full((len(candidates), len(problem)), np.nan)
+        for of_candidate in errors:
+            for _, test in inner:
+                of_candidate[test] = next(each).mean - problem.observed[test]
+        comparable = np.isfinite(errors).all(0)
+        chosen.append(list(candidates)[int(np.argmin((errors[:, comparable] ** 2).sum(1)))])
+    return chosen
+
+
+Task = tuple[Fits, np.ndarray, np.ndarray]
+
+
+def _held_out(problem: Problem, tasks: Iterable[Task]) -> Prediction:
+    out, tasks = Prediction.nothing(len(problem)), list(tasks)
+    for (_, _, test), prediction in zip(tasks, _predicted(problem, tasks), strict=True):
+        out.put(test, prediction)
     return out
+
+
+def _predicted(problem: Problem, tasks: list[Task]) -> Iterator[Prediction]:
+    """What each method says of its test rows; methods with ``fit_all`` make all their fits at once."""
+    trained = [train[problem.usable[train]] for _, train, _ in tasks]
+    together: dict[type, list[int]] = {}
+    for k, (method, _, _) in enumerate(tasks):
+        if isinstance(method, FitsAll) and trained[k].size:
+            together.setdefault(type(method), []).append(k)
+    made: dict[int, Predicts] = {}
+    for kind, several in together.items():
+        jobs = [(tasks[k][0], trained[k]) for k in several]
+        made |= dict(zip(several, kind.fit_all(problem, jobs), strict=True))  # type: ignore[attr-defined]
+    for k, (method, _, test) in enumerate(tasks):
+        problem.require_free(trained[k])
+        if not trained[k].size:
+            yield Prediction.nothing(len(test))
+        else:
+            yield (made.pop(k) if k in made else method.fit(problem, trained[k])).predict(problem, test)

@@ -67,6 +67,8 @@ class Problem:
     """Area of each elevation band (glacier, elevation_band), for methods that integrate over it."""
     forcing: xr.Dataset | None = None
     """Weather at the glaciers (glacier, time), for methods that need it."""
+    held_back: frozenset[str] = frozenset()
+    """Test glaciers, which no fit may see."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -112,6 +114,20 @@ class Problem:
         unfit = sum(FLAGS[name] for name in UNFIT)
         flags = self.rows["flags"].to_numpy() if "flags" in self.rows else np.zeros(len(self), int)
         return np.isfinite(self.observed) & self.predictable & ((flags & unfit) == 0)
+
+    def require_free(self, rows: np.ndarray) -> None:
+        """Refuse rows of glaciers that no fit may see.
+
+        Raises
+        ------
+        InputError
+        """
+        seen = sorted(set(self.glacier[rows]) & self.held_back)
+        if seen:
+            raise InputError(
+                f"{len(seen)} test glaciers are among the rows of a fit, {seen[0]} first; they are frozen until the "
+                "end. Leave them out."
+            )
 
     def take(self, rows: np.ndarray) -> "Problem":
         """The problem of some of the rows."""

@@ -94,6 +94,11 @@ def entry_of(content: bytes | None, variables: int) -> tuple[int, ...] | None:
     return tuple(numbers[:-1].tolist()) if whole else None
 
 
+def read_entry(place: Place, tile: Tile, variables: int) -> tuple[int, ...] | None:
+    """Code and checksums of a tile; None if the entry is damaged."""
+    return entry_of(place.read(entry_key(tile)), variables)
+
+
 def write_entry(place: Place, tile: Tile, code: int, checksums: list[int]) -> None:
     """Replace the entry of a tile, in one step."""
     content = np.array([code, *checksums], "<u4").tobytes()

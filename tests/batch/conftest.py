@@ -28,7 +28,7 @@ def tiny(edge, tmp_path_factory):
     ice = gpd.read_file(edge.outlines)
     west, south, east, north = ice.total_bounds + np.array([-150, -150, 150, 150])
     rng, boxes = np.random.default_rng(0), []
-    while len(boxes) < 8:
+    while len(boxes) < 7:
         x, y = rng.uniform((west, south), (east, north))
         boxes.append(shapely.box(x, y, x + rng.uniform(4, 8), y + rng.uniform(3, 6)))
     x, y = boxes[0].bounds[2:]

@@ -10,6 +10,7 @@ import pytest
 import xarray as xr
 
 from facies_xr import lazy
+from facies_xr.lazy import running
 
 DATES, ROWS, COLUMNS = 6, 4, 5
 
@@ -58,6 +59,15 @@ def test_blocks_of_one_date_are_cut_into_batches(monkeypatch):
     lazy.run(array, [(k, r, c) for k in (4, 1) for r in range(ROWS) for c in range(COLUMNS)], lambda: done.append(1))
     assert len(done) == 2 * ROWS * COLUMNS
     assert watched.dates == [4] * ROWS * COLUMNS + [1] * ROWS * COLUMNS
+
+
+def test_the_first_tiles_wait_for_no_others():
+    """A graph of many blocks reads most of them before it ends any."""
+    watched, read = Watched(), []
+    array = job(watched)
+    with dask.config.set(num_workers=2):
+        lazy.run(array, np.argwhere(np.ones(array.shape)), lambda: read.append(len(watched.dates)))
+    assert max(read[: running.FIRST]) <= running.FIRST
 
 
 def test_an_error_is_raised_when_nothing_runs_any_more():

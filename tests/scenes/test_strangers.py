@@ -132,7 +132,7 @@ def test_files_that_an_mtl_names_lie_beside_it(region, tmp_path):
     source = next((region.folder / "scenes").glob("L*/*_MTL.txt"))
     text = source.read_text()
     (name,) = {line.split('"')[1] for line in text.splitlines() if "FILE_NAME_BAND_4" in line}
-    for away in (f"../{name}", f"/etc/{name}", f"a/{name}", f"..\\\\{name}"):
+    for away in (f"../{name}", f"/etc/{name}", f"a/{name}", f"..\\\\{name}", "B" * 300):
         path = tmp_path / "X_MTL.txt"
         path.write_text(text.replace(name, away))
         with pytest.raises(MetadataError, match="no file beside it"):

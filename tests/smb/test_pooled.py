@@ -125,3 +125,14 @@ def test_a_glacier_left_out_tells_nothing_of_itself(europe):
     splits = [split for split in folds.splits(fold) if (fold[split[1]] == 1).all()]
     one, other = (judge.out_of_fold(problem, METHODS["pooled"], splits).mean for problem in (europe, moved))
     np.testing.assert_array_equal(one, other)
+
+
+def test_a_ratio_hardly_above_the_bend_is_no_unit():
+    """One record in fifty passes .7 by 0.0001: rows that pass it by .2 stay balances of a glacier."""
+    rows = rows_of(10, 5, seed=4)
+    rows["snow_fraction"] = rows.snow_fraction * 0.65 + 0.01
+    rows.loc[7, "snow_fraction"] = 0.7001
+    new = rows_of(3, 4, seed=5).assign(snow_fraction=0.9)
+    mean, low, high = predicted(fitted(METHODS["pooled"], rows, REQUIRED), new, REQUIRED)
+    assert (np.abs(mean - new.observed) < 2.5).all()
+    assert (high - low < 6).all()

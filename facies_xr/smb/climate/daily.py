@@ -61,7 +61,7 @@ def days(weather: xr.Dataset, *, accumulated: str | None = None, zone: float = 0
     if step == 24:
         if accumulated not in (None, "day", "step"):
             raise InputError(f"accumulated={accumulated!r} does not go with daily values.")
-        return _checked(weather.assign_coords(time=stamps.normalize()).resample(time="D").mean())
+        return _checked(weather.assign_coords(time=stamps.normalize()))
     if accumulated is None:
         raise InputError(
             f"the weather has a value every {step:g} hours; say what precipitation is accumulated over, accumulated= "
@@ -69,12 +69,26 @@ def days(weather: xr.Dataset, *, accumulated: str | None = None, zone: float = 0
         )
     fewest = int(np.ceil(COMPLETE * 24 / step))
     local = stamps + pd.Timedelta(hours=zone)
-    warm = weather["temperature"].assign_coords(time=local).resample(time="D")
-    wet = _sums(weather["precipitation"], local, step, accumulated, fewest)
-    daily = xr.Dataset({"temperature": warm.mean().where(warm.count() >= fewest), "precipitation": wet})
-    return _checked(daily.assign({"height": weather["height"]} if "height" in weather else {}).assign(
-        temperature=daily["temperature"].assign_attrs(weather["temperature"].attrs)
-    ))  # fmt: skip
+    warm = weather["temperature"]
+    daily = xr.Dataset(
+        {
+            "temperature": _means(warm, local, fewest).assign_attrs(warm.attrs),
+            "precipitation": _sums(weather["precipitation"], local, step, accumulated, fewest),
+        }
+    )
+    return _checked(daily.assign({"height": weather["height"]} if "height" in weather else {}))
+
+
+def _means(data: xr.DataArray, stamps: pd.DatetimeIndex, fewest: int) -> xr.DataArray:
+    """Means of days that have enough values."""
+    values = data.transpose("time", ...).values.astype("float64")
+    days, first = np.unique(stamps.normalize().values, return_index=True)
+    known = np.isfinite(values)
+    count = np.add.reduceat(known.astype(int), first, axis=0)
+    means = np.add.reduceat(np.where(known, values, 0), first, axis=0) / np.maximum(count, 1)
+    dims = ("time", *(d for d in data.dims if d != "time"))
+    coords = {k: v for k, v in data.coords.items() if "time" not in v.dims}
+    return xr.DataArray(np.where(count >= fewest, means, np.nan), {**coords, "time": days}, dims)
 
 
 def _sums(data: xr.DataArray, local: pd.DatetimeIndex, step: float, accumulated: str, fewest: int) -> xr.DataArray:
@@ -84,10 +98,9 @@ def _sums(data: xr.DataArray, local: pd.DatetimeIndex, step: float, accumulated:
             raise InputError('accumulated="midnight" counts from 0 UTC; leave zone at 0.')
         last = data.isel(time=np.flatnonzero(local.hour == 0))
         found = last.assign_coords(time=pd.DatetimeIndex(last["time"].values) - pd.Timedelta(days=1))
-        return found.resample(time="D").asfreq().assign_attrs(data.attrs)
-    parts = data.assign_coords(time=local - pd.Timedelta(seconds=1)).resample(time="D")
+        return found.assign_attrs(data.attrs)
     each = step if accumulated == "step" else 1.0  # hours that a value is the sum of
-    return (24 / each * parts.mean()).where(parts.count() >= fewest).assign_attrs(data.attrs)
+    return (24 / each * _means(data, local - pd.Timedelta(seconds=1), fewest)).assign_attrs(data.attrs)
 
 
 def _checked(daily: xr.Dataset) -> xr.Dataset:

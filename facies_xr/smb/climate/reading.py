@@ -99,8 +99,12 @@ def _opened(sources: str | Path | Sequence[str | Path]) -> xr.Dataset:
         except (ValueError, OSError, RuntimeError, KeyError) as error:
             raise InputError(f"weather {path} cannot be read: {str(error).splitlines()[0][:200]}") from error
     try:
-        return xr.combine_by_coords(parts, combine_attrs="drop_conflicts", join="outer", compat="no_conflicts",
-                                    data_vars="all") if len(parts) > 1 else parts[0]  # fmt: skip
+        if len(parts) == 1:
+            return parts[0]
+        together = xr.combine_by_coords(
+            parts, combine_attrs="drop_conflicts", join="outer", compat="no_conflicts", data_vars="all"
+        )
+        return together if isinstance(together, xr.Dataset) else together.to_dataset()
     except (ValueError, xr.MergeError) as error:
         raise InputError(f"the files of weather do not fit together: {str(error).splitlines()[0][:200]}") from error
 

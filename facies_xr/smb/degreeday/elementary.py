@@ -56,7 +56,7 @@ def rounded(typing, x):
 @inlined
 def exp2(x):
     """2^x for x from -126 to 127."""
-    whole = rounded(x)
+    whole = rounded(x)  # type: ignore[call-arg, var-annotated]
     f = x - whole
     series = E0 + f * (E1 + f * (E2 + f * (E3 + f * (E4 + f * E5))))
     return series * to_float((np.int32(whole) + BIAS) << BITS)

@@ -119,8 +119,40 @@ def periods(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Numb
     shape = weather.cell.shape
     fields = [_flat(getattr(p, name), shape) for name in FIELDS]
     numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
+    if not torch.is_grad_enabled():
+        ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
+                          [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days)  # fmt: skip
+        balance, after, *_ = ready.alone()
+        return After(ready.back(balance), ready.back(after))
     return After(*_Periods.apply(weather.temperature, weather.precipitation, *fields, _flat(warming, shape),
                                  _flat(snow, shape), *numbers, weather.cell, weather.offset, days))  # fmt: skip
+
+
+def derivatives(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Number = 0.0
+                ) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
+    """Balance of each period (period, pixel), and what it changes with each pixel's parameters. [m w.e.]
+
+    Parameters
+    ----------
+    p, weather, days, snow, warming
+        As :func:`periods` takes them.
+
+    Returns
+    -------
+    ndarray (period, pixel)
+    dict of ndarray (period, pixel)
+        By parameter, and by ``warming``: derivatives to ``rain_centre`` and ``warming`` [m w.e. K-1], to
+        ``ice_to_snow`` [m w.e.], and to the logarithms of the others [m w.e.].
+    """
+    shape = weather.cell.shape
+    fields = [_flat(getattr(p, name), shape) for name in FIELDS]
+    numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
+    ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
+                      [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days)  # fmt: skip
+    balance, _, changes, _ = ready.with_tangents()
+    names = {"precipitation_factor": 0, "degree_day_factor_snow": 1, "rain_steepness": 2, "rain_centre": 3,
+             "depletion_steepness": 4, "depletion_centre": 5, "warming": 6, "ice_to_snow": loops.RATIO_ROW}  # fmt: skip
+    return ready.back(balance).numpy(), {name: ready.back(changes[row]).numpy() for name, row in names.items()}
 
 
 class _Prepared:
@@ -139,8 +171,8 @@ class _Prepared:
         if wrong.any():
             self.weather = [np.where(wrong, np.float32(0), w) for w in self.weather]
         values[:, self.missing], offsets = 0, np.where(self.missing, np.float32(0), offsets)
-        *self.pixels, self.snow = np.ascontiguousarray(values[:, self.order])
-        self.pixels = np.stack(self.pixels)
+        values = np.ascontiguousarray(values[:, self.order])
+        self.pixels, self.snow = values[:-1], values[-1]
         self.cells, self.offsets = cells[self.order], offsets[self.order]
         self.numbers = tuple(np.float32(n.detach()) for n in numbers)
         self.days = (days.day.astype("int64"), days.weight.astype("float32"), days.end.astype("int64"))
@@ -161,6 +193,23 @@ class _Prepared:
         with ThreadPoolExecutor(len(parts) - 1) as pool:
             list(pool.map(lambda k: loop(*self.head, *arguments, parts[k], parts[k + 1]), range(len(parts) - 1)))
 
+    def with_tangents(self) -> tuple[np.ndarray, ...]:
+        """Balances, last snow, and the derivatives of both."""
+        size = len(self.order)
+        balance, after = np.empty((self.periods, size), "float32"), np.empty(size, "float32")
+        changes = np.empty((loops.RATIO_ROW + 1, self.periods, size), "float32")
+        states = np.zeros((loops.CARRIED, size), "float32")
+        states[-1] = 1
+        self.run(loops.tangents, self.snow, balance, after, changes, states)
+        return balance, after, changes, states
+
+    def alone(self) -> tuple[np.ndarray, ...]:
+        """Balances and last snow."""
+        size, nothing = len(self.order), np.empty((0, self.periods, 0), "float32")
+        balance, after = np.empty((self.periods, size), "float32"), np.empty(size, "float32")
+        self.run(loops.forward, self.snow, balance, after, nothing, nothing[:, 0])
+        return balance, after, nothing, nothing[:, 0]
+
     def back(self, values: np.ndarray, fill: float = np.nan) -> Tensor:
         """Results in the pixels' own order (..., pixel)."""
         out = np.empty((*values.shape[:-1], self.count), "float32")
@@ -176,14 +225,7 @@ class _Periods(torch.autograd.Function):
         ready = _Prepared((temperature, precipitation), cell, offset, [factor, melting, ratio, centre, warming, snow],
                           numbers, days)  # fmt: skip
         carried = any(ctx.needs_input_grad[2 : 8 + len(numbers)])
-        rows = loops.CARRIED if carried else 0
-        size = len(ready.order)
-        balance, after = np.empty((ready.periods, size), "float32"), np.empty(size, "float32")
-        derivatives = np.empty((loops.RATIO_ROW + 1 if carried else 0, ready.periods, size), "float32")
-        states = np.zeros((rows, size), "float32")
-        if carried:
-            states[-1] = 1
-        ready.run(loops.tangents if carried else loops.forward, ready.snow, balance, after, derivatives, states)
+        balance, after, derivatives, states = ready.with_tangents() if carried else ready.alone()
         ctx.ready, ctx.derivatives, ctx.states = ready, derivatives, states
         return ready.back(balance), ready.back(after)
 
@@ -207,7 +249,8 @@ class _Periods(torch.autograd.Function):
 def _of_weather(ready: _Prepared, upstream: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
     """Adjoints of temperature and precipitation; alone on one thread, because blocks share cells."""
     found = [np.zeros(ready.weather[0].shape) for _ in range(2)]
-    loops.adjoint(*ready.head, ready.snow, upstream, last.copy(), *found, 0, len(ready.order) // loops.WIDTH)
+    adjoint: Callable[..., None] = loops.adjoint
+    adjoint(*ready.head, ready.snow, upstream, last.copy(), *found, 0, len(ready.order) // loops.WIDTH)
     return found
 
 

@@ -1,6 +1,7 @@
 """The temperature-index model on labelled weather, with units and days checked."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,8 +67,9 @@ def temperature_index(
     if outline is not None and bool((missing & (outline > 0)).any()):
         raise InputError(
             f"the weather is missing in {int((missing & (outline > 0)).sum())} pixels of the glacier; fill it before, "
-            "see facies_xr.smb.climate.gaps."
+            "see facies_xr.smb.climate.daily.without_gaps."
         )
+    p: Any
     if store == "classical":
         p = CLASSICAL._replace(**(parameters or {}))
     else:

@@ -65,8 +65,58 @@ def _limited(x):
     return min(max(x, -LARGEST), LARGEST)
 
 
+def _carrier(rains: bool, melts: bool):
+    """The derivatives of a pixel over a day."""
+
+    @inlined
+    def carry(z, i, w, q, k_sr, k_sd, a, s, u, v, m, bare, phi, held, h2):
+        keep, lost = q, ZERO
+        if melts:
+            psi = phi * (ONE - phi)
+            less = w * m * k_sd * psi / held
+            keep, lost = q * (ONE - less), (ONE - z[RATIO + i]) * less
+            z[DERIVED + RATIO_ROW * WIDTH + i] -= w * m * (ONE - phi)
+            steeper = m * psi * h2 / LOG2E
+            deeper = -k_sd * m * psi
+        d0, d1 = z[STATE + i], z[STATE + WIDTH + i]
+        d2, d3 = z[STATE + 2 * WIDTH + i], z[STATE + 3 * WIDTH + i]
+        d4, d5 = z[STATE + 4 * WIDTH + i], z[STATE + 5 * WIDTH + i]
+        b0, b1, b2, b3, b4, b5 = -lost * d0, -lost * d1, -lost * d2, -lost * d3, -lost * d4, -lost * d5
+        d0, d1, d2, d3, d4, d5 = keep * d0, keep * d1, keep * d2, keep * d3, keep * d4, keep * d5
+        if rains:
+            wa, slope = w * a, w * k_sr * a * (ONE - s)
+            turn = slope * (z[CENTRE + i] - z[T + i])
+            b0, b2, b3 = b0 + wa, b2 + turn, b3 + slope
+            d0, d2, d3 = d0 + q * wa, d2 + q * turn, d3 + q * slope
+        if melts:
+            b1, d1 = b1 - w * m * bare, d1 - q * w * m * phi
+            b4, d4 = b4 - w * (ONE - z[RATIO + i]) * steeper, d4 - q * w * steeper
+            b5, d5 = b5 - w * (ONE - z[RATIO + i]) * deeper, d5 - q * w * deeper
+        z[STATE + i], z[STATE + WIDTH + i] = d0, d1
+        z[STATE + 2 * WIDTH + i], z[STATE + 3 * WIDTH + i] = d2, d3
+        z[STATE + 4 * WIDTH + i], z[STATE + 5 * WIDTH + i] = d4, d5
+        z[DERIVED + i] += b0
+        z[DERIVED + WIDTH + i] += b1
+        z[DERIVED + 2 * WIDTH + i] += b2
+        z[DERIVED + 3 * WIDTH + i] += b3
+        z[DERIVED + 4 * WIDTH + i] += b4
+        z[DERIVED + 5 * WIDTH + i] += b5
+        d6, d7 = z[STATE + 6 * WIDTH + i], z[STATE + 7 * WIDTH + i]
+        b6, b7 = -lost * d6, -lost * d7
+        d6, d7 = keep * d6, keep * d7
+        if melts:
+            g = w * z[MELTING + i] * (ONE if u > ZERO else v) / (ONE + v)
+            b6, d6 = b6 - g * bare, d6 - q * g * phi
+        z[STATE + 6 * WIDTH + i], z[STATE + 7 * WIDTH + i] = d6, d7
+        z[DERIVED + 6 * WIDTH + i] += b6
+        z[DERIVED + 7 * WIDTH + i] += b7
+
+    return carry
+
+
 def _day(rains: bool, melts: bool, deep: bool, rows: int):
     """A day of a block; ``rows`` derivatives are carried."""
+    carry = _carrier(rains, melts)
 
     @compiled
     def day(z, p, w):
@@ -76,7 +126,7 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
         least = MOST
         for i in range(WIDTH):
             snow = z[SNOW + i]
-            a = ZERO
+            a, s, u, v, m, bare, phi, held, h2 = ZERO, ONE, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO
             if rains:
                 liquid = ONE + exp2(_limited(turned * (z[T + i] - z[CENTRE + i])))
             if melts:
@@ -112,46 +162,7 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
                 q = ONE
                 if not deep:
                     q = (ONE if y > ZERO else e) / (ONE + e)
-                keep, lost = q, ZERO
-                if melts:
-                    psi = phi * (ONE - phi)
-                    less = w * m * k_sd * psi / held
-                    keep, lost = q * (ONE - less), (ONE - z[RATIO + i]) * less
-                    z[DERIVED + RATIO_ROW * WIDTH + i] -= w * m * (ONE - phi)
-                    steeper = m * psi * h2 / LOG2E
-                    deeper = -k_sd * m * psi
-                d0, d1 = z[STATE + i], z[STATE + WIDTH + i]
-                d2, d3 = z[STATE + 2 * WIDTH + i], z[STATE + 3 * WIDTH + i]
-                d4, d5 = z[STATE + 4 * WIDTH + i], z[STATE + 5 * WIDTH + i]
-                b0, b1, b2, b3, b4, b5 = -lost * d0, -lost * d1, -lost * d2, -lost * d3, -lost * d4, -lost * d5
-                d0, d1, d2, d3, d4, d5 = keep * d0, keep * d1, keep * d2, keep * d3, keep * d4, keep * d5
-                if rains:
-                    wa, slope = w * a, w * k_sr * a * (ONE - s)
-                    turn = slope * (z[CENTRE + i] - z[T + i])
-                    b0, b2, b3 = b0 + wa, b2 + turn, b3 + slope
-                    d0, d2, d3 = d0 + q * wa, d2 + q * turn, d3 + q * slope
-                if melts:
-                    b1, d1 = b1 - w * m * bare, d1 - q * w * m * phi
-                    b4, d4 = b4 - w * (ONE - z[RATIO + i]) * steeper, d4 - q * w * steeper
-                    b5, d5 = b5 - w * (ONE - z[RATIO + i]) * deeper, d5 - q * w * deeper
-                z[STATE + i], z[STATE + WIDTH + i] = d0, d1
-                z[STATE + 2 * WIDTH + i], z[STATE + 3 * WIDTH + i] = d2, d3
-                z[STATE + 4 * WIDTH + i], z[STATE + 5 * WIDTH + i] = d4, d5
-                z[DERIVED + i] += b0
-                z[DERIVED + WIDTH + i] += b1
-                z[DERIVED + 2 * WIDTH + i] += b2
-                z[DERIVED + 3 * WIDTH + i] += b3
-                z[DERIVED + 4 * WIDTH + i] += b4
-                z[DERIVED + 5 * WIDTH + i] += b5
-                d6, d7 = z[STATE + 6 * WIDTH + i], z[STATE + 7 * WIDTH + i]
-                b6, b7 = -lost * d6, -lost * d7
-                d6, d7 = keep * d6, keep * d7
-                if melts:
-                    g = w * z[MELTING + i] * (ONE if u > ZERO else v) / (ONE + v)
-                    b6, d6 = b6 - g * bare, d6 - q * g * phi
-                z[STATE + 6 * WIDTH + i], z[STATE + 7 * WIDTH + i] = d6, d7
-                z[DERIVED + 6 * WIDTH + i] += b6
-                z[DERIVED + 7 * WIDTH + i] += b7
+                carry(z, i, w, q, k_sr, k_sd, a, s, u, v, m, bare, phi, held, h2)
         return to_float(np.int32(least))
 
     return day

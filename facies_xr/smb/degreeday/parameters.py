@@ -7,14 +7,14 @@ values are those of GlaUnTI (papers/002; its model a and its priors).
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import torch
 from torch import Tensor
 
 from ...errors import InputError
 
-Number = float | Tensor
+Number: TypeAlias = float | Tensor
 
 
 @dataclass(frozen=True)

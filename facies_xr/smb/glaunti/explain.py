@@ -54,7 +54,7 @@ def integrated_gradients(
         for total, gradient in zip(totals, torch.autograd.grad(value, between), strict=True):
             total += gradient / points
     shares = [(x - x0) * total for x, x0, total in zip(weather, baseline, totals, strict=True)]
-    return Attribution(*shares, values[1.0], values[0.0])
+    return Attribution(shares[0], shares[1], values[1.0], values[0.0])
 
 
 class Inverse(NamedTuple):

@@ -136,7 +136,7 @@ class Corrector(nn.Module):
         """
         height, width = fields.shape[-2:]
         mask = None
-        if self.masked:
+        if self.masked and outline is not None:
             top, left = COARSE + origin[0] % COARSE, COARSE + origin[1] % COARSE
             pad = (left, COARSE + -(left + width) % COARSE, top, COARSE + -(top + height) % COARSE)
             mask = F.pad((outline > 0).to(fields.dtype)[None], pad)
@@ -146,7 +146,7 @@ class Corrector(nn.Module):
         if coarse is not None:
             deep = deep * coarse
         found = OUTPUT * self.out_conv(self.fuse(deep, coarse)[None])
-        if self.masked:
+        if mask is not None:
             found = found * coarse
             found = F.interpolate(found, scale_factor=COARSE, mode="bilinear", align_corners=False)
             found = found[..., top : top + height, left : left + width]

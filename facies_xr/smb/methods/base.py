@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,15 @@ class Fits(Protocol):
 
     def fit(self, problem: Problem, rows: np.ndarray) -> Predicts:
         """Fit to some rows, which have records."""
+
+
+@runtime_checkable
+class FitsAll(Fits, Protocol):
+    """A method that makes many fits faster together than one by one."""
+
+    @classmethod
+    def fit_all(cls, problem: Problem, tasks: Any) -> list[Any]:
+        """Fits of several methods of this class to several sets of rows: pairs (method, rows)."""
 
 
 class Fitted(Predicts, Protocol):

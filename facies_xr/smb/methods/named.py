@@ -6,12 +6,18 @@ from .optional import WithOptional
 from .per_glacier import PerGlacier
 from .pooled import Pooled
 from .ridge import Ridge
+from .temperature_index import TemperatureIndex
 
 METHODS: dict[str, Method] = {
     "eq2": WithOptional(Ridge()),
     "eq3": WithOptional(PerGlacier()),
     "pooled": WithOptional(Pooled()),
 }
+
+WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex()}
+"""Those that rest on weather, and on no map."""
+
+EVERY = METHODS | WITH_WEATHER
 
 DEFAULT = "pooled"
 """What ``method="regression"`` stands for."""
@@ -27,6 +33,6 @@ def method_named(name: str) -> str:
     """
     if name == "regression":
         return DEFAULT
-    if name not in METHODS:
-        raise InputError(f"method={name!r}: choose among regression (which is {DEFAULT}), {', '.join(METHODS)}.")
+    if name not in EVERY:
+        raise InputError(f"method={name!r}: choose among regression (which is {DEFAULT}), {', '.join(EVERY)}.")
     return name

@@ -43,6 +43,9 @@ STEP = 300.0
 Glacier Monitoring Service's records since 2000 have an RMSE of .399, .401 and .395 m w.e. with 150, 300 and 600 km.
 [km]"""
 
+LEAST_SPREAD = (0.1, 0.06)
+"""Least unit of the two columns of the bend: where hardly a record passes it, no row is many units away."""
+
 YEARS = 10_000
 """More than there are years of a region."""
 
@@ -188,7 +191,9 @@ class PooledFit:
     @cached_property
     def standard(self) -> Standard:
         """Units of the predictors."""
-        return Standard.of(bent(self.records.design))
+        standard = Standard.of(bent(self.records.design))
+        least = np.append(np.zeros(self.records.design.shape[1]), LEAST_SPREAD)
+        return Standard(standard.centre, np.maximum(standard.spread, least))
 
     @cached_property
     def regions(self) -> Regions:

@@ -1,0 +1,47 @@
+"""``facies-xr fetch``: records, published weights and patches, into the user's cache."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError, one_of
+from . import shell
+from .shell import console
+
+
+def fetch(
+    name: Annotated[str, typer.Argument(help="wgms, nve, maslov-weights or maslov-patches.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Fetch what others published, after saying its size and licence; again, it continues.
+
+    Example: `facies-xr fetch maslov-weights`
+    """
+    from ..nn import releases
+    from ..smb import download
+
+    one_of("NAME", name, [*download.SOURCES, *releases.RELEASES])
+    if name in download.SOURCES:
+        for path in download.fetch(name):
+            console.print(str(path), markup=False, soft_wrap=True)
+        return
+    release = releases.RELEASES[name]()
+    folder = releases.home() / name
+    console.print(
+        f"{name}: {len(release.files)} files, {shell.size(release.size)}, to {folder}. Licence: {release.licence}, "
+        f"which binds what you do with them. {release.cite}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InputError(f"fetch {name}: nobody is here to agree to the licence; add --yes.")
+        typer.confirm("Fetch them?", abort=True)
+    found = releases.fetch(release)
+    console.print(f"{len(found)} files in {folder}", markup=False, soft_wrap=True)
+    if name == "maslov-weights":
+        members = releases.install(folder)
+        better = f"facies-xr model import {releases.ENSEMBLE} --bounds-from PATCHES"
+        said = f"{releases.ENSEMBLE}: {len(members)} members, bounds estimated; `{better}` takes the authors'"
+        console.print(said, markup=False, soft_wrap=True)

@@ -1,0 +1,110 @@
+"""``facies-xr train``: classifiers from labelled points or patches, with tables that say how good they are."""
+
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from ..errors import InputError, one_of
+from . import shell
+
+
+def train(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for models, tables and checkpoints.")],
+    points: Annotated[
+        Path | None, typer.Option(help="Labelled points (GeoPackage, or CSV with longitude and latitude); with --cube.")
+    ] = None,
+    cube: Annotated[
+        Path | None, typer.Option(help="Zarr store of a cube with terrain, of the scenes of the points.")
+    ] = None,
+    patches: Annotated[
+        Path | None, typer.Option(help="Folder of published patches, or a patch store, instead of points and a cube.")
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="nested: nothing of a test fold is learned; published: as Maslov et al. (2026).")
+    ] = "nested",
+    folds: Annotated[Path | None, typer.Option(help="CSV with glacier and fold; by default they are made.")] = None,
+    feature_set: Annotated[int, typer.Option(help="1, 2, 3 or 4.")] = 4,
+    epochs: Annotated[int | None, typer.Option(help="By default 20; 1000 by the published protocol.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Samples of a step; 256, or 512.")] = None,
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    seed: Annotated[int, typer.Option(help="One seed gives one result.")] = 0,
+    streamed: Annotated[bool, typer.Option(help="Leave the patches on disk.")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: trainings side by side.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The table of unpruned test samples, for machines.")] = False,
+) -> None:
+    """Train classifiers in six folds of glaciers, and say how good they are on glaciers they have not seen.
+
+    Example: `facies-xr train --points points.gpkg --cube cube.zarr --out results`
+    """
+    from ..nn import crossval, learning
+    from ..nn.features import FEATURE_SETS
+    from ..nn.train import PUBLISHED, Settings
+
+    one_of("protocol", protocol, crossval.PROTOCOLS)
+    one_of("feature_set", feature_set, FEATURE_SETS)
+    settings = PUBLISHED if protocol == "published" else Settings()
+    settings = replace(
+        settings, epochs=epochs or settings.epochs, batch=batch or settings.batch, seed=seed, precision=precision
+    )
+    given_folds = None if folds is None else learning.read_folds(folds)
+    if (patches is None) == (points is None or cube is None):
+        raise InputError("give either --patches, or --points and --cube.")
+    store = _of_patches(patches, out) if patches is not None else _of_points(points, cube, out, feature_set)
+    with _client(scheduler) as client:
+        tables = learning.learn(
+            store, out, feature_set=feature_set, settings=settings, protocol=protocol, given_folds=given_folds,
+            streamed=streamed, client=client,
+        )  # fmt: skip
+    unpruned = tables["unpruned"].loc["f1"]
+    shell.show(unpruned, f"F1 of unpruned test samples [%], {protocol} protocol", as_json=as_json)
+    if not as_json:
+        shell.console.print(f"tables, page.png and models fold-K.safetensors in {escape(str(out))}")
+
+
+def _of_patches(patches: Path, out: Path) -> Any:
+    """Store of a folder: itself, or made beside the results, once."""
+    from ..nn import patchfiles
+    from ..nn.patchstore import PatchStore
+
+    if (patches / "zarr.json").exists():
+        return PatchStore(patches)
+    made = out / "patches.zarr"
+    if made.exists():
+        return PatchStore(made)
+    if not patches.is_dir():
+        raise InputError(f"{patches} is no folder of patches.")
+    out.mkdir(parents=True, exist_ok=True)
+    return patchfiles.to_store(patches, made)
+
+
+def _of_points(points: Path | None, cube: Path | None, out: Path, feature_set: int) -> Any:
+    import facies_xr as fx
+
+    from ..nn import points as labelled
+    from ..nn.patchstore import PatchStore
+
+    made = out / "patches.zarr"
+    if made.exists():
+        return PatchStore(made)
+    assert points is not None
+    assert cube is not None
+    table, data = labelled.read(points), fx.open_store(cube)
+    out.mkdir(parents=True, exist_ok=True)
+    return labelled.to_store(made, data, table, feature_set)
+
+
+def _client(scheduler: str | None) -> Any:
+    if scheduler is None:
+        return nullcontext(None)
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise InputError('--scheduler needs Dask\'s distributed; pip install "facies_xr[cluster]".') from error
+    try:
+        return Client(scheduler, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--scheduler {scheduler}: no Dask scheduler answers there: {error}") from error

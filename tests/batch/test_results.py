@@ -1,0 +1,150 @@
+"""Results of a run: maps as one tree, the glacier table, balances over zones, the status, and the command."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+import facies_xr as fx
+from facies_xr import batch
+from facies_xr.batch import results
+from facies_xr.batch.archive import Archive
+from facies_xr.batch.cost import cost
+from facies_xr.cli import app
+from facies_xr.errors import InputError, StoreError
+
+from .conftest import YEARS
+
+
+@pytest.fixture(scope="module")
+def archive(quiet, tmp_path_factory):
+    return Path(shutil.copytree(quiet, tmp_path_factory.mktemp("results") / "archive"))
+
+
+def test_maps_of_two_zones_are_a_tree_and_of_one_a_dataset(archive, manifest):
+    tree = fx.open_maps(archive)
+    assert isinstance(tree, xr.DataTree)
+    assert set(tree.children) == {"EPSG_32632", "EPSG_32633"}
+    one = fx.open_maps(archive / "EPSG_32633")
+    xr.testing.assert_equal(tree["EPSG_32633"].to_dataset().facies_map.compute(), one.facies_map.compute())
+    with pytest.raises(StoreError, match="no such store"):
+        fx.open_maps(archive / "nothing")
+
+
+def test_the_glacier_table_holds_what_the_statistics_of_the_zones_say(archive, manifest):
+    table = gpd.read_parquet(results.glaciers(archive))
+    assert len(table) == len(manifest.glaciers) * len(YEARS)
+    tree = fx.open_maps(archive)
+    for zone, node in tree.children.items():
+        stats = fx.statistics(node.to_dataset(), draws=0).compute()
+        for row in table[table.zone == zone].itertuples():
+            told = stats.sel(glacier=row.glacier, time=row.time)
+            assert row.coverage == float(told.coverage)
+            np.testing.assert_equal(row.accumulation_area_ratio, float(told.accumulation_area_ratio))
+            assert row.area_snow_km2 == float(told.class_area.sel(facies_class="snow"))
+    assert table.confidence.between(0, 1).all()
+    assert table.geometry.area.gt(0).all()
+
+
+def test_regions_are_counted_once_and_only_when_they_are_finished(quiet, manifest, tmp_path):
+    path = Path(shutil.copytree(quiet, tmp_path / "archive"))
+    at = Archive.at(path)
+    unit = tuple(manifest.units[0])
+    region = int(manifest.tiles["region"].iloc[unit[0]])
+    at.file(unit).unlink()
+    missing = set(manifest.outlines(region).glacier)
+    table = gpd.read_parquet(results.glaciers(path))
+    assert set(table.glacier) == set(manifest.glaciers.glacier) - missing
+    counted = {f: f.stat().st_mtime_ns for f in (path / "batch" / "glaciers").glob("*.parquet")}
+    assert batch.run(manifest, path).empty
+    assert set(gpd.read_parquet(results.glaciers(path)).glacier) == set(manifest.glaciers.glacier)
+    assert all(f.stat().st_mtime_ns == when for f, when in counted.items())
+
+
+@pytest.fixture(scope="module")
+def records(manifest):
+    rng = np.random.default_rng(1)
+    rows = [(g, year, rng.normal(-0.5, 0.4)) for g in manifest.glaciers.glacier for year in YEARS]
+    return pd.DataFrame(rows, columns=["glacier", "balance_year", "balance"])
+
+
+def test_one_fit_for_all_zones(archive, manifest, records):
+    found = fx.open_maps(archive).facies.smb(records)
+    assert set(found.glacier.values) == set(manifest.glaciers.glacier)
+    again = results.smb(archive, records)
+    for name in ("balance", "observed", "snow_fraction"):
+        mine = found[name].sel(glacier=again.glacier)
+        np.testing.assert_allclose(mine.values, again[name].values, rtol=1e-9, atol=1e-12, err_msg=name)
+    given = records.set_index(["glacier", "balance_year"]).balance
+    for (glacier, year), value in given.items():
+        assert float(found.observed.sel(glacier=glacier, balance_year=year)) == pytest.approx(value)
+
+
+def test_joined_statistics_are_those_of_each_region(archive, manifest):
+    at = Archive.at(archive)
+    parts = [results.statistics_of(at, region) for region in manifest.regions.index]
+    whole = results.joined(parts)
+    for part in parts:
+        mine = whole.sel(glacier=part.glacier, time=part.time, elevation_band=part.elevation_band)
+        for name in ("coverage", "albedo", "glacier_area", "band_area", "class_area", "days_from_season_centre"):
+            np.testing.assert_array_equal(mine[name].values, part[name].values, err_msg=name)
+
+
+def test_status_counts_what_the_records_say(quiet, manifest, tmp_path):
+    path = Path(shutil.copytree(quiet, tmp_path / "archive"))
+    at, units = Archive.at(path), list(map(tuple, manifest.units.tolist()))
+    at.file(units[0]).unlink()
+    at.fail(units[0], "<b>broken</b> file", 4)
+    at.file(units[1]).unlink()
+    found = batch.status(path)
+    assert (found.tally.done, found.tally.failed, found.tally.total) == (len(units) - 2, 1, len(units))
+    pixels = sum(record["pixels"] for record in at.records())
+    assert found.tally.pixels == pixels > 0
+    page = found.page()
+    assert "&lt;b&gt;broken&lt;/b&gt; file" in page
+    assert page.count("<rect") == len(manifest.tiles)
+    assert not re.search(r"(src|href)=", page)  # nothing from elsewhere
+    lines = [json.loads(line) for file in (path / "batch" / "log").glob("*.jsonl") for line in file.open()]
+    assert {line["unit"] for line in lines} >= {at.name(unit) for unit in units}
+    assert all({"time", "state", "seconds", "tries"} <= line.keys() for line in lines)
+
+
+def test_the_cost_of_a_plan(manifest):
+    expected = cost(manifest, speed=1000.0)
+    metric = [
+        manifest.glaciers[manifest.glaciers.zone == z].geometry.to_crs(manifest.box(z).crs.to_wkt()).area.sum()
+        for z in manifest.zones
+    ]
+    assert expected.pixels == pytest.approx(len(YEARS) * sum(metric) / 0.25, abs=2)
+    assert expected.seconds == expected.pixels / 1000
+    assert expected.tiles == len(manifest.units)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_runs_what_it_planned(edge, tiny, quiet, tmp_path, monkeypatch):
+    def command(*words):
+        return CliRunner().invoke(app, ["batch", *map(str, words)])
+
+    monkeypatch.chdir(tmp_path)
+
+    planned = command("plan", edge.catalog, tiny, "--years", "2010,2017", "--model", "synthetic-v1", "--dem", edge.dem,
+                      "--resolution", "0.5", "-o", "m.parquet", "--json")  # fmt: skip
+    assert planned.exit_code == 0, planned.output
+    assert "units" in json.loads(planned.stdout)["tiles"]
+    shutil.copytree(quiet, tmp_path / "archive")
+    assert command("run", "m.parquet", "archive").exit_code == 0
+    assert command("verify", "archive").exit_code == 0
+    told = command("status", "archive", "--json")
+    assert "0 failed" in json.loads(told.stdout)["units"]
+    assert command("status", "archive", "--html", "page.html").exit_code == 0
+    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    wrong = command("run", "nothing.parquet", "archive")
+    assert isinstance(wrong.exception, InputError)
+    assert "cannot be read as a manifest" in str(wrong.exception)

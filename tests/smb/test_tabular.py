@@ -1,0 +1,373 @@
+"""FF-FCNN: what must hold of selection, network and protocol, whatever the scores are."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+
+from facies_xr import folds, metrics
+from facies_xr.cli import app
+from facies_xr.errors import InputError
+from facies_xr.smb import judge
+from facies_xr.smb.methods.tabular import protocol
+from facies_xr.smb.methods.tabular import table as tables
+from facies_xr.smb.methods.tabular.method import FeedForward
+from facies_xr.smb.methods.tabular.network import WEIGHTS, Settings, _Training, noise, parameters, row_weights, train
+from facies_xr.smb.methods.tabular.regressor import NetworkRegressor, stopped_by
+from facies_xr.smb.methods.tabular.selection import Selection
+from facies_xr.smb.problem import Problem
+
+QUICK = Settings(hidden=(6, 3), rate=1e-2, epochs=60, patience=30)
+
+
+def table_of(glaciers=8, years=8, features=6, *, signal=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    g, y = np.divmod(np.arange(glaciers * years), years)
+    x = rng.standard_normal((g.size, features))
+    rows = pd.DataFrame(x, columns=[f"t{k}" for k in range(features)])
+    observed = -0.5 + signal * (0.5 * x[:, 0] - 0.4 * x[:, 1]) + 0.2 * rng.standard_normal(g.size)
+    return rows.assign(glacier=[f"g{k}" for k in g], balance_year=2000 + y, observed=observed)
+
+
+def problem_of(rows, **options):
+    names = tuple(c for c in rows if c.startswith("t"))
+    return Problem(rows, names, names, **options)
+
+
+def members_of(count=4, rows=30, features=5):
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((count, rows, features)).astype("float32")
+    y = (x[..., 0] - x[..., 1]).astype("float32")
+    training = np.tile(np.arange(rows) % 4 > 0, (count, 1))
+    return x, y, training, ~training
+
+
+def test_the_network_of_the_paper_has_2211_parameters():
+    assert parameters(27, (40, 20, 10, 5)) == 2211
+    assert parameters(27, (40, 20, 10, 5), bias=False) == 2135
+    x = np.zeros((1, 4, 27), "float32")
+    nothing = np.ones((1, 4), bool)
+    made = train(x, x[..., 0], nothing, nothing, [Settings(epochs=1)], [0])
+    assert sum(part[0].size for part in (*made.weights, *made.biases)) == 2211
+
+
+@pytest.mark.parametrize("leak", [True, False])
+def test_selection_outside_the_folds_makes_skill_of_noise(leak):
+    """T1: ten tables of pure noise, 109 rows and 271 candidates."""
+    found = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = rng.standard_normal((109, 271)), rng.standard_normal(109)
+        fold, out = folds.by_group(rng.permutation(109), 5), np.empty(109)
+        if leak:
+            x = Selection(20, trees=0).fit(x, y).transform(x)
+        for train_rows, test in folds.splits(fold):
+            model = Ridge() if leak else make_pipeline(Selection(20, trees=0), Ridge())
+            out[test] = model.fit(x[train_rows], y[train_rows]).predict(x[test])
+        found.append(metrics.regression(y, out)["r2"])
+    assert np.mean(found) > 0.1 if leak else np.mean(found) <= 0.05
+
+
+def test_a_held_out_target_changes_nothing_fitted():
+    """T2: features, units and weights."""
+    rows = table_of()
+    test = np.flatnonzero(rows.glacier == "g3")
+    method = FeedForward(QUICK, k=3, members=2, trees=20)
+    kept = np.setdiff1d(np.arange(len(rows)), test)
+    moved = rows.assign(observed=rows.observed + 5.0 * (rows.glacier == "g3"))
+    one, other = (method.fit(problem_of(r), kept).to_dict() for r in (rows, moved))
+    assert one == other
+    assert method.fit(problem_of(moved), np.arange(len(rows))).to_dict() != one
+
+
+def test_noise_is_for_training_only():
+    """T3: a fit says the same of the same rows; with noise another network is trained than without."""
+    x, y, training, checking = members_of()
+    noisy, plain = (
+        train(x, y, training, checking, [Settings((4,), sigma=s, epochs=20)] * 4, range(4)) for s in (0.5, 0.0)
+    )
+    np.testing.assert_array_equal(noisy.predict(x), noisy.predict(x))
+    assert np.abs(noisy.weights[0] - plain.weights[0]).max() > 1e-3
+    assert abs(noise(3, 20, 500).std() - 1) < 0.05
+    np.testing.assert_array_equal(noise(3, 20, 500)[:, :5], noise(3, 5, 500))
+
+
+def test_l1_shrinks_weights_and_leaves_biases_alone():
+    """T4: with zero inputs only the penalty moves weights of the first layer; a constant is learned by biases."""
+    x = np.zeros((2, 20, 3), "float32")
+    y, every = np.full((2, 20), 3.0, "float32"), np.ones((2, 20), bool)
+    settings = [Settings((2,), sigma=0.0, l1=penalty, rate=1e-2, epochs=800, patience=800) for penalty in (0.0, 0.05)]
+    made = train(x, y, every, every, settings, [5, 5])
+    start = train(x[:1], y[:1], every[:1], every[:1], [Settings((2,), epochs=1, rate=0.0)], [5])
+    np.testing.assert_array_equal(made.weights[0][0], start.weights[0][0])
+    assert np.abs(made.weights[0][1]).max() < 0.05 < np.abs(made.weights[0][0]).max()
+    np.testing.assert_allclose(made.predict(x)[1], 3.0, atol=0.05)
+
+
+def test_weights_follow_errors_within_their_bounds():
+    """T6: mean 1, at most 16 times the smallest; all the same where gamma is 0."""
+    error = np.random.default_rng(0).exponential(1, (3, 40)) ** 4
+    among = np.ones((3, 40), bool)
+    among[:, 30:] = False
+    weight = row_weights(error, np.array([0.5, 0.0, 2.0]), among)
+    np.testing.assert_allclose(weight.sum(1) / 30, 1)
+    assert (weight[:, 30:] == 0).all()
+    np.testing.assert_allclose(weight[1, :30], 1)
+    for k in (0, 2):
+        assert (np.diff(weight[k, :30][np.argsort(error[k, :30])]) >= -1e-12).all()
+        assert weight[k, :30].max() / weight[k, :30].min() <= WEIGHTS[1] / WEIGHTS[0] + 1e-9
+
+
+def test_rows_weigh_the_same_before_the_warm_up():
+    x, y, training, checking = members_of()
+
+    def at(epochs, gamma):
+        made = train(x, y, training, checking, [Settings((4,), gamma=gamma, epochs=epochs, patience=900)] * 4, range(4))
+        return made.weights[0]
+
+    np.testing.assert_array_equal(at(55, 0.5), at(55, 0.0))
+    assert np.abs(at(200, 0.5) - at(200, 0.0)).max() > 1e-4
+
+
+def test_early_stopping_gives_the_best_epoch_back():
+    """T7: trained on a law that does not hold for the rows that stop it, a member is given back as it was early."""
+    x, y, training, checking = members_of()
+    y = np.where(checking, -y, y)
+    settings = [Settings((8,), sigma=0.0, l1=0.0, rate=1e-2, epochs=400, patience=50)] * 4
+    made = train(x, y, training, checking, settings, range(4))
+    error = (((made.predict(x) - y) ** 2 * checking).sum(1) / checking.sum(1)).astype(float)
+    late = _Training(x, y, training, checking, settings, [p.copy() for p in _start(settings, 5)])
+    for epoch in range(1, 101):
+        late._step(epoch)
+    with torch.no_grad():
+        later = (((late.forward(torch.from_numpy(x)).numpy() - y) ** 2 * checking).sum(1) / checking.sum(1)).astype(
+            float
+        )
+    assert (made.epochs <= 50).all()
+    assert (error < later).all()
+
+
+def _start(settings, features):
+    made = train(*(a[:, :4] for a in members_of(len(settings), 30, features)), [Settings((8,), epochs=1, rate=0.0)] * 4,
+                 range(4))  # fmt: skip
+    return [part for pair in zip(made.weights, made.biases, strict=True) for part in pair]
+
+
+def test_the_same_seed_gives_the_same_member_whatever_is_trained_beside_it():
+    """T10, and that one batch is as good as one by one; padded features change nothing."""
+    x, y, training, checking = members_of()
+    settings = [Settings((6, 3), sigma=0.1, l1=l1, rate=rate, epochs=80, patience=20)
+                for l1, rate in ((0, 1e-3), (1e-2, 3e-3), (1e-3, 1e-2), (0, 3e-2))]  # fmt: skip
+    together = train(x, y, training, checking, settings, range(4))
+    wide = np.concatenate([x, np.zeros_like(x)], 2)
+    padded = train(wide, y, training, checking, settings, range(4), features=[5] * 4)
+    for k in range(4):
+        one = slice(k, k + 1)
+        alone = train(x[one], y[one], training[one], checking[one], settings[one], [k])
+        np.testing.assert_allclose(together.predict(x)[k], alone.predict(x[one])[0], atol=2e-4)
+    np.testing.assert_allclose(padded.predict(wide), together.predict(x), atol=2e-3)
+
+
+def test_members_are_stopped_by_whole_groups_in_turn():
+    groups = np.repeat(np.arange(10), 3)
+    aside = stopped_by(groups, 5, 0)
+    for member in aside:
+        assert len(np.unique(groups[member])) == 2
+        assert not set(groups[member]) & set(groups[~member])
+    assert (aside.sum(0) == 1).all()
+
+
+def test_the_estimator_is_one_of_scikit_learn():
+    rows = table_of()
+    x, y = rows[[f"t{k}" for k in range(6)]], rows.observed
+    model = make_pipeline(Selection(3, trees=20), NetworkRegressor((6,), epochs=150, rate=1e-2, members=3))
+    found = clone(model).set_params(networkregressor__l1=1e-4).fit(x, y)
+    again = clone(model).set_params(networkregressor__l1=1e-4).fit(x, y)
+    np.testing.assert_array_equal(found.predict(x), again.predict(x))
+    assert found.score(x, y) > 0.6
+    assert set(found[0].get_feature_names_out()) >= {"t0", "t1"}
+    _, spread = found[-1].predict(found[0].transform(x), return_std=True)
+    assert (spread > 0.1).all()
+
+
+def test_selection_drops_what_is_empty_constant_or_said_twice():
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal(60)
+    a = y + 0.5 * rng.standard_normal(60)
+    x = np.column_stack([a, a + 0.01 * rng.standard_normal(60), np.full(60, np.nan), np.ones(60), rng.random(60)])
+    gaps = a.copy()
+    gaps[:20] = np.nan
+    found = Selection(5, trees=20).fit(np.column_stack([x, gaps]), y)
+    assert len(set(found.kept_) & {0, 1}) == 1
+    assert not set(found.kept_) & {2, 3, 5}
+    with pytest.raises(ValueError, match="none of the 2 columns varies"):
+        Selection().fit(x[:, 2:4], y)
+
+
+def test_frozen_glaciers_are_refused():
+    problem = problem_of(table_of(), held_back=frozenset({"g2"}))
+    method = FeedForward(QUICK, k=None, members=1)
+    with pytest.raises(InputError, match="1 test glaciers are among the rows of a fit, g2 first"):
+        method.fit(problem, np.arange(len(problem)))
+    with pytest.raises(InputError, match="g2 first"):
+        judge.out_of_fold(problem, method, judge.splits(problem, "glacier"))
+
+
+def test_fits_made_together_are_those_made_alone():
+    problem = problem_of(table_of())
+    method, splits = FeedForward(QUICK, k=3, members=2, trees=20), judge.splits(problem_of(table_of()), "glacier")
+    together = judge.out_of_fold(problem, method, splits)
+    for train_rows, test in splits[:2]:
+        alone = method.fit(problem, train_rows).predict(problem, test)
+        np.testing.assert_allclose(together.mean[test], alone.mean, atol=5e-3)
+
+
+def test_nested_choice_takes_the_network_that_can_learn():
+    problem = problem_of(table_of(noise := 8))
+    good = FeedForward(Settings((6,), rate=1e-2, epochs=150), k=None, members=2)
+    dull = good.with_(rate=0.0)
+    _, chosen = judge.nested(problem, {"dull": dull, "good": good}, folds.nested(problem.glacier, 3, 2))
+    assert chosen == ["good"] * 3
+    assert noise == 8
+
+
+def test_strategy_b_fits_rows_with_albedo_only():
+    rows = table_of().assign(albedo_summer=lambda t: np.where(t.balance_year < 2004, np.nan, 0.4))
+    names = ("t0", "t1", "albedo_summer")
+    problem, every = Problem(rows, names, names), np.arange(len(rows))
+    b = FeedForward(QUICK, k=None, members=1, strategy="B")
+    assert (rows.balance_year[b.of_strategy(problem, every)] >= 2004).all()
+    np.testing.assert_array_equal(b.with_(strategy="A").of_strategy(problem, every), every)
+    moved = replace_observed(problem, rows.balance_year < 2004)
+    assert b.fit(problem, every).to_dict() == b.fit(moved, every).to_dict()
+
+
+def replace_observed(problem, where):
+    rows = problem.rows.assign(observed=problem.rows.observed + 3.0 * where)
+    return Problem(rows, problem.predictors, problem.optional)
+
+
+def test_a_fit_comes_back_from_json():
+    problem, method = problem_of(table_of()), FeedForward(QUICK, k=3, members=2, trees=20)
+    fit = method.fit(problem, np.arange(len(problem)))
+    again = method.from_dict(json.loads(json.dumps(fit.to_dict())))
+    np.testing.assert_allclose(again.predict(problem, np.arange(9)), fit.predict(problem, np.arange(9)), atol=1e-5)
+    for change in ({"weights": fit.to_dict()["weights"][:1]}, {"spread": [0.0] * 3}, {"activation": "sine"}):
+        with pytest.raises(ValueError, match=r"layer|units|activation|argument"):
+            method.from_dict({**fit.to_dict(), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"smb_error": lambda t: 0.1}, "'smb_error' is made of the balance, by its name"),
+        ({"t9": lambda t: 2 * t.observed + 1}, "'t9' is 'observed' under another name"),
+        ({"t9": lambda t: np.nan}, "'t9' is empty"),
+        ({"balance_year": lambda t: 2000}, "g0 in 2000 twice"),
+        ({"observed": lambda t: 1000 * t.observed}, r"is it in mm w\.e\.\?"),
+        ({"t2m_jul": lambda t: 275.0 + t.t0}, "'t2m_jul' has a median of 27.*degrees Celsius"),
+    ],
+)
+def test_bad_tables_are_named(change, message):
+    rows = table_of().assign(**change)
+    names = [name for name in rows if name.startswith(("t", "smb"))]
+    with pytest.raises(InputError, match=message):
+        tables.problem_of(rows, "observed", "glacier", "balance_year", names)
+
+
+def test_places_and_balances_are_no_features_unless_asked_for():
+    rows = table_of().assign(lat=46.0, lon=10.0, err_dmdtda=0.1)
+    problem = tables.problem_of(rows, "observed", "glacier", "balance_year")
+    assert problem.predictors == tuple(f"t{k}" for k in range(6))
+    with pytest.raises(InputError, match="no column 'name'"):
+        tables.problem_of(rows, "observed", "name")
+    with pytest.raises(InputError, match="'g1' is among the training rows and the test rows"):
+        tables.require_apart(problem, np.arange(10), np.arange(9, 20))
+
+
+def test_folds_share_no_glacier_and_keep_a_year_of_distance():
+    """T9."""
+    problem = problem_of(table_of(5, 24))
+    for scheme in ("glacier", "block", "glacier and block"):
+        splits = protocol.outer(problem, scheme)
+        np.testing.assert_array_equal(np.sort(np.concatenate([test for _, test in splits])), np.arange(len(problem)))
+        for train_rows, test in splits:
+            if "glacier" in scheme:
+                tables.require_apart(problem, train_rows, test)
+            if "block" in scheme:
+                away = problem.balance_year[train_rows][:, None] - problem.balance_year[test]
+                assert np.abs(away).min() >= 2
+    with pytest.raises(InputError, match="3 years make no 6 blocks"):
+        protocol.outer(problem_of(table_of(5, 3)), "block")
+    with pytest.raises(InputError, match="all rows are of one glacier"):
+        protocol.outer(problem_of(table_of(1, 24)), "glacier")
+
+
+def test_frozen_glaciers_are_known_by_their_hash():
+    problem, listed = protocol.freeze(problem_of(table_of(10, 8)))
+    assert len(listed["glaciers"]) == 2
+    assert protocol.frozen(problem, listed).held_back == problem.held_back == frozenset(listed["glaciers"])
+    with pytest.raises(InputError, match="not those that were hashed"):
+        protocol.frozen(problem, {**listed, "glaciers": ["g0", "g1"]})
+    with pytest.raises(InputError, match="3 glaciers are too few"):
+        protocol.freeze(problem_of(table_of(3, 8)))
+
+
+def test_selection_outside_the_folds_flatters_real_records_and_a_temperature_index_needs_none(shared):
+    """T11: Hintereisferner and Vernagtferner, blocks of years left out."""
+    table = pd.read_csv(shared / "smb_oetztal_era5land" / "otztal_annual_smb_era5land.csv")
+    features = [name for name in table if name.startswith(("t2m_", "tp_"))]
+    problem = tables.problem_of(table, "y", "name", "year", features)
+    splits = list(folds.splits(problem.balance_year))
+    nested = protocol.Estimated(make_pipeline(Selection(8, trees=0), Ridge()))
+    leaky = protocol.Estimated(Ridge())
+    chosen = Selection(8, trees=0).fit(problem.design, problem.observed).kept_
+    few = problem.using(tuple(problem.predictors[k] for k in chosen))
+    r2 = {
+        "nested": protocol.scores(problem, judge.out_of_fold(problem, nested, splits))["r2"],
+        "leaky": protocol.scores(few, judge.out_of_fold(few, leaky, splits))["r2"],
+        "index": protocol.scores(problem, judge.out_of_fold(problem, _index(), splits))["r2"],
+    }
+    assert r2["nested"] < r2["leaky"]
+    assert r2["index"] > 0.3
+
+
+def _index():
+    home = Path(protocol.__file__).parents[4] / "examples"
+    spec = importlib.util.spec_from_file_location("tabular_example", home / "tabular.py")
+    example = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = example
+    spec.loader.exec_module(example)
+    return example.TemperatureIndex()
+
+
+@pytest.mark.slow
+def test_the_command_line_evaluates_a_table(tmp_path, capsys):
+    table_of(4, 12).to_csv(tmp_path / "table.csv", index=False)
+    options = [
+        "--target",
+        "observed",
+        "--groups",
+        "glacier",
+        "--year",
+        "balance_year",
+        "--epochs",
+        "10",
+        "--json",
+        "--out",
+    ]
+    app(
+        ["smb", "evaluate", str(tmp_path / "table.csv"), *options, str(tmp_path / "report.json")], standalone_mode=False
+    )
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert {row["method"] for row in report["scores"]} >= {"training mean", "ridge", "random forest", "network"}
+    assert set(report["folds"]) == set(protocol.SCHEMES)
+    assert "r2_anomalies" in capsys.readouterr().out

@@ -81,8 +81,8 @@ class Plan:
 
     @property
     def numbers(self) -> list[int]:
-        """All worlds."""
-        return [*self.train, *self.validation, *self.test]
+        """All worlds, each once."""
+        return sorted({*self.train, *self.validation, *self.test})
 
 
 def spectra() -> pd.DataFrame:

@@ -105,8 +105,8 @@ def reflectance(parts, look: Appearance, x, y, *, dirt, crevasses, age) -> np.nd
     """
     seed = look.seed
     wide = fractal(x, y, seed + 51, 420.0, 3)
-    pixel = 0.55 * wide + 0.6 * fractal(x, y, seed + 52, 80.0, 3) + 0.58 * normal(x, y, seed + 53)
-    tilting = 0.75 * fractal(x, y, seed + 54, 200.0, 3) + 0.66 * normal(x, y, seed + 55)
+    pixel = 0.65 * wide + 0.68 * fractal(x, y, seed + 52, 90.0, 3) + 0.33 * normal(x, y, seed + 53)
+    tilting = 0.9 * fractal(x, y, seed + 54, 200.0, 3) + 0.44 * normal(x, y, seed + 55)
     grains = 0.85 * fractal(x, y, seed + 56, 260.0, 4) + 0.53 * normal(x, y, seed + 57)
     dust = look.dust * smooth_step((0.9 * fractal(x, y, seed + 58, 300.0, 4) + 1.4 * age - 0.1) / 1.6)
     out = np.zeros((6, np.size(x)))
@@ -128,5 +128,5 @@ def reflectance(parts, look: Appearance, x, y, *, dirt, crevasses, age) -> np.nd
         if name == "ice":
             bands[4:] += 0.07 * dirt
         out += parts[k] * bands
-    out *= 1 - 0.5 * crevasses
+    out *= 1 - 0.45 * crevasses * (1 - 0.8 * parts[1])  # snow bridges most of them
     return out

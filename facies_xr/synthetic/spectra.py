@@ -29,7 +29,7 @@ PATH = (0.05, 0.02, 0.015, 0.004, 0.0, 0.0)
 """Reflectance of the air over a black surface."""
 
 BETWEEN_SCENES = {"ice": 0.20, "snow": 0.07, "debris": 0.14, "firn": 0.08, "refrozen-like": 0.22, "water": 0.35}
-WITHIN_SCENE = {"ice": 0.15, "snow": 0.06, "debris": 0.24, "firn": 0.10, "refrozen-like": 0.22, "water": 0.30}
+WITHIN_SCENE = {"ice": 0.15, "snow": 0.09, "debris": 0.24, "firn": 0.12, "refrozen-like": 0.22, "water": 0.30}
 """Standard deviations of the logarithm of brightness, visible and near infrared, beside the scene's own."""
 
 SHARED = 0.14

@@ -55,7 +55,7 @@ def reflectance(parts: np.ndarray, x, y, *, seed: int, brightness: np.ndarray) -
 
     ``brightness`` is the logarithm of the brightness of snow in the scene and of the ground, relative to the mean.
     """
-    stone = np.exp(0.16 * fractal(x, y, seed + 65, 90.0, 5, gain=0.65) + 0.18 * fractal(x, y, seed + 66, 1500.0, 2))
+    stone = np.exp(0.12 * fractal(x, y, seed + 65, 90.0, 4) + 0.18 * fractal(x, y, seed + 66, 1500.0, 2))
     hue = 1 + np.array([-0.05, -0.02, 0.02, 0.04, 0.10, 0.10])[:, None] * fractal(x, y, seed + 67, 700.0, 3)
     out = np.zeros((6, np.size(x)))
     for share, spectrum in zip(parts[:3], (ROCK, SCREE, GRASS), strict=True):

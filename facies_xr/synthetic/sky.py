@@ -22,8 +22,8 @@ VEIL = 0.2
 AMBIENT = (0.32, 0.27, 0.21, 0.19, 0.40, 0.30)
 """Light in shadow relative to light on a plane in the sun."""
 
-RELIEF_EFFECT = 0.4
-"""Share of the direct light that follows the angle of incidence."""
+RELIEF_OF_ICE, RELIEF_OF_ROCK = 0.4, 0.85
+"""Share of the direct light that follows the angle of incidence; snow and ice light up their own slopes."""
 
 GRAZING = 0.07
 """Cosine of incidence below which terrain looks like shadow."""
@@ -81,13 +81,14 @@ class Sky:
         return 0.85 * self.cloud(x + away * math.sin(azimuth), y + away * math.cos(azimuth))
 
 
-def relative_light(sky: Sky, cosine, lit) -> np.ndarray:
+def relative_light(sky: Sky, cosine, lit, on_ice) -> np.ndarray:
     """Direct light relative to that on a level surface."""
+    follows = np.where(on_ice, RELIEF_OF_ICE, RELIEF_OF_ROCK)
     direct = np.clip(cosine / math.sin(math.radians(sky.sun_elevation)), 0, 1.8)
-    return np.where(lit, 1 - RELIEF_EFFECT + RELIEF_EFFECT * direct, 0)
+    return np.where(lit, 1 - follows + follows * direct, 0)
 
 
-def toa_reflectance(surface, sky: Sky, cosine, lit, x, y) -> np.ndarray:
+def toa_reflectance(surface, sky: Sky, light, x, y) -> np.ndarray:
     """Reflectance of the six bands at the top of the atmosphere, (band, y, x).
 
     Parameters
@@ -95,15 +96,13 @@ def toa_reflectance(surface, sky: Sky, cosine, lit, x, y) -> np.ndarray:
     surface : ndarray (band, y, x)
         Reflectance of the level surface in the sun.
     sky : Sky
-    cosine : ndarray
-        Cosine of the angle of incidence.
-    lit : ndarray of bool
-        False in cast or self shadow.
+    light : ndarray
+        As of :func:`relative_light`.
     x, y : ndarray
         Places. [m]
     """
     column = (6, *(1,) * np.ndim(x))
-    direct = relative_light(sky, cosine, lit) * (1 - sky.cloud_shadow(x, y))
+    direct = light * (1 - sky.cloud_shadow(x, y))
     scatter = np.exp(sky.ambient + 0.18 * fractal(x, y, sky.seed + 43, 300.0, 3))
     ambient = np.minimum(np.array(AMBIENT).reshape(column) * scatter, 0.8)
     toa = np.array(PATH).reshape(column) + surface * (ambient + (1 - ambient) * direct)

@@ -29,7 +29,7 @@ PATH = (0.05, 0.02, 0.015, 0.004, 0.0, 0.0)
 """Reflectance of the air over a black surface."""
 
 BETWEEN_SCENES = {"ice": 0.20, "snow": 0.07, "debris": 0.14, "firn": 0.08, "refrozen-like": 0.22, "water": 0.35}
-WITHIN_SCENE = {"ice": 0.15, "snow": 0.06, "debris": 0.24, "firn": 0.10, "refrozen-like": 0.22, "water": 0.30}
+WITHIN_SCENE = {"ice": 0.15, "snow": 0.09, "debris": 0.24, "firn": 0.12, "refrozen-like": 0.22, "water": 0.30}
 """Standard deviations of the logarithm of brightness, visible and near infrared, beside the scene's own."""
 
 SHARED = 0.14
@@ -105,8 +105,8 @@ def reflectance(parts, look: Appearance, x, y, *, dirt, crevasses, age) -> np.nd
     """
     seed = look.seed
     wide = fractal(x, y, seed + 51, 420.0, 3)
-    pixel = 0.55 * wide + 0.6 * fractal(x, y, seed + 52, 80.0, 3) + 0.58 * normal(x, y, seed + 53)
-    tilting = 0.75 * fractal(x, y, seed + 54, 200.0, 3) + 0.66 * normal(x, y, seed + 55)
+    pixel = 0.65 * wide + 0.68 * fractal(x, y, seed + 52, 90.0, 3) + 0.33 * normal(x, y, seed + 53)
+    tilting = 0.9 * fractal(x, y, seed + 54, 200.0, 3) + 0.44 * normal(x, y, seed + 55)
     grains = 0.85 * fractal(x, y, seed + 56, 260.0, 4) + 0.53 * normal(x, y, seed + 57)
     dust = look.dust * smooth_step((0.9 * fractal(x, y, seed + 58, 300.0, 4) + 1.4 * age - 0.1) / 1.6)
     out = np.zeros((6, np.size(x)))
@@ -128,5 +128,5 @@ def reflectance(parts, look: Appearance, x, y, *, dirt, crevasses, age) -> np.nd
         if name == "ice":
             bands[4:] += 0.07 * dirt
         out += parts[k] * bands
-    out *= 1 - 0.5 * crevasses
+    out *= 1 - 0.45 * crevasses * (1 - 0.8 * parts[1])  # snow bridges most of them
     return out

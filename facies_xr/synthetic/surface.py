@@ -59,12 +59,12 @@ def ground(landscape: Landscape, x, y, z, steep, index) -> Ground:
         (t - 0.45) / 0.15
     )
     debris = np.maximum(tongue, np.maximum(0.95 * rim, stripe * (width > 0)))
-    basins = fractal(x, y, landscape.seed + 22, 110.0, 2)
-    lake = smooth_step((basins - 1.75) / 0.12) * (t > 0.45) * (t < 0.97) * (debris < 0.5) * (steep < 0.3)
+    basins = fractal(x, y, landscape.seed + 22, 220.0, 2)
+    lake = smooth_step((basins - 1.7) / 0.15) * (t > 0.5) * (t < 0.97) * (debris < 0.5) * (steep < 0.16)
     streaks = fractal(260 * lane, 0.6 * z, landscape.seed + 25, 90.0, 3)
     dirt = smooth_step((0.6 * fractal(x, y, landscape.seed + 26, 150.0, 4) + 0.6 * streaks + 1.2 * (t - 0.6)) / 1.6)
-    open_ = smooth_step((steep - 0.30 + 0.06 * fractal(x, y, landscape.seed + 27, 400.0, 2)) / 0.14)
-    cracks = smooth_step(1.1 - 1.6 * np.abs(fractal(2.4 * z, 160 * lane, landscape.seed + 28, 70.0, 2)))
+    open_ = smooth_step((steep - 0.42 + 0.08 * fractal(x, y, landscape.seed + 27, 400.0, 2)) / 0.2)
+    cracks = smooth_step(0.9 - 1.8 * np.abs(fractal(1.6 * z, 160 * lane, landscape.seed + 28, 70.0, 3, gain=0.7)))
     crevasses = open_ * cracks * smooth_step((margin - 15) / 60)
     return Ground(debris, lake, fractal(x, y, landscape.seed + 23, 90.0, 3), dirt, crevasses)
 

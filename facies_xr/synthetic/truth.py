@@ -182,12 +182,13 @@ class _Scene:
             )  # fmt: skip
         level[:, ~on] = _around(tile, plan, look, ~on, setting.snow_lines[t], year)
         parts *= on
-        toa = sky.toa_reflectance(level, sky_, cosine=cosine, lit=lit, x=x, y=y)
+        light = sky.relative_light(sky_, cosine, lit, on)
+        toa = sky.toa_reflectance(level, sky_, light, x, y)
         covered = np.where(on, surface.dominant(parts), NODATA).astype("uint8")
         seen = np.where(lit | ~on, covered, VALUES["shadow"])
         seen = np.where((sky_.cloud(x, y) > sky.OPAQUE) & on, VALUES["cloud"], seen).astype("uint8")
         shade = ((sky_.cloud_shadow(x, y) > 0.3) & (seen != VALUES["cloud"])).astype("uint8")
-        return cls(tile, plan, on, parts, covered, seen, shade, toa, sky.relative_light(sky_, cosine, lit))
+        return cls(tile, plan, on, parts, covered, seen, shade, toa, light)
 
     def points(self, key: int) -> gpd.GeoDataFrame:
         """Points that an expert labels."""

@@ -1,6 +1,7 @@
 """Gates on the world itself: a world that is too easy, or whose balance is not that of real glaciers, is a defect.
 
-Slow (about 5 minutes): ``pytest -m slow tests/synthetic``. It prints the figures that docs/synthetic.md quotes.
+Classes are judged on true labels: the experts' errors must not make up for spectra that are too easy.
+Slow (about 10 minutes): ``pytest -m slow -s tests/synthetic``. It prints the figures that docs/synthetic.md quotes.
 """
 
 import warnings
@@ -10,6 +11,8 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.stats import mannwhitneyu
 
 import facies_xr as fx
 from facies_xr import metrics
@@ -20,18 +23,18 @@ from facies_xr.synthetic import World
 
 pytestmark = pytest.mark.slow
 
-WORLDS = 12
+WORLDS = 8
 BANDS = list(features.FEATURE_SETS[1])
 
 
 def randomised(k: int) -> World:
     rng = np.random.default_rng([2026, k])
-    years = np.sort(rng.choice(np.arange(1986, 2025), 8, replace=False))
+    years = np.sort(rng.choice(np.arange(1986, 2025), 7, replace=False))
     return World(
         seed=50_000 + k,
         years=tuple(int(y) for y in years),
-        glaciers=int(rng.integers(5, 9)),
-        glacier_length=float(rng.uniform(600, 1500)),
+        glaciers=int(rng.integers(3, 6)),
+        glacier_length=float(rng.uniform(450, 800)),
     )
 
 
@@ -43,7 +46,9 @@ def survey(arguments):
     region = world.build(folder / str(k))
     cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
     cube = fx.add_terrain(cube, region.dem, region.outlines)
-    found = sample(cube, gpd.read_file(region.points), 4)
+    points = gpd.read_file(region.points)
+    agreement = (points["class"] == points["truth"]).mean()
+    found = sample(cube, points.assign(**{"class": points["truth"]}), 4)
     table = pd.DataFrame(found.patches[:, :, 16, 16], columns=list(features.FEATURES))
     table["label"], table["world"] = found.label, k
     truth = region.truth()
@@ -59,7 +64,33 @@ def survey(arguments):
                 {"world": k, "glacier": glacier, "year": year, "aar": ratio, "balance": balances[glacier, year]}
             )
     everything = region.balance().assign(world=k)
-    return table, pd.DataFrame(rows), everything
+    return table, pd.DataFrame(rows), everything, spectra_of(truth, k), shape_of(truth, region, k, agreement)
+
+
+def spectra_of(truth, k):
+    """Near infrared within scenes, of pixels such as people label: whole, sunlit, without cloud or its shadow."""
+    rows = []
+    for t in range(truth.sizes["time"]):
+        seen, bands = truth.seen.values[t], truth.reflectance.values[t]
+        plain = (minimum_filter(seen, 5) == maximum_filter(seen, 5)) & (truth.cloud_shadow.values[t] == 0)
+        values = {n: bands[:, plain & (seen == VALUES[n])] for n in ("snow", "firn", "ice")}
+        snow, firn = values["snow"], values["firn"]
+        row = {"world": k, "scene": t, **{f"{n}_nir": v[3].mean() if v.size else np.nan for n, v in values.items()}}
+        if snow.shape[1] > 200:
+            row |= {"deviation": snow[3].std(), "correlation": np.corrcoef(snow[3], snow[4])[0, 1]}
+        if min(snow.shape[1], firn.shape[1]) > 200:
+            row["auc"] = mannwhitneyu(snow[3], firn[3]).statistic / (snow.shape[1] * firn.shape[1])
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def shape_of(truth, region, k, agreement):
+    """Areas, the share of ice pixels with 330 m of ice around, and the share of labels that are right."""
+    ice = truth.surface.values[0] != NODATA
+    inner = minimum_filter(ice, 33, mode="constant")[ice].mean()
+    areas = np.sort(gpd.read_file(region.outlines).area / 1e6)
+    row = {"world": k, "largest": areas[-1], "median": np.median(areas), "inner": inner, "agreement": agreement}
+    return pd.DataFrame([row])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +98,7 @@ def worlds(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gates")
     with ProcessPoolExecutor(2) as pool:
         parts = list(pool.map(survey, [(k, folder) for k in range(WORLDS)]))
-    return [pd.concat([p[i] for p in parts], ignore_index=True) for i in range(3)]
+    return [pd.concat([p[i] for p in parts], ignore_index=True) for i in range(5)]
 
 
 def forest_f1(table, columns):
@@ -82,12 +113,34 @@ def forest_f1(table, columns):
     return metrics.f1(metrics.confusion(table.label.to_numpy(), predicted, len(NAMES)))
 
 
-def test_bands_alone_do_not_solve_it(worlds, record_property):
+def test_bands_alone_do_not_solve_it(worlds):
     f1 = forest_f1(worlds[0], BANDS)
-    print("\nsix bands: macro F1", f1.mean().round(3), dict(zip(NAMES, f1.round(2), strict=True)), len(worlds[0]))
-    assert 0.55 <= f1.mean() <= 0.75
-    assert 0.45 <= f1[VALUES["firn"]] <= 0.70
-    assert 0.40 <= f1[VALUES["refrozen-like"]] <= 0.65
+    print("\nsix bands: macro F1", np.nanmean(f1).round(3), dict(zip(NAMES, f1.round(2), strict=True)), len(worlds[0]))
+    assert 0.65 <= np.nanmean(f1) <= 0.80
+    assert 0.55 <= f1[VALUES["firn"]] <= 0.75
+
+
+def test_snow_is_as_real_snow(worlds):
+    """Labelled points: deviation of NIR in a scene .09, correlation with SWIR -.57 to .59, AUC against firn .91."""
+    seen = worlds[3]
+    print("\nsnow, NIR: mean", seen.snow_nir.mean().round(3), "between scenes", seen.snow_nir.std().round(3),
+          "within", seen.deviation.mean().round(3), " firn", seen.firn_nir.mean().round(3), " ice",
+          seen.ice_nir.mean().round(3), " correlation with SWIR1", seen.correlation.quantile([0, 0.5, 1]).tolist(),
+          " AUC against firn", seen.auc.mean().round(3), seen.auc.notna().sum())  # fmt: skip
+    assert 0.07 <= seen.deviation.mean() <= 0.11
+    assert seen.correlation.between(-0.6, 0.6).mean() >= 0.95
+    assert 0.84 <= seen.auc.mean() <= 0.96
+    assert 0.50 <= seen.snow_nir.mean() <= 0.62
+
+
+def test_glaciers_have_insides(worlds):
+    """Silvretta, 2.75 km2: 48 % of its pixels have a window of 330 m wholly on ice."""
+    shapes = worlds[4]
+    print("\n", shapes.round(2).to_string())
+    large = shapes[shapes.largest > 0.8]
+    assert len(large) >= 2
+    assert large.inner.mean() >= 0.30
+    assert shapes.agreement.between(0.75, 0.97).all()
 
 
 def test_position_and_shadow_mask_alone_say_little(worlds):

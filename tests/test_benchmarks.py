@@ -154,6 +154,16 @@ def test_batch(capsys):
     printed(capsys, "planning: 40 glaciers x 2 years", "units")
 
 
+def test_dependencies(monkeypatch, capsys):
+    script = benchmark("dependencies")
+    monkeypatch.setattr(script, "import_times", lambda: {"xarray": 1.0, "facies_xr": 1.25})
+    script.main()
+    printed = capsys.readouterr().out
+    for name in script.WHY:
+        assert f"\n| {name} | " in printed, name
+    assert "1.25 times as much" in printed
+
+
 @pytest.mark.parametrize("path", sorted(HOME.glob("*.py")), ids=lambda p: p.stem)
 def test_each_benchmark_is_run_here(path):
     assert f"test_{path.stem}" in globals()

@@ -108,7 +108,10 @@ def evaluate(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Report to write, JSON.")] = None,
     as_json: Json = False,
 ) -> None:
-    """A small neural network on a table of features beside its baselines, all on the same folds."""
+    """A small neural network on a table of features beside its baselines, all on the same folds.
+
+    Example: `facies-xr smb evaluate table.csv --target balance --groups glacier --out report.json`
+    """
     import json
 
     import pandas as pd

@@ -106,7 +106,8 @@ def test_one_falsely_low_scene_makes_no_other_fresh(which, low, seed):
     found = end_of_season(season_of(ratios, dates=dates))
     assert int(found.scenes[0, 0]) == 8
     assert int(found["flags"][0, 0]) & FLAGS["fresh_snow"] == 0
-    assert abs((found - whole).accumulation_area_ratio.item()) < 0.1
+    at_an_end = which in (0, 7)  # where it has a lever, and nothing beyond contradicts it
+    assert abs((found - whole).accumulation_area_ratio.item()) < (0.25 if at_an_end else 0.1)
 
 
 def test_snow_that_falls_on_all_is_seen():

@@ -17,6 +17,7 @@ import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -169,7 +170,8 @@ def scores(classifier: Classifier, tested: Samples) -> dict:
 
 def build(folder: Path, plan: Plan) -> None:
     """Samples of all worlds that are not there yet."""
-    with tracked("worlds", len(plan.numbers)) as tracker, ProcessPoolExecutor(2) as pool:
+    spawned = get_context("spawn")  # a fork would inherit the locks of threads that it has not got
+    with tracked("worlds", len(plan.numbers)) as tracker, ProcessPoolExecutor(2, spawned) as pool:
         for _ in pool.map(data.build, [folder] * len(plan.numbers), [plan] * len(plan.numbers), plan.numbers):
             tracker.advance()
 

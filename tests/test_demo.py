@@ -33,7 +33,7 @@ def test_the_whole_line_on_a_small_world(tmp_path):
     assert min(image.shape[:2]) > 800
     assert image.std() > 20
     score = result.map_scores["score"]
-    assert score["accuracy"] > 0.5  # eight classes; the model has never seen this world
+    assert score["accuracy"] > 0.45  # eight classes; the model has seen neither this world nor its version
     assert score["ECE (15 bins)"] < 0.2
     before = chunk_bytes(tmp_path / "maps.zarr")
     start = time.perf_counter()

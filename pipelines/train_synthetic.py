@@ -116,8 +116,8 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
 
 
 NOT_FOR = (
-    "firn and refrozen-like ice: no labelled ones trained it, and it calls real firn ice or snow; lakes; ground off the "
-    "glaciers; dusty snow and snow under haze, an eighth of which it calls cloud. Look at some of a glacier's scenes "
+    "firn and refrozen-like ice: no labelled ones trained it, and it calls real firn ice or snow; lakes; ground off "
+    "the glaciers; dusty snow and snow under haze, an eighth of which it calls cloud. Look at some of a glacier's scenes "
     "before you conclude anything from its maps. docs/models.md has its scores on real points and scenes."
 )
 
@@ -194,9 +194,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     if command in ("all", "build"):
         build(folder, PLAN)
-        print(
-            f"worlds of version {world_version(folder, PLAN)}, first seed {data.FIRST_SEED}; data {digest(folder, PLAN)}"
-        )
+        version = world_version(folder, PLAN)
+        print(f"worlds of version {version}, first seed {data.FIRST_SEED}; data {digest(folder, PLAN)}")
     if command == "train":
         ship(folder, PLAN, sys.argv[3])
     elif command == "all":

@@ -168,7 +168,8 @@ class Landscape:
     @cached_property
     def _lane(self) -> np.ndarray:
         axis = np.arange(self.bed.shape[0]) * self.spacing
-        source = fractal(*np.meshgrid(axis, axis), self.seed + 24, 9 * self.spacing, 2)
+        x, y = np.meshgrid(axis, axis)
+        source = fractal(x, y, self.seed + 24, 9 * self.spacing, 2)
         surface = gaussian_filter(self.bed + self.thickness, 0.7)
         return ice.lanes(surface, np.where(self.number >= 0, self.thickness, 0.0), source)
 

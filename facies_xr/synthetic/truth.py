@@ -81,8 +81,8 @@ class _Tile:
     @classmethod
     def of(cls, setting: Setting, rows: slice, columns: slice) -> "_Tile":
         """Tile of a window."""
-        around = [slice(span.start - HORIZON, span.stop + HORIZON) for span in (rows, columns)]
-        wide = setting.landscape.places(*places(setting.box, *around))
+        high, broad = (slice(span.start - HORIZON, span.stop + HORIZON) for span in (rows, columns))
+        wide = setting.landscape.places(*places(setting.box, high, broad))
         return cls(setting, *places(setting.box, rows, columns), wide)
 
     @cached_property

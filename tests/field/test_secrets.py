@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pystac
 import pytest
-import xarray as xr
 import zarr
 
 import facies_xr as fx

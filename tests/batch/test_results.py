@@ -49,7 +49,8 @@ def test_the_glacier_table_holds_what_the_statistics_of_the_zones_say(archive, m
             assert row.coverage == float(told.coverage)
             np.testing.assert_equal(row.accumulation_area_ratio, float(told.accumulation_area_ratio))
             assert row.area_snow_km2 == float(told.class_area.sel(facies_class="snow"))
-    assert table.confidence.between(0, 1).all()
+    assert table.confidence[table.confidence.notna()].between(0, 1).all()
+    assert (table.confidence.isna() <= (table.coverage == 0)).all()  # under cloud there is none
     assert table.geometry.area.gt(0).all()
 
 

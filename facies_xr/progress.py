@@ -95,3 +95,12 @@ class _Lines:
         left = (self.total - self.done) * seconds / max(self.done - self.first, 1)
         more = f", about {left / 60:.0f} min left" if 0 < self.done < self.total else ""
         print(f"{self.what}: {self.done} of {self.total} in {seconds / 60:.0f} min{more}", file=self.file, flush=True)
+
+
+def size(count: float) -> str:
+    """Bytes in words."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

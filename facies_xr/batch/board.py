@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from ..progress import size
 from .archive import Archive
 
 STAGES = ("read", "features", "inference", "write")
@@ -65,7 +66,7 @@ class Tally:
         return {
             "units": f"{self.done} done, {self.failed} failed, {self.running} running, {left} left of {self.total}",
             "speed": f"{rate:.2f} units/s, {speeds['pixels']:,.0f} pixels/s",
-            "bytes": f"{_size(speeds['read'])}/s read, {_size(speeds['written'])}/s written",
+            "bytes": f"{size(speeds['read'])}/s read, {size(speeds['written'])}/s written",
             "time left": f"about {_span(left / rate)}" if rate and left else "-",
             "stages": ", ".join(f"{stage} {100 * self.seconds[stage] / whole:.0f} %" for stage in STAGES),
             "slowest stage": self.slowest,
@@ -183,16 +184,8 @@ def _elapsed(archive: Archive) -> float:
     return total
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 def _span(seconds: float) -> str:
-    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from ..progress import size
 from . import shell
 from .shell import console
 
@@ -50,8 +51,8 @@ def plan(
         "scenes": len(manifest.scenes),
         "tiles": f"{len(manifest.tiles)} of {len(manifest.dates)} dates: {len(manifest.units)} units",
         "pixels to classify": f"{expected.pixels:,}",
-        "source pixels to read": shell.size(expected.bytes_read),
-        "maps to write": f"{shell.size(expected.bytes_written)} before compression",
+        "source pixels to read": size(expected.bytes_read),
+        "maps to write": f"{size(expected.bytes_written)} before compression",
         "expected time": f"about {expected.seconds / 3600 / cores:.1f} h on {cores} cores like these",
     }
     shell.show(facts, str(out), as_json=as_json)

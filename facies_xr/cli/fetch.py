@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError, one_of
-from . import shell
+from ..progress import size
 from .shell import console
 
 
@@ -29,7 +29,7 @@ def fetch(
     release = releases.RELEASES[name]()
     folder = releases.home() / name
     console.print(
-        f"{name}: {len(release.files)} files, {shell.size(release.size)}, to {folder}. Licence: {release.licence}, "
+        f"{name}: {len(release.files)} files, {size(release.size)}, to {folder}. Licence: {release.licence}, "
         f"which binds what you do with them. {release.cite}",
         markup=False,
         soft_wrap=True,

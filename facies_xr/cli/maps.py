@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from ..errors import InputError
+from ..progress import size
 from . import shell
 from .shell import console
 
@@ -157,17 +158,15 @@ def _cost(cube: Any, maps: Any, model: str, out: str) -> dict[str, Any]:
     cost = estimate(cube, model, cores)
     free = _free(out)
     if free is not None and cost.bytes_written > free:
-        raise InputError(
-            f"--out {out}: up to {shell.size(cost.bytes_written)} would be written, {shell.size(free)} are free."
-        )
+        raise InputError(f"--out {out}: up to {size(cost.bytes_written)} would be written, {size(free)} are free.")
     return {
         "scenes": f"{cost.scenes} in {cost.dates} dates",
         "grid": f"{cube.sizes['y']} x {cube.sizes['x']} px, {cube.spatial_ref.attrs.get('projected_crs_name', '')}",
         "pixels to classify": f"{cost.pixels:,}",
         "tiles": _tiles(maps, out),
-        "source pixels to read": shell.size(cost.bytes_read),
-        "maps to write": f"{shell.size(cost.bytes_written)} before compression"
-        + ("" if free is None else f", {shell.size(free)} are free"),
+        "source pixels to read": size(cost.bytes_read),
+        "maps to write": f"{size(cost.bytes_written)} before compression"
+        + ("" if free is None else f", {size(free)} are free"),
         "expected time of inference": f"about {cost.seconds / 60:.1f} min on {cores} cores",
     }
 

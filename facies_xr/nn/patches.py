@@ -5,14 +5,11 @@ training means. Beyond the grid's edge the context is mirrored about the edge pi
 with less than half of its context valid is not classified.
 """
 
-from typing import Any
-
 import numba
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
-Array = Any
-"""Of NumPy or torch."""
+from .features import Array
 
 SIZE = 33
 RADIUS = 16

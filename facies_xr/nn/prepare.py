@@ -10,17 +10,12 @@ on the device where they are.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
-from . import features as features_
 from . import patches
-from .features import GlacierScale
-
-Array = Any
-"""Of NumPy or torch."""
+from .features import Array, GlacierScale, relative_to
 
 MIN_CONTEXT = 0.5
 """Valid share of its context below which a pixel is not classified."""
@@ -115,7 +110,7 @@ class Window:
         for number in xp.unique_values(self.glaciers[self.wanted]):
             sight = self._sight(self.wanted & (self.glaciers == number))
             index = self.index[self._framed(sight.part)]
-            relative = features_.relative_to(sight.features, self.names, index, scale, int(number))
+            relative = relative_to(sight.features, self.names, index, scale, int(number))
             yield Sight(sight.part, relative, sight.wanted)
 
     def _sight(self, wanted: Array) -> Sight:

@@ -33,6 +33,10 @@ class WeatherError:
         """Number of the block of each day."""
         return torch.arange(days) // self.days
 
+    def blocks(self, days: int) -> int:
+        """How many blocks there are."""
+        return -(-days // self.days)
+
     def disturbed(self, weather: tuple[Tensor, Tensor], warm: Tensor, wet: Tensor) -> tuple[Tensor, Tensor]:
         """Weather with errors of standard normal numbers of each block, (block,) or (block, draw)."""
         temperature, precipitation = weather
@@ -71,7 +75,7 @@ def first_order(
         Derivatives taken at a time.
     """
     error = error or WeatherError()
-    blocks = int(error.block(len(weather[0]))[-1]) + 1
+    blocks = error.blocks(len(weather[0]))
     still = torch.zeros(2 * blocks, dtype=weather[0].dtype)
 
     def of(z: Tensor) -> Tensor:
@@ -109,7 +113,7 @@ def monte_carlo(
         Draws made at a time.
     """
     error = error or WeatherError()
-    blocks = int(error.block(len(weather[0]))[-1]) + 1
+    blocks = error.blocks(len(weather[0]))
     rng = np.random.default_rng(seed)
     z = torch.from_numpy(rng.standard_normal((2, blocks, draws))).to(weather[0].dtype)
     with torch.no_grad():

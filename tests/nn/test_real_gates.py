@@ -59,9 +59,10 @@ def test_a_spectrum_fills_a_patch():
     assert (lit[1] == 0).all()
 
 
-def test_snow_is_snow_on_points(gates, sound):
+@pytest.mark.parametrize("model", [MODEL, "synthetic-v2"])
+def test_snow_is_snow_on_points(model, gates, sound):
     """All sites but Wolverine trained it; a fiftieth of the points."""
-    found = gates.accepted(gates.shares(registry.load_model(MODEL), sound[::50].reset_index(drop=True)))
+    found = gates.accepted(gates.shares(registry.load_model(model), sound[::50].reset_index(drop=True)))
     for name, gate in gates.GATES.items():
         assert found[name] >= gate.least - SHORT.get(name, 0), (name, found)
 

@@ -78,7 +78,7 @@ def _as_geojson(geometry: np.ndarray) -> Iterator[dict]:
     kind, coordinates, offsets = shapely.to_ragged_array(geometry, include_z=False)
     rings, polygons = offsets[:2]
     whole = np.arange(len(geometry) + 1) if kind == shapely.GeometryType.POLYGON else offsets[2]
-    points = coordinates.tolist()
+    points = list(zip(*coordinates.T.tolist(), strict=True))
     closed = [points[a:b] for a, b in pairwise(rings.tolist())]
     parts = [closed[a:b] for a, b in pairwise(polygons.tolist())]
     for a, b in pairwise(whole.tolist()):
@@ -130,7 +130,8 @@ def apart(boundaries: dict[int, Boundary], pixels: np.ndarray) -> np.ndarray:
     planes = np.repeat(np.fromiter(boundaries, float), sizes)
     _, r, c = pixels.T
     far = 2.0 * max(np.ptp(np.concatenate([rows, r])), np.ptp(np.concatenate([columns, c])), 1)
-    tree = KDTree(np.column_stack([planes * far, rows, columns]))
+    points = np.column_stack([planes * far, rows, columns])
+    tree = KDTree(points, balanced_tree=False, compact_nodes=False)  # built in a third of the time; points are in order
     nearest = tree.query(np.column_stack([pixels[:, 0] * far, r, c]))[1]
     return np.hypot(r - rows[nearest], c - columns[nearest])
 

@@ -47,6 +47,12 @@ def test_glaciers(monkeypatch, capsys):
     printed(capsys, "800^2, 10 glaciers")
 
 
+def test_outlines(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["outlines.py", "90"])
+    benchmark("outlines").main()
+    printed(capsys, "9 outlines on 30^2", "90 outlines on 95^2", "ms each")
+
+
 def test_dense(monkeypatch):
     run = benchmark("dense")
     monkeypatch.setattr(run, "PIXELS", 8)

@@ -71,8 +71,12 @@ def smb(
     out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
         "balance.csv"
     ),
-    method: Annotated[str, typer.Option(help="pooled, eq2, eq3, or temperature-index with --climate.")] = "regression",
-    climate: Annotated[list[Path] | None, typer.Option(help="Weather for temperature-index; once a file.")] = None,
+    method: Annotated[
+        str, typer.Option(help="pooled, eq2, eq3; temperature-index or ff-fcnn with --climate.")
+    ] = "regression",
+    climate: Annotated[
+        list[Path] | None, typer.Option(help="Weather for temperature-index, months for ff-fcnn; once a file.")
+    ] = None,
     accumulated: Annotated[
         str | None,
         typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
@@ -90,8 +94,12 @@ def smb(
     weather = None
     if climate:
         from ..smb.climate.weather import weather as read
+        from ..smb.features.monthly import read as read_months
 
-        weather = read(climate, accumulated=accumulated)
+        if method == "ff-fcnn":
+            weather = read_months(climate, accumulated=accumulated or "day of month")
+        else:
+            weather = read(climate, accumulated=accumulated)
     balances = fx.smb(fx.open_store(store), records, method=method, climate=weather)
     path = to_table(balances, out)
     shell.show(fx.scores(balances), "Scores", as_json=as_json)

@@ -55,7 +55,7 @@ def candidates(
     """
     months = read(climate)
     if configuration is None:
-        chosen = available(months.data_vars)
+        chosen = available([str(name) for name in months.data_vars])
     elif missing := [name for name in configuration.published if name not in months]:
         raise InputError(f"the climate lacks {', '.join(missing)}; it has {', '.join(map(str, months.data_vars))}.")
     else:
@@ -119,6 +119,11 @@ def _at(months: xr.Dataset, glaciers: Any, table: pd.DataFrame) -> xr.Dataset:
         if missing := [g for g in table.glacier if g not in known]:
             raise InputError(f"the climate has no glacier {', '.join(missing[:3])}.")
         return months.assign_coords(glacier=months["glacier"].values.astype(str)).sel(glacier=table.glacier.to_numpy())
+    if not {"latitude", "longitude"} <= set(months.variables):
+        raise InputError(
+            "the climate must be of cells, with latitude and longitude, or of glaciers, with a dimension 'glacier'; "
+            f"its dimensions are {', '.join(map(str, months.dims))}."
+        )
     if isinstance(glaciers, gpd.GeoDataFrame):
         return over_outlines(months, glaciers)
     return at_glaciers(months, table)

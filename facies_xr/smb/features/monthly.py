@@ -89,16 +89,18 @@ def _converted(
     unit = units if units is not None else data.attrs.get("units")
     if unit is None:
         raise InputError(f"climate variable {data.name!r} does not say its unit; give units={{{data.name!r}: ...}}.")
-    means, timed, summed = (table.get(variable.units, {}) for table in (UNITS, PER_TIME, SUMMED))
+    means = UNITS.get(variable.units, {})
+    timed, summed = PER_TIME.get(variable.units, {}), SUMMED.get(variable.units, {})
+    factor, added = np.nan, 0.0
     if variable.kind == "mean":
         known = set(means)
-        factor, added = means.get(unit, (np.nan, np.nan))
-        out = data * factor + added
+        factor, added = means.get(unit, (factor, added))
     else:
         known = {*timed, *summed}
-        per_month = accumulated == "month" and unit in summed
-        factor = {**summed, **timed}.get(unit, np.nan)
-        out = data * factor / days if per_month else data * factor
+        factor = {**summed, **timed}.get(unit, factor)
+    out = data * factor + added
+    if variable.kind != "mean" and accumulated == "month" and unit in summed:
+        out = out / days
     if unit not in known:
         raise InputError(
             f"climate variable {data.name!r} is in {unit!r}; known for {variable.long_name} are "
@@ -128,13 +130,16 @@ def derived(climate: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
 
 def vapour_pressure(temperature: xr.DataArray) -> xr.DataArray:
     """Of air that is saturated over water. [hPa]"""
-    return 6.112 * np.exp(17.67 * temperature / (temperature + 243.5))
+    power = 17.67 * temperature / (temperature + 243.5)
+    return xr.apply_ufunc(np.exp, power, dask="allowed") * 6.112
 
 
 def degree_days(temperature: xr.DataArray, spread: float = SPREAD) -> xr.DataArray:
     """Mean positive part of temperatures that are normal about a mean. [K]"""
     z = temperature / spread
-    return spread * (z * xr.apply_ufunc(ndtr, z, dask="allowed") + np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi))
+    below: xr.DataArray = xr.apply_ufunc(ndtr, z, dask="allowed")
+    density: xr.DataArray = xr.apply_ufunc(lambda v: np.exp(-(v**2) / 2) / np.sqrt(2 * np.pi), z, dask="allowed")
+    return (z * below + density) * spread
 
 
 def require_possible(values: np.ndarray, name: str) -> None:

@@ -54,10 +54,16 @@ def of_statistics(stats: xr.Dataset) -> xr.Dataset:
     median = middle.where(share >= 0.5).min("elevation_band")
     there = middle.where(area > 0)
     half = float(np.abs(np.diff(middle.values)).min()) / 2 if middle.size > 1 else 0.0
-    low, high = there.min("elevation_band") - half, there.max("elevation_band") + half
-    low, high = stats.get("min_elevation", low), stats.get("max_elevation", high)
+    low = stats["min_elevation"] if "min_elevation" in stats else there.min("elevation_band") - half
+    high = stats["max_elevation"] if "max_elevation" in stats else there.max("elevation_band") + half
     square = stats["glacier_area"] if "glacier_area" in stats else area.sum("elevation_band")
-    found = {"z_min": low, "z_median": median, "z_max": high, "z_range": high - low, "log10_area": np.log10(square)}
+    found: dict[str, xr.DataArray] = {
+        "z_min": low,
+        "z_median": median,
+        "z_max": high,
+        "z_range": high - low,
+        "log10_area": xr.apply_ufunc(np.log10, square, dask="allowed"),
+    }
     return _dressed({name: data.drop_vars([c for c in data.coords if c != "glacier"]) for name, data in found.items()})
 
 

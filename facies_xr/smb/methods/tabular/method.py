@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ....errors import InputError
 from ...problem import Problem
 from ..base import Prediction, between
 from .network import ACTIVATIONS, Networks, Settings
@@ -124,7 +125,15 @@ class FeedForwardFit:
     """Features without which nothing is said."""
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
-        """Balances with the interval of a new record; NaN where a required predictor is missing. [m w.e.]"""
+        """Balances with the interval of a new record; NaN where a required predictor is missing. [m w.e.]
+
+        Raises
+        ------
+        InputError
+            If the problem has not the features that were selected.
+        """
+        if missing := [n for n in (*self.predictors, *self.required) if n not in problem.rows]:
+            raise InputError(f"this fit takes the feature {missing[0]!r}, which is not there; make the features alike.")
         x = problem.rows[list(self.predictors)].to_numpy(float)[rows]
         known = problem.rows[list(self.required)].notna().all(axis=1).to_numpy()[rows]
         mean, spread = self.ensemble.predict(np.where(np.isnan(x), self.medians, x))

@@ -2,7 +2,7 @@
 
     nice python pipelines/balance_tables.py SHARED REPORTS [TABLE ...]     # begun, it goes on; an hour on two cores
 
-Tables: oetztal, ablations, scandinavia, norway, stakes. REPORTS is a folder, a report a table.
+Tables: oetztal, candidates, ablations, scandinavia, norway, stakes. REPORTS is a folder, a report a table.
 """
 
 import sys
@@ -37,7 +37,6 @@ def oetztal(data: Path) -> Problem:
     table = pd.read_csv(data / "smb_oetztal_era5land" / "otztal_annual_smb_era5land.csv")
     features = [name for name in table if name.startswith(("t2m_", "tp_"))]
     problem = problem_of(table, "y", "name", "year", features)
-    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
     import temperature_index  # the example, which reads weather and hypsometry
 
     banded = temperature_index.oetztal(data)
@@ -47,6 +46,13 @@ def oetztal(data: Path) -> Problem:
     assert set(named) == set(problem.glacier), set(problem.glacier)
     at = {"glacier": named}
     return replace(problem, forcing=banded.forcing.assign_coords(at), hypsometry=banded.hypsometry.assign_coords(at))
+
+
+def candidates(data: Path) -> Problem:
+    """The same records with our candidates: windows and degree days of the same months."""
+    import tabular  # the example
+
+    return tabular.rows_of(data)
 
 
 def scandinavia(data: Path) -> Problem:
@@ -85,19 +91,21 @@ def stakes(data: Path) -> Problem:
     return problem_of(table, "balance_netto", "RGIID", "year", features, site="site")
 
 
-def families(problem: Problem, network: FeedForward, drawn: int, trees: int) -> dict[str, Any]:
+def families(problem: Problem, network: FeedForward, drawn: int, trees: int, per_day: bool) -> dict[str, Any]:
     """Baselines, the network with its settings chosen, and as published."""
-    found = {**baselines(problem, trees=trees), "network, chosen": settings(problem, network, drawn),
+    found = {**baselines(problem, trees=trees, per_day=per_day), "network, chosen": settings(problem, network, drawn),
              "network, as published": network}  # fmt: skip
     return found if problem.forcing is None else {**found, ON_BANDS: TemperatureIndex()}
 
 
 def main() -> None:
     """Evaluate and print."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
     data, reports = Path(sys.argv[1]) / "data", Path(sys.argv[2])
     reports.mkdir(parents=True, exist_ok=True)
     plans: dict[str, tuple[Any, FeedForward, int, int, tuple[str, ...], dict[str, Any]]] = {
         "oetztal": (oetztal, NETWORK, 12, 100, protocol.SCHEMES, {}),
+        "candidates": (candidates, NETWORK, 6, 100, ("glacier", "block", "glacier and block"), {}),
         "norway": (norway, NETWORK, 6, 100, ("glacier", "block"), {"blocks": 4}),
         "stakes": (stakes, LARGE, 3, 50, ("glacier", "block"), {"blocks": 4, "groups": 6}),
         "scandinavia": (scandinavia, LARGE, 3, 50, ("glacier", "glacier and block"), {"blocks": 2, "groups": 5}),
@@ -110,8 +118,8 @@ def main() -> None:
             continue
         of, network, drawn, trees, schemes, options = plans[name]
         problem = of(data)
-        reference = "temperature index" if name == "oetztal" else "training mean"
-        report = evaluate(problem, families(problem, network, drawn, trees), schemes, reference=reference,
+        reference = "temperature index" if name in ("oetztal", "candidates") else "training mean"
+        report = evaluate(problem, families(problem, network, drawn, trees, name != "candidates"), schemes, reference=reference,
                           out=reports / f"{name}.json", shown=True, **options)  # fmt: skip
         table = pd.DataFrame(report["scores"]).drop(columns=["rmse_positive", "spearman"])
         print(f"{name}: {len(problem)} rows, {np.unique(problem.glacier).size} glaciers, {len(problem.predictors)} "

@@ -2,9 +2,9 @@
 
     python examples/tabular.py SHARED
 
-Months of ERA5-Land become candidate features; the same network and the same lines are judged with features chosen on all
-rows, as is often published, and inside each fold; beside them stands what needs no learning machine at all. All methods
-on four ways of leaving out, with their settings chosen inside: ``pipelines/balance_tables.py``.
+Months of ERA5-Land become candidate features. The same network and the same lines are judged with features chosen on
+all rows, as is often published, and inside each fold; beside them stands what needs no learning machine at all. Every
+method on four ways of leaving out, with its settings chosen inside: ``pipelines/balance_tables.py``.
 """
 
 import sys

@@ -29,6 +29,8 @@ NETWORK = FeedForward(Settings(epochs=500, patience=60), members=5, trees=100)
 LARGE = FeedForward(Settings(epochs=300, patience=45), members=3, trees=50)
 """For thousands of rows."""
 
+LARGEST = LARGE.with_(epochs=150, patience=30)
+
 ON_BANDS = "temperature index on elevation bands"
 
 
@@ -108,7 +110,8 @@ def main() -> None:
         "candidates": (candidates, NETWORK, 6, 100, ("glacier", "block", "glacier and block"), {}),
         "norway": (norway, NETWORK, 6, 100, ("glacier", "block"), {"blocks": 4}),
         "stakes": (stakes, LARGE, 3, 50, ("glacier", "block"), {"blocks": 4, "groups": 6}),
-        "scandinavia": (scandinavia, LARGE, 3, 50, ("glacier", "glacier and block"), {"blocks": 2, "groups": 5}),
+        "scandinavia": (scandinavia, LARGEST, 0, 30, ("glacier",), {"groups": 5}),
+        "decades": (scandinavia, LARGEST, 0, 30, ("glacier and block",), {"blocks": 2, "groups": 5}),
     }
     for name in sys.argv[3:] or [*plans, "ablations"]:
         if name == "ablations":
@@ -119,8 +122,9 @@ def main() -> None:
         of, network, drawn, trees, schemes, options = plans[name]
         problem = of(data)
         reference = "temperature index" if name in ("oetztal", "candidates") else "training mean"
-        report = evaluate(problem, families(problem, network, drawn, trees, name != "candidates"), schemes, reference=reference,
-                          out=reports / f"{name}.json", shown=True, **options)  # fmt: skip
+        methods = families(problem, network, drawn, trees, name != "candidates")
+        report = evaluate(problem, methods, schemes, reference=reference, out=reports / f"{name}.json", shown=True,
+                          **options)  # fmt: skip
         table = pd.DataFrame(report["scores"]).drop(columns=["rmse_positive", "spearman"])
         print(f"{name}: {len(problem)} rows, {np.unique(problem.glacier).size} glaciers, {len(problem.predictors)} "
               f"features{', of ' + ' '.join(MONTHS) if name == 'oetztal' else ''}")  # fmt: skip

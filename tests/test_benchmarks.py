@@ -47,6 +47,12 @@ def test_glaciers(monkeypatch, capsys):
     printed(capsys, "800^2, 10 glaciers")
 
 
+def test_outlines(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["outlines.py", "90"])
+    benchmark("outlines").main()
+    printed(capsys, "9 outlines on 30^2", "90 outlines on 95^2", "ms each")
+
+
 def test_dense(monkeypatch):
     run = benchmark("dense")
     monkeypatch.setattr(run, "PIXELS", 8)
@@ -93,6 +99,15 @@ def test_zonal(tmp_path, capsys):
     run.maps(300, 9).to_zarr(tmp_path / "maps.zarr", consolidated=False)
     run.run(tmp_path / "maps.zarr")
     printed(capsys, "9")
+
+
+def test_chain(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(HOME))
+    run = benchmark("chain")
+    run.scene(tmp_path, 256)
+    run.dem(tmp_path, 256)
+    run.measure(tmp_path, run.outlines(tmp_path, 256, 0.03), "synthetic-v1-dense")
+    printed(capsys, "256^2 px", "network", "all")
 
 
 def test_dates(monkeypatch, tmp_path, capsys):

@@ -21,7 +21,7 @@ from facies_xr.smb.methods.tabular.network import Settings, noise, train
 ROWS, FEATURES = 109, 27
 EPOCHS, ROUNDS = 200, 3
 MEMBERS = (1, 10, 50, 200)
-MOST_ALONE = 10
+MOST_ALONE = 5
 """Members that are trained one by one; more take as much longer."""
 
 Data = tuple[np.ndarray, np.ndarray, np.ndarray]

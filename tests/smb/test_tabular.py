@@ -8,7 +8,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from facies_xr import folds, metrics
 from facies_xr.cli import app
@@ -195,6 +197,33 @@ def test_the_estimator_is_one_of_scikit_learn():
     assert set(found[0].get_feature_names_out()) >= {"t0", "t1"}
     _, spread = found[-1].predict(found[0].transform(x), return_std=True)
     assert (spread > 0.1).all()
+
+
+SCIKIT_LEARN = [
+    NetworkRegressor(hidden=(8,), epochs=120, patience=60, members=2, rate=3e-2),
+    Selection(3, trees=10),
+]
+
+
+@parametrize_with_checks(SCIKIT_LEARN)
+def test_scikit_learn_checks_its_estimators(estimator, check):
+    """All of its checks apply and hold; ``check_array_api_input`` skips itself where SciPy's array API is off."""
+    check(estimator)
+
+
+def test_parameters_travel_with_clones_into_searches():
+    rows = table_of(6, 8)
+    x, y = rows[[f"t{k}" for k in range(6)]], rows.observed
+    model = make_pipeline(Selection(2, trees=0), NetworkRegressor((6,), epochs=100, rate=1e-2, members=1))
+    copied = clone(model).set_params(selection__k=3, networkregressor__sigma=0.2)
+    assert copied.get_params()["selection__k"] == 3
+    assert model.get_params()["selection__k"] == 2
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
+        copied.set_params(networkregressor__depth=3)
+    grid = {"networkregressor__rate": [0.0, 1e-2]}
+    found = GridSearchCV(model, grid, cv=GroupKFold(3)).fit(x, y, groups=rows.glacier)
+    assert found.best_params_ == {"networkregressor__rate": 1e-2}
+    assert found.best_score_ > 0.3
 
 
 def test_selection_drops_what_is_empty_constant_or_said_twice():

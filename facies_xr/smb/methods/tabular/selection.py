@@ -63,7 +63,9 @@ class Selection(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y, groups=None):
         """Select from rows; ``groups`` are their glaciers or years, for anomalies."""
-        X, y = validate_data(self, X, y, ensure_all_finite="allow-nan", y_numeric=True, dtype=float)
+        X, y = validate_data(
+            self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, y_numeric=True, dtype=float
+        )
         gaps = np.isnan(X).mean(0)
         self.medians_ = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in X.T])
         filled = self._filled(X)

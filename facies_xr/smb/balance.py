@@ -1,6 +1,7 @@
 """Surface mass balance of the glaciers of some maps, by a method fitted to records and judged on what it never saw."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ from . import records as _records
 from .climate.bands import with_weather
 from .climate.weather import weather
 from .fitted import Fit
+from .glaunti import grids
 from .match import match
-from .methods.named import EVERY, WITH_WEATHER, method_named
+from .methods.named import EVERY, ON_GRIDS, WITH_WEATHER, method_named
 from .problem import FLAGS, Problem, of_statistics, with_records, with_survey
 
 MIN_RECORDS = 8
@@ -50,10 +52,11 @@ def smb(
         As ``classify`` gives them, lazy or from a store, which are read once; or their ``statistics``.
     observations : path or DataFrame, optional
         Records, see :func:`facies_xr.smb.records.read`; needed unless ``model`` is given.
-    method : {"regression", "pooled", "eq2", "eq3", "temperature-index"}
+    method : {"regression", "pooled", "eq2", "eq3", "temperature-index", "glaunti"}
         "pooled" (which "regression" stands for): partial pooling between glaciers and years; "eq2" and "eq3": the
         published regressions for all glaciers and for each; "temperature-index": degree days of ``climate`` over the
-        elevation bands, which need no map (:mod:`facies_xr.smb.methods`).
+        elevation bands, which need no map; "glaunti": degree days on a grid of 100 m, whose parameters a network
+        corrects that reads the maps (:mod:`facies_xr.smb.methods`, ``docs/glaunti.md``).
     model : Fit or path, optional
         A fit to apply instead of fitting one: what :func:`fit` gave or ``Fit.save`` wrote, from maps made alike.
         Glaciers and years of which it had records keep what is particular to them.
@@ -73,8 +76,9 @@ def smb(
         Whether the days between the scenes' day and the survey of a record, if records tell it, are a predictor, whose
         weight is the mean melt of these days.
     climate : Dataset or path, optional
-        Weather for "temperature-index": daily, with ``height``, of cells (time, latitude, longitude) or of the glaciers
-        (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it reads.
+        Weather for "temperature-index" and "glaunti": daily, with ``height``, of cells (time, latitude, longitude) or
+        of the glaciers (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it
+        reads.
 
     Returns
     -------
@@ -102,7 +106,10 @@ def smb(
     stats = _statistics(maps, areas, classes, season)
     problem = of_statistics(stats, rule=rule, areas=areas)
     flags = problem.rows["flags"].to_numpy()
-    problem = _with_climate(problem, climate, method if fitted is None else fitted.method)
+    used = method if fitted is None else fitted.method
+    problem = _with_climate(problem, climate, used)
+    if used in ON_GRIDS:
+        problem = replace(problem, grids=grids.of_maps(maps, stats, rule=rule))
     if observations is not None:
         problem = _observed(problem, observations, stats, needed=model is None)
     if to_survey:

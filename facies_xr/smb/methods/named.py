@@ -2,6 +2,7 @@
 
 from ...errors import InputError
 from .base import Method
+from .glaunti import GlaUnTI
 from .optional import WithOptional
 from .per_glacier import PerGlacier
 from .pooled import Pooled
@@ -14,8 +15,11 @@ METHODS: dict[str, Method] = {
     "pooled": WithOptional(Pooled()),
 }
 
-WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex()}
-"""Those that rest on weather, and on no map."""
+WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex(), "glaunti": GlaUnTI()}
+"""Those that rest on weather."""
+
+ON_GRIDS = ("glaunti",)
+"""Those that need the maps pixel by pixel."""
 
 EVERY = METHODS | WITH_WEATHER
 

@@ -138,7 +138,7 @@ class Glacier:
         for name, (first, last) in parts.items():
             weather = self._weather(year, first, last, geometry.outline)
             warm = weather.temperature + higher
-            seasons[name] = tuple(torch.from_numpy(a.values).to(dtype) for a in (warm, weather.precipitation))
+            seasons[name] = tuple(torch.from_numpy(np.array(a.values)).to(dtype) for a in (warm, weather.precipitation))
             dates[name] = weather.time.values.astype("datetime64[D]")
         outline = torch.from_numpy(geometry.outline.values).to(dtype)
         whole = self._weather(year, begin, end, geometry.outline)
@@ -190,6 +190,8 @@ def weighted(points: pd.DataFrame, begin: pd.Timestamp, middle: pd.Timestamp, en
     """Measurements with the weight that their dates give them: exp(-(D/s)^2) at either end."""
     ends = {"annual": (begin, end), "winter": (begin, middle), "summer": (middle, end)}
     points = points[points.season.isin(ends)]
+    if points.empty:
+        return points.assign(weight=0.0)
     apart = [
         (points[name] - pd.to_datetime(points.season.map({season: dates[k] for season, dates in ends.items()}))).dt.days
         for k, name in enumerate(("begin", "end"))

@@ -2,6 +2,7 @@
 
 from ...errors import InputError
 from .base import Method
+from .glaunti import GlaUnTI
 from .optional import WithOptional
 from .per_glacier import PerGlacier
 from .pooled import Pooled
@@ -15,8 +16,15 @@ METHODS: dict[str, Method] = {
     "pooled": WithOptional(Pooled()),
 }
 
-WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex(), "ff-fcnn": FeedForward()}
-"""Those that rest on weather: days over the elevation bands, or features of months."""
+WITH_WEATHER: dict[str, Method] = {
+    "temperature-index": TemperatureIndex(),
+    "ff-fcnn": FeedForward(),
+    "glaunti": GlaUnTI(),
+}
+"""Those that rest on weather: days over the elevation bands, features of months, days on a grid."""
+
+ON_GRIDS = ("glaunti",)
+"""Those that need the maps pixel by pixel."""
 
 EVERY = METHODS | WITH_WEATHER
 

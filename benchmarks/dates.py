@@ -40,9 +40,9 @@ def items(folder: Path, dates: int) -> list:
     return made
 
 
-def dem(folder: Path) -> Path:
+def dem(folder: Path, size: int = SIZE) -> Path:
     """Elevation model of 30 m with ridges, some way beyond the grid."""
-    path, n, margin = folder / "dem.tif", SIZE // 3 + 400, 6000
+    path, n, margin = folder / "dem.tif", size // 3 + 400, 6000
     y, x = np.mgrid[:n, :n] * 30.0
     z = 2000 + 400 * np.sin(x / 4000) * np.cos(y / 5000) + 150 * np.sin(x / 700 + y / 900)
     transform = from_origin(LEFT - margin, TOP + margin, 30, 30)

@@ -41,11 +41,11 @@ def cube(size: int, dates: int) -> xr.Dataset:
     return xr.Dataset(bands, coords={**grids.coords(box), "time": times}, attrs={"level": "TOA"})
 
 
-def glaciers(size: int) -> np.ndarray:
-    """Round glaciers of 2 to 6 km on 3 % of a grid."""
+def glaciers(size: int, cover: float = 0.03) -> np.ndarray:
+    """Round glaciers of 2 to 6 km on a share of a grid."""
     rng, out = np.random.default_rng(0), np.zeros((size, size), "int32")
     number = 0
-    while (out > 0).mean() < 0.03:
+    while (out > 0).mean() < cover:
         number += 1
         radius, (r, c) = int(rng.integers(100, 300)), rng.integers(0, size, 2)
         rows, columns = slice(max(r - radius, 0), r + radius), slice(max(c - radius, 0), c + radius)

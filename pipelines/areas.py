@@ -10,10 +10,16 @@ from synthetic_samples import Plan, cube_of
 
 import facies_xr as fx
 from facies_xr.classes import NAMES, NODATA
-from facies_xr.maps import uncertainty
+from facies_xr.maps import uncertainty, weighting
 from facies_xr.maps.codes import SURFACE, UNSEEN
 from facies_xr.maps.statistics import CORRECTIONS
 from facies_xr.nn.classifier import Classifier
+
+INDEPENDENT = np.pi * (uncertainty.CORRELATION / 10) ** 2
+"""Pixels of 10 m that err as one."""
+
+DRAWN = 4
+"""Class weights of a scene."""
 
 
 def maps_and_truth(folder: Path, plan: Plan, k: int, classifier: Classifier) -> tuple[xr.Dataset, np.ndarray]:
@@ -27,7 +33,7 @@ def maps_and_truth(folder: Path, plan: Plan, k: int, classifier: Classifier) -> 
 def with_areas(folder: Path, plan: Plan, classifier: Classifier) -> Classifier:
     """The classifier with the class weights that give the true areas of the validation worlds' scenes."""
     assert classifier.calibrator is not None
-    scenes = []
+    probabilities, areas = [], []
     for k in plan.validation:
         maps, truth = maps_and_truth(folder, plan, k, classifier)
         for t, surface in enumerate(truth):
@@ -40,11 +46,13 @@ def with_areas(folder: Path, plan: Plan, classifier: Classifier) -> Classifier:
                 probability=scene.probability.values,
             )
             if r.size >= plan.fewest:
-                areas = np.bincount(surface[r, c], minlength=len(NAMES)) / r.size
-                weights = np.ones(len(NAMES))
-                weights[list(SURFACE)] = uncertainty.weights_for(p, areas[list(SURFACE)])
-                scenes.append(tuple(weights.round(3).tolist()))
-    return replace(classifier, calibrator=replace(classifier.calibrator, scenes=tuple(scenes)))
+                probabilities.append(p)
+                areas.append(np.bincount(surface[r, c], minlength=len(NAMES))[list(SURFACE)] / r.size)
+    independent = np.array([len(p) / INDEPENDENT for p in probabilities])
+    weights = np.ones((len(areas) * DRAWN, len(NAMES)))
+    weights[:, list(SURFACE)] = weighting.scene_weights(probabilities, np.array(areas), independent, DRAWN)
+    scenes = tuple(map(tuple, weights.round(3).tolist()))
+    return replace(classifier, calibrator=replace(classifier.calibrator, scenes=scenes))
 
 
 def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from facies_xr.nn.features import FEATURE_SETS
 from facies_xr.nn.labels import Samples, sample
 from facies_xr.stations import BANDS
 from facies_xr.synthetic import Region, World
-from facies_xr.synthetic.repaint import Palette, Spread, palettes, repaint, uniform
+from facies_xr.synthetic.repaint import Palette, Spread, field, palettes, repaint
 
 FIRST_SEED = 10_000
 
@@ -162,13 +162,14 @@ def fields(found: Samples, colours: list[Palette], n: int, rng: np.random.Genera
     scenes: list[str] = []
     while len(rows) < n:
         colour = colours[rng.integers(len(colours))].varied(rng, FIELD_SPREAD)
-        share = np.array([WIDE[name] for name in colour.spectra])
-        name = rng.choice(list(colour.spectra), p=share / share.sum())
+        names = sorted({*colour.spectra, "shadow"})
+        share = np.array([WIDE[name] for name in names])
+        name = rng.choice(names, p=share / share.sum())
         of_class = np.flatnonzero(found.label == NAMES.index(name))
         if of_class.size:
             k = int(rng.choice(of_class))
             patch = found.patches[k].copy()
-            patch[: len(BANDS)] = uniform(patch[: len(BANDS)], str(name), colour, rng)
+            patch[: len(BANDS)] = field(patch[: len(BANDS)], str(name), colour, rng)
             rows.append(k)
             patches.append(patch)
             scenes.append(f"field {colour.scene}")

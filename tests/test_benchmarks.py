@@ -101,6 +101,15 @@ def test_zonal(tmp_path, capsys):
     printed(capsys, "9")
 
 
+def test_chain(monkeypatch, tmp_path, capsys):
+    monkeypatch.syspath_prepend(str(HOME))
+    run = benchmark("chain")
+    run.scene(tmp_path, 256)
+    run.dem(tmp_path, 256)
+    run.measure(tmp_path, run.outlines(tmp_path, 256, 0.03), "synthetic-v1-dense")
+    printed(capsys, "256^2 px", "network", "all")
+
+
 def test_dates(monkeypatch, tmp_path, capsys):
     monkeypatch.syspath_prepend(HOME)  # it takes its scenes from the benchmark of load
     run = benchmark("dates")

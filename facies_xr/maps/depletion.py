@@ -71,13 +71,13 @@ class Depletion:
 
         Notes
         -----
-        The rate is the median of the slopes between scenes of one season, weighted by the days between them (Theil-Sen
-        within seasons), so that neither fresh snow nor single errors turn it; the error follows from the median
-        difference of scenes that follow each other.
+        The rate is the repeated median of the slopes between scenes of one season, weighted by the days between them
+        (Siegel 1982, doi:10.1093/biomet/69.1.242): each scene has the median of its slopes to the others, the rate is
+        the median of these. Neither fresh snow nor a single error turns it: no scene ever weighs more than the others
+        of its season together. The error follows from the median difference of scenes that follow each other.
         """
         value = np.where(taken, value, np.nan)
-        slopes, apart = _slopes(value, days, season)
-        rate = _weighted_median(slopes, apart)
+        rate = _rate(value, days, season)
         steps = np.concatenate([np.empty(0), *_steps(value, days, season, rate)])
         known = 1.4826 * np.median(np.abs(steps)) if steps.size else 0.0
         error = float(np.sqrt((FEW * expected.error**2 + steps.size * known**2) / (FEW + steps.size)))
@@ -147,19 +147,17 @@ def _seasons(season: np.ndarray) -> Iterator[np.ndarray]:
         yield np.flatnonzero(season == number)
 
 
-def _slopes(value: np.ndarray, days: np.ndarray, season: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Slopes between any two scenes of a season, and the days between them."""
-    slopes, apart = [np.empty(0)], [np.empty(0)]
+def _rate(value: np.ndarray, days: np.ndarray, season: np.ndarray) -> float:
+    """Repeated median of the slopes between the scenes of a season; 0 where no season has two."""
+    slopes, weights = [np.zeros(1)], [np.zeros(1)]
     for scenes in _seasons(season):
-        for k, first in enumerate(scenes):
-            later = scenes[k + 1 :]
-            later = later[days[later] > days[first]]
-            between = (days[later] - days[first]).astype(float)[:, None]
-            slope = (value[later] - value[first]) / between
-            known = np.isfinite(slope)
-            slopes.append(slope[known])
-            apart.append(np.broadcast_to(between, slope.shape)[known])
-    return np.concatenate(slopes), np.concatenate(apart)
+        for k in scenes:
+            others = scenes[days[scenes] != days[k]]
+            slope = (value[others] - value[k]) / (days[others] - days[k])[:, None]
+            apart = np.abs(days[others] - days[k])[:, None] * np.isfinite(slope)
+            slopes.append(_weighted_median(slope, apart))
+            weights.append(apart.sum(0))
+    return float(_weighted_median(np.concatenate(slopes), np.concatenate(weights)))
 
 
 def _steps(value: np.ndarray, days: np.ndarray, season: np.ndarray, rate: float) -> Iterator[np.ndarray]:
@@ -179,9 +177,11 @@ def _squares(taken: np.ndarray, days: np.ndarray, season: np.ndarray) -> float:
     return total
 
 
-def _weighted_median(value: np.ndarray, weight: np.ndarray) -> float:
+def _weighted_median(value: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Along the first axis; what weighs nothing may be NaN."""
     if not value.size:
-        return 0.0
-    order = np.argsort(value)
-    passed = np.cumsum(weight[order])
-    return float(value[order][np.searchsorted(passed, passed[-1] / 2)])
+        return np.full(value.shape[1:], np.nan)
+    order = np.argsort(value, axis=0)
+    passed = np.cumsum(np.take_along_axis(weight, order, 0), 0)
+    middle = (passed < passed[-1] / 2).sum(0, keepdims=True)
+    return np.take_along_axis(np.take_along_axis(value, order, 0), middle, 0)[0]

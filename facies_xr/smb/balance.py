@@ -17,6 +17,7 @@ from . import judge
 from . import records as _records
 from .climate.bands import with_weather
 from .climate.weather import weather
+from .features.problem import with_features
 from .fitted import Fit
 from .match import match
 from .methods.named import EVERY, WITH_WEATHER, method_named
@@ -50,10 +51,11 @@ def smb(
         As ``classify`` gives them, lazy or from a store, which are read once; or their ``statistics``.
     observations : path or DataFrame, optional
         Records, see :func:`facies_xr.smb.records.read`; needed unless ``model`` is given.
-    method : {"regression", "pooled", "eq2", "eq3", "temperature-index"}
+    method : {"regression", "pooled", "eq2", "eq3", "temperature-index", "ff-fcnn"}
         "pooled" (which "regression" stands for): partial pooling between glaciers and years; "eq2" and "eq3": the
         published regressions for all glaciers and for each; "temperature-index": degree days of ``climate`` over the
-        elevation bands, which need no map (:mod:`facies_xr.smb.methods`).
+        elevation bands, which need no map; "ff-fcnn": small networks on selected months of ``climate``, the maps'
+        summer albedo, and topography (:mod:`facies_xr.smb.methods`).
     model : Fit or path, optional
         A fit to apply instead of fitting one: what :func:`fit` gave or ``Fit.save`` wrote, from maps made alike.
         Glaciers and years of which it had records keep what is particular to them.
@@ -74,7 +76,9 @@ def smb(
         weight is the mean melt of these days.
     climate : Dataset or path, optional
         Weather for "temperature-index": daily, with ``height``, of cells (time, latitude, longitude) or of the glaciers
-        (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it reads.
+        (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it reads. For
+        "ff-fcnn" monthly climate, as :func:`facies_xr.smb.features.monthly.read` takes it, or candidate features, as
+        :func:`facies_xr.smb.features.build.candidates` gives them.
 
     Returns
     -------
@@ -102,7 +106,7 @@ def smb(
     stats = _statistics(maps, areas, classes, season)
     problem = of_statistics(stats, rule=rule, areas=areas)
     flags = problem.rows["flags"].to_numpy()
-    problem = _with_climate(problem, climate, method if fitted is None else fitted.method)
+    problem = _with_climate(problem, climate, method if fitted is None else fitted.method, stats)
     if observations is not None:
         problem = _observed(problem, observations, stats, needed=model is None)
     if to_survey:
@@ -141,12 +145,13 @@ def fit(
     areas: str = "map",
     classes: tuple[str, ...] | None = None,
     season: Any = None,
+    climate: Any = None,
 ) -> Fit:
     """A method fitted to all records of the glaciers of some maps, to keep and to apply elsewhere.
 
     Parameters
     ----------
-    maps, observations, method, rule, areas, classes, season
+    maps, observations, method, rule, areas, classes, season, climate
         As :func:`smb` takes them.
 
     Returns
@@ -161,15 +166,18 @@ def fit(
     """
     method = method_named(method)
     stats = _statistics(maps, areas, classes, season)
-    return Fit.of(_observed(of_statistics(stats, rule=rule, areas=areas), observations, stats, needed=True), method)
+    problem = _with_climate(of_statistics(stats, rule=rule, areas=areas), climate, method, stats)
+    return Fit.of(_observed(problem, observations, stats, needed=True), method)
 
 
-def _with_climate(problem: Problem, climate: Any, method: str) -> Problem:
-    """The problem with its weather, if the method rests on that."""
+def _with_climate(problem: Problem, climate: Any, method: str, stats: xr.Dataset) -> Problem:
+    """The problem with its weather, or its features of months, if the method rests on that."""
     if (climate is None) == (method in WITH_WEATHER):
         raise InputError(f"climate= goes with method {', '.join(WITH_WEATHER)}, which needs it, and with no other.")
     if climate is None:
         return problem
+    if method == "ff-fcnn":
+        return with_features(problem, climate, stats)
     return with_weather(problem, climate if isinstance(climate, xr.Dataset) else weather(climate))
 
 

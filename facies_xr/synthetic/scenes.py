@@ -16,6 +16,7 @@ from pyproj import Transformer
 from scipy.ndimage import map_coordinates
 
 from .. import grids, lazy
+from ..errors import InputError
 from ..rasters import write_cog
 from ..scenes.sun import position
 from ..stations import BANDS
@@ -38,14 +39,27 @@ FRESH_SNOW = 0.15
 
 
 def plan(seed: int, years, sensors, per_year: int, place: tuple[float, float], season) -> list[Plan]:
-    """Scenes of some years: all sensors equally often where they can, days within the season."""
+    """Scenes of some years: all sensors equally often where they can, days within the season, none twice for a sensor.
+
+    Raises
+    ------
+    InputError
+        If a year has more scenes than its season has days.
+    """
+    days = 2 * season.half_width + 1
+    if per_year > days:
+        raise InputError(f"scenes_per_year={per_year}: the season has {days} days; a sensor takes one scene a day.")
     rng = np.random.default_rng([seed, 5])
     plans: list[Plan] = []
     for year in years:
         able = [s for s in sensors if OPERATION[s][0] <= year <= OPERATION[s][1]]
         for k in range(per_year if able else 0):
             sensor = min(reversed(able), key=lambda s: sum(p.sensor == s for p in plans))
-            day = season.centre(year) + timedelta(days=int(rng.integers(-season.half_width, season.half_width + 1)))
+            away = int(rng.integers(-season.half_width, season.half_width + 1))
+            used = {(p.when.date() - season.centre(year)).days for p in plans if p.sensor == sensor}
+            while away in used:  # the next free day
+                away = (away + 1 + season.half_width) % days - season.half_width
+            day = season.centre(year) + timedelta(days=away)
             noon = 12 - place[0] / 15
             hours = noon - rng.uniform(1.4, 2.2)
             when = datetime(day.year, day.month, day.day) + timedelta(hours=hours, seconds=float(rng.integers(0, 60)))

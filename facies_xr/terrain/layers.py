@@ -18,8 +18,8 @@ from .. import outlines as _outlines
 from ..errors import GridError, InputError, OutlineError
 from . import light as _light
 from .dem import HIGHEST, Dem, open_dem
-from .proximity import Glaciers
-from .survey import Survey, distances, survey
+from .proximity import Glaciers, distances
+from .survey import Survey, survey
 
 VOID = 0.01
 """Share of the glaciers' pixels without elevation above which it is reported."""
@@ -198,10 +198,9 @@ def glacier_index(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
 def proximity(rows: slice, columns: slice, edition: Edition) -> np.ndarray:
     """Distance of each pixel of a window to its glacier's boundary, 0 outside. [m]"""
     index = edition.glaciers.index(rows, columns)
-    r, c = np.nonzero(index)
     out = np.zeros(index.shape, "float32")
-    pixels = np.column_stack([index[r, c], r + rows.start, c + columns.start])
-    out[r, c] = distances(edition.survey.boundaries, pixels) * edition.glaciers.box.affine.a
+    for _, box, own, distance in distances(edition.survey.boundaries, index, (rows.start, columns.start)):
+        out[box][own] = distance * edition.glaciers.box.affine.a
     return out
 
 

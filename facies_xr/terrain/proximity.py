@@ -1,19 +1,21 @@
 """Which glacier a pixel belongs to, and how far it lies from that glacier's boundary."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
-from scipy.spatial import KDTree
+from scipy.ndimage import find_objects
 
 from .. import grids
+from .distance import squared_distance
 
 TILE = 512
 """Edge of the absolute tiles on which outlines are burnt. [px]"""
@@ -87,7 +89,7 @@ def _as_geojson(geometry: np.ndarray) -> Iterator[dict]:
 
 @dataclass(frozen=True, eq=False)
 class Boundary:
-    """The pixels just outside a glacier, from which the distance is measured."""
+    """The pixels just outside a glacier, from which the distance is measured, sorted by row, then by column."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -103,37 +105,49 @@ class Boundary:
     @classmethod
     def united(cls, parts: "list[Boundary]") -> "Boundary":
         """Boundary of an ice complex, from those of its glaciers."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("rows", "columns")))
+        points = np.concatenate([np.column_stack([part.rows, part.columns]) for part in parts])
+        return cls(*np.ascontiguousarray(unique_rows(points).T.astype("int32")))
 
-    @cached_property
-    def _tree(self) -> KDTree:
-        return KDTree(np.column_stack([self.rows, self.columns]))
-
-    def __getstate__(self):
-        return {k: v for k, v in self.__dict__.items() if k != "_tree"}
-
-    def distance(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Euclidean distance of pixels from the nearest pixel outside the glacier. [px]"""
-        nearest = self._tree.query(np.column_stack([rows, columns]))[1]
-        return np.hypot(rows - self.rows[nearest], columns - self.columns[nearest])
+    def distance(self, top: int, left: int, shape: tuple[int, int]) -> np.ndarray:
+        """Euclidean distance of the pixels of a window from the nearest pixel outside the glacier. (y, x) [px]"""
+        height, width = shape
+        farthest = np.hypot(self.rows - top, self.columns - left).min()
+        reach = math.ceil(farthest + math.hypot(height, width))
+        near = slice(*np.searchsorted(self.rows, [top - reach, top + height + reach + 1]))
+        return np.sqrt(squared_distance(self.rows[near], self.columns[near], top, left, height, width))
 
 
-def apart(boundaries: dict[int, Boundary], pixels: np.ndarray) -> np.ndarray:
-    """Distance of pixels (number, row, column) from the boundaries of their own glaciers, searched together. [px]
+def distances(
+    boundaries: Mapping[int, Boundary], index: np.ndarray, corner: tuple[int, int]
+) -> Iterator[tuple[int, tuple[slice, slice], np.ndarray, np.ndarray]]:
+    """Distances of each glacier's pixels in a window from its own boundary.
 
-    In one tree the glaciers stand in planes so far apart that the nearest point lies in the pixel's own.
+    Parameters
+    ----------
+    boundaries : mapping
+        By the glacier's number.
+    index : ndarray (y, x)
+        Number of the glacier, 0 outside.
+    corner : (int, int)
+        Absolute row and column of the window's first pixel.
+
+    Yields
+    ------
+    number : int
+    box : (slice, slice)
+        Rows and columns of the window around its pixels.
+    own : ndarray (y, x) of bool
+        Pixels of the box that are its own.
+    distance : ndarray (pixel)
+        Of these. [px]
     """
-    sizes = [boundary.rows.size for boundary in boundaries.values()]
-    rows, columns = (
-        np.concatenate([getattr(boundary, name) for boundary in boundaries.values()]) for name in ("rows", "columns")
-    )
-    planes = np.repeat(np.fromiter(boundaries, float), sizes)
-    _, r, c = pixels.T
-    far = 2.0 * max(np.ptp(np.concatenate([rows, r])), np.ptp(np.concatenate([columns, c])), 1)
-    points = np.column_stack([planes * far, rows, columns])
-    tree = KDTree(points, balanced_tree=False, compact_nodes=False)  # built in a third of the time; points are in order
-    nearest = tree.query(np.column_stack([pixels[:, 0] * far, r, c]))[1]
-    return np.hypot(r - rows[nearest], c - columns[nearest])
+    numbers = np.sort(pd.unique(index.ravel()))
+    counted = np.zeros(numbers[-1] + 1, "int32")
+    counted[numbers] = np.arange(numbers.size) + (numbers[0] > 0)
+    for number, box in zip(numbers[numbers > 0].tolist(), find_objects(counted[index]), strict=True):
+        own = index[box] == number
+        distance = boundaries[number].distance(corner[0] + box[0].start, corner[1] + box[1].start, own.shape)
+        yield number, box, own, distance[own]
 
 
 def rim(index: np.ndarray, corner: tuple[int, int], *, united: bool = False) -> np.ndarray:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
+from facies_xr.errors import InputError
 from facies_xr.scenes import landsat, missions
 from facies_xr.scenes.sun import position
 from facies_xr.smb.records import read
@@ -37,6 +38,23 @@ def test_another_seed_is_another_world(world):
     a, b = (terrain.draw(seed, (0, 0), 4, 600, 3400) for seed in (1, 2))
     x, y = np.meshgrid(np.arange(-500, 500, 50.0), np.arange(-500, 500, 50.0))
     assert np.abs(a.places(x, y).elevation(2000) - b.places(x, y).elevation(2000)).mean() > 5
+
+
+@pytest.mark.parametrize("seed", [7, 21, 32, 34, 35])
+def test_no_sensor_takes_two_scenes_on_a_day(seed):
+    """With 32 and 35 two scenes of a year met on a day, and their folders could not both be made."""
+    one = World(seed=seed, years=(2019, 2020, 2021, 2022), scenes_per_year=4)
+    taken = [(plan.sensor, plan.when.date()) for plan in one.plans]
+    assert len(set(taken)) == len(taken) == 16
+    days = [abs((plan.when.date() - one.season.centre(plan.when.year)).days) for plan in one.plans]
+    assert max(days) <= one.season.half_width
+
+
+def test_as_many_scenes_as_the_season_has_days():
+    one = World(years=(2015,), sensors=("landsat-8",), scenes_per_year=41)
+    assert len({plan.when.date() for plan in one.plans}) == 41
+    with pytest.raises(InputError, match="the season has 41 days"):
+        _ = dataclasses.replace(one, scenes_per_year=42).plans
 
 
 def test_building_twice_builds_once(region, world):

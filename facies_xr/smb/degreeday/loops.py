@@ -61,7 +61,8 @@ compiled = numba.njit(nogil=True, error_model="numpy", fastmath=FLAGS)
 
 
 @inlined
-def _limited(x):
+def limited(x):
+    """Within what 2^x can take."""
     return min(max(x, -LARGEST), LARGEST)
 
 
@@ -128,14 +129,14 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
             snow = z[SNOW + i]
             a, s, u, v, m, bare, phi, held, h2 = ZERO, ONE, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO
             if rains:
-                liquid = ONE + exp2(_limited(turned * (z[T + i] - z[CENTRE + i])))
+                liquid = ONE + exp2(limited(turned * (z[T + i] - z[CENTRE + i])))
             if melts:
                 u = z[T + i] + z[WARMING + i]
                 v = exp2(max(sharp * abs(u), -LARGEST))
                 m = z[MELTING + i] * (max(u, ZERO) + log1p(v) * softer)
                 held = max(snow, LEAST_SNOW)
                 h2 = k_sd * (log2(held) - lowest)
-                gone = ONE + exp2(_limited(-h2))
+                gone = ONE + exp2(limited(-h2))
                 if rains:
                     both = ONE / (liquid * gone)
                     s, phi = gone * both, liquid * both
@@ -191,10 +192,10 @@ def _spread(z, value, rain):
             z[P + i] = rain
 
 
-def _run(rows: int):
-    """All days of the blocks from one on to another."""
+def runner(of_day, rows: int):
+    """All days of the blocks from one on to another, by what makes the loop of each kind of day."""
     both, dry, cold, still, falling = (
-        _day(*kind, rows)
+        of_day(*kind, rows)
         for kind in ((True, True, False), (False, True, False), (True, False, False), (False, False, False),
                      (True, False, True))
     )  # fmt: skip
@@ -255,8 +256,8 @@ def _run(rows: int):
     return run
 
 
-forward = _run(0)
-tangents = _run(CARRIED)
+forward = runner(_day, 0)
+tangents = runner(_day, CARRIED)
 
 
 @compiled
@@ -269,13 +270,13 @@ def _back(z, before, p, w, upstream, held_back):
     lowest = log2(centre)
     for i in range(WIDTH):
         snow, ratio = before[i], z[RATIO + i]
-        s = ONE / (ONE + exp2(_limited(LOG2E * k_sr * (z[T + i] - z[CENTRE + i]))))
+        s = ONE / (ONE + exp2(limited(LOG2E * k_sr * (z[T + i] - z[CENTRE + i]))))
         a = z[FACTOR + i] * z[P + i] * s
         u = z[T + i] + z[WARMING + i]
         v = exp2(max(-LOG2E * k_t * abs(u), -LARGEST))
         m = z[MELTING + i] * (max(u, ZERO) + log1p(v) / k_t)
         held = max(snow, LEAST_SNOW)
-        phi = ONE / (ONE + exp2(_limited(k_sd * (lowest - log2(held)))))
+        phi = ONE / (ONE + exp2(limited(k_sd * (lowest - log2(held)))))
         y = snow + w * (a - m * phi)
         e = exp2(max(-LOG2E * k_s * abs(y), -LARGEST))
         of_snow = held_back[i] * (ONE if y > ZERO else e) / (ONE + e)

@@ -6,6 +6,7 @@ from .optional import WithOptional
 from .per_glacier import PerGlacier
 from .pooled import Pooled
 from .ridge import Ridge
+from .tabular.method import FeedForward
 from .temperature_index import TemperatureIndex
 
 METHODS: dict[str, Method] = {
@@ -14,8 +15,8 @@ METHODS: dict[str, Method] = {
     "pooled": WithOptional(Pooled()),
 }
 
-WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex()}
-"""Those that rest on weather, and on no map."""
+WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex(), "ff-fcnn": FeedForward()}
+"""Those that rest on weather: days over the elevation bands, or features of months."""
 
 EVERY = METHODS | WITH_WEATHER
 

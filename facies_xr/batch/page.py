@@ -40,7 +40,7 @@ def page(status: "Status") -> str:
     failures += f"<p>and {more} more in batch/failed</p>" if more > 0 else ""
     key = "".join(f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in COLOURS.items())
     stages = {name: float(tally.seconds[name]) for name in ("read", "features", "inference", "write")}
-    title = html.escape(str(status.archive.path.name))
+    title = html.escape(str(status.archive).rpartition("/")[2])
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}: batch run</title><style>{STYLE}</style></head><body>

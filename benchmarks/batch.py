@@ -20,8 +20,10 @@ import pandas as pd
 import shapely
 
 from facies_xr.batch import Manifest, plan
-from facies_xr.batch.archive import Archive, read
-from facies_xr.batch.engine import pool_of, process
+from facies_xr.batch.archive import put, read
+from facies_xr.batch.engine import process
+from facies_xr.batch.pools import pool_of
+from facies_xr.store import Folder
 from facies_xr.synthetic import World
 
 UNITS = (1_000, 4_000, 16_000)
@@ -32,7 +34,7 @@ WORK = 0.1
 def empty(folder: str, unit: int) -> dict[str, Any]:
     """A unit that does nothing but write its record."""
     told = {"unit": str(unit), "state": "done", "checksums": {"facies_map": unit}, "seconds": {"read": 0.0}}
-    Archive.put(Path(folder) / f"{unit // 1000}" / f"{unit}.json", told)
+    put(Folder(folder), f"{unit // 1000}/{unit}.json", told)
     return told
 
 
@@ -90,7 +92,7 @@ def overhead() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 took, held = seconds_of(client, units, empty, folder)
                 start = time.perf_counter()
-                whole = sum(read(file) is not None for file in Path(folder).rglob("*.json"))
+                whole = sum(read(file.read_bytes()) is not None for file in Path(folder).rglob("*.json"))
                 again = time.perf_counter() - start
             assert whole == units
             print(f"engine: {units} empty units: {1e3 * took / units:.2f} ms a unit, at most {held} tasks on the "

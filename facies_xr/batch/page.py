@@ -35,7 +35,7 @@ border-bottom: 1px solid #e3e6ea; vertical-align: top; } svg { width: 100%; heig
 
 def page(status: "Status") -> str:
     """HTML of a status."""
-    title = html.escape(str(status.archive.path.name))
+    title = html.escape(str(status.archive).rpartition("/")[2])
     models = (str(m["model"]).rsplit("/", 1)[-1] for m in status.archive.manifest().configuration["models"])
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

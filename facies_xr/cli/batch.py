@@ -13,7 +13,7 @@ from .shell import console
 
 app = typer.Typer(no_args_is_help=True, help="Maps of many glaciers and years on a Dask cluster.")
 
-Archive = Annotated[Path, typer.Argument(help="Folder of a run, which all workers see.")]
+Archive = Annotated[str, typer.Argument(help="Folder or s3:// address of a run, which all workers see.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 

@@ -59,7 +59,7 @@ def test_regions_are_counted_once_and_only_when_they_are_finished(quiet, manifes
     at = Archive.at(path)
     unit = tuple(manifest.units[0])
     region = int(manifest.tiles["region"].iloc[unit[0]])
-    at.file(unit).unlink()
+    at.place.remove(at.key(unit))
     missing = set(manifest.outlines(region).glacier)
     table = gpd.read_parquet(results.glaciers(path))
     assert set(table.glacier) == set(manifest.glaciers.glacier) - missing
@@ -101,9 +101,9 @@ def test_joined_statistics_are_those_of_each_region(archive, manifest):
 def test_status_counts_what_the_records_say(quiet, manifest, tmp_path):
     path = Path(shutil.copytree(quiet, tmp_path / "archive"))
     at, units = Archive.at(path), list(map(tuple, manifest.units.tolist()))
-    at.file(units[0]).unlink()
+    at.place.remove(at.key(units[0]))
     at.fail(units[0], "<b>broken</b> file", 4)
-    at.file(units[1]).unlink()
+    at.place.remove(at.key(units[1]))
     found = batch.status(path)
     assert (found.tally.done, found.tally.failed, found.tally.total) == (len(units) - 2, 1, len(units))
     pixels = sum(record["pixels"] for record in at.records())

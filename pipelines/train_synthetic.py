@@ -117,8 +117,8 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
 
 
 NOT_FOR = (
-    "firn and refrozen-like ice: no labelled ones trained it, and it calls real firn ice or snow; lakes; "
-    "ground off the glaciers; dusty snow and snow under haze, an eighth of which it calls cloud. Look at "
+    "firn and refrozen-like ice of real glaciers: no labelled ones trained it, and it calls real firn ice or snow; "
+    "lakes; ground off the glaciers; dusty snow and snow under haze, some of which it calls cloud. Look at "
     "some of a glacier's scenes before you conclude anything from its maps. docs/models.md has its scores "
     "on real points and scenes."
 )

@@ -19,8 +19,11 @@ SEPARABLE = 0.8
 SPREAD = 1.0
 """Standard deviation of the logarithm of a class's weight between scenes, where no scene has told."""
 
-KEPT = 0.02
-"""Weight of the samples' shares in a scene's areas: it bounds the weights of :func:`prior_weights`."""
+ROUNDS = 10
+"""Of the expectation maximisation."""
+
+RARE = 0.01
+"""Share of a class among the samples below which they do not tell how common it is."""
 
 
 def confused(separability: np.ndarray, accumulating: Collection[int]) -> list[tuple[int, int]]:
@@ -84,40 +87,34 @@ def _mean_and_moves(probability: np.ndarray, logarithm: np.ndarray) -> tuple[np.
     return np.maximum(mean, 1e-12), np.diag(mean) - weighted.T @ weighted / len(weighted)
 
 
-def scene_weights(
-    probabilities: Sequence[np.ndarray], areas: np.ndarray, independent: np.ndarray, draws: int = 4
-) -> np.ndarray:
-    """Weights of the classes of checked scenes, and how far each scene leaves them open.
+def scene_weights(probabilities: Sequence[np.ndarray], areas: np.ndarray, independent: np.ndarray) -> np.ndarray:
+    """Weights of the classes of checked scenes, each by :func:`weights_for`, with the spread that they have together.
 
     Parameters
     ----------
     probabilities : sequence of ndarray (pixel, class)
-        Of each scene.
+        Of each scene, or of each glacier in it.
     areas : ndarray (scene, class)
         True shares.
     independent : ndarray (scene)
         Pixels as which those of a scene count.
-    draws : int
-        Of the weights of each scene.
 
     Returns
     -------
-    ndarray (scene x draw, class)
-        Normal in their logarithms about those of :func:`weights_for`, as wide as the scene leaves them open; the
-        spread between scenes is found with them, by expectation maximisation.
+    ndarray (scene, class)
+        The spread between scenes is found by expectation maximisation: what a scene leaves open counts as spread, so
+        a class of which no scene tells keeps ``SPREAD``.
     """
-    spread, count = np.full(areas.shape[1], SPREAD), areas.shape[1]
-    for _ in range(10):
+    spread = np.full(areas.shape[1], SPREAD)
+    for _ in range(ROUNDS):
         middle, open_ = [], []
         for p, share, n in zip(probabilities, areas, independent, strict=True):
             found = np.log(weights_for(p, share, n, spread))
             mean, moves = _mean_and_moves(p, found)
             middle.append(found)
-            open_.append(np.linalg.inv(n * moves.T @ (moves / mean[:, None]) + np.diag(1 / spread**2)))
-        spread = np.sqrt(np.mean([m**2 + np.diag(v) for m, v in zip(middle, open_, strict=True)], axis=0))
-    rng = np.random.default_rng(0)
-    drawn = [rng.multivariate_normal(m, v, draws) for m, v in zip(middle, open_, strict=True)]
-    return np.exp(np.concatenate(drawn).reshape(-1, count))
+            open_.append(np.diag(np.linalg.inv(n * moves.T @ (moves / mean[:, None]) + np.diag(1 / spread**2))))
+        spread = np.sqrt((np.square(middle) + np.array(open_)).mean(0))
+    return np.exp(middle)
 
 
 def prior_weights(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -130,21 +127,34 @@ def prior_weights(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
     prior : ndarray (class)
         Share of each class among them.
 
+    Returns
+    -------
+    ndarray (class)
+        1 for a class with a share below ``RARE``, of which the samples say nothing.
+
+    Notes
+    -----
+    Greatest value of ``sum_i ln sum_k w_k p_ik - n ln sum_k w_k prior_k - sum_k (ln w_k)^2 / (2 SPREAD^2)``: the
+    likelihood that the expectation maximisation of Saerens et al. climbs, with weights that stay near 1 where pixels
+    say little.
+
     References
     ----------
     Saerens, M., Latinne, P. and Decaestecker, C. (2002): Adjusting the outputs of a classifier to new a priori
-    probabilities. Neural Computation 14, 21-41: their expectation maximisation, towards the samples' shares by
-    ``KEPT`` of each step, so that no class is lost.
+    probabilities. Neural Computation 14, 21-41.
     """
-    prior = np.maximum(prior, 1e-6)
-    areas = prior
-    for _ in range(500):
-        weighted = probability * (areas / prior)
-        mean = (weighted / weighted.sum(1, keepdims=True)).mean(0)
-        before, areas = areas, (1 - KEPT) * mean + KEPT * prior
-        if np.abs(areas - before).max() < 1e-6:
-            break
-    return areas / prior
+    known, n = prior >= RARE, len(probability)
+
+    def loss(logarithm: np.ndarray) -> tuple[float, np.ndarray]:
+        moved = np.where(known, logarithm, 0.0)
+        weighted, expected = probability * np.exp(moved), prior * np.exp(moved)
+        of_pixel, of_all = np.maximum(weighted.sum(1), 1e-300), expected.sum()
+        value = np.log(of_pixel).sum() - n * np.log(of_all) - (moved**2).sum() / (2 * SPREAD**2)
+        slope = (weighted / of_pixel[:, None]).sum(0) - n * expected / of_all - moved / SPREAD**2
+        return -value, -np.where(known, slope, 0.0)
+
+    found = minimize(loss, np.zeros(prior.size), jac=True, method="L-BFGS-B", options={"ftol": 1e-12, "gtol": 1e-6})
+    return np.exp(np.where(known, found.x, 0.0))
 
 
 @dataclass(frozen=True)

@@ -186,8 +186,8 @@ def field(values: np.ndarray, name: str, palette: Palette, rng: np.random.Genera
     found = uniform(values, name, palette, rng)
     other, most = MIXED.get(name, ("", 0.0))
     if other in palette.spectra and rng.random() >= PLAIN:
-        share = most * rng.random()
-        found = (1 - share) * found + share * uniform(values, other, palette, rng)
+        part = most * rng.random()
+        found = (1 - part) * found + part * uniform(values, other, palette, rng)
     if name in LIGHT and rng.random() >= PLAIN:
         found = _lit(found, np.full(len(BANDS), rng.uniform(*LIGHT[name])))
     return found

@@ -88,6 +88,15 @@ def test_one_fit_for_all_zones(archive, manifest, records):
         assert float(found.observed.sel(glacier=glacier, balance_year=year)) == pytest.approx(value)
 
 
+def test_a_tree_has_a_report_for_each_zone(archive, manifest, tmp_path):
+    pages = fx.open_maps(archive).facies.reports(tmp_path / "report.html")
+    assert {page.name for page in pages} == {f"report-{zone}.html" for zone in manifest.zones}
+    for zone in manifest.zones:
+        mine = manifest.glaciers[manifest.glaciers.zone == zone].glacier
+        assert zone in (text := (tmp_path / f"report-{zone}.html").read_text())
+        assert any(glacier in text for glacier in mine)
+
+
 def test_joined_statistics_are_those_of_each_region(archive, manifest):
     at = Archive.at(archive)
     parts = [results.statistics_of(at, region) for region in manifest.regions.index]

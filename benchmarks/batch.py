@@ -1,30 +1,35 @@
 """What the batch engine costs: ``python benchmarks/batch.py [overhead] [processes] [overlap] [planning]``."""
 
 import json
+import os
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+import xarray as xr
 
 from facies_xr.batch import Manifest, plan
-from facies_xr.batch.archive import Archive, read
-from facies_xr.batch.engine import pool_of, process
+from facies_xr.batch.archive import put, read
+from facies_xr.batch.engine import process
+from facies_xr.batch.pools import pool_of
+from facies_xr.store import Folder
 from facies_xr.synthetic import World
 
-UNITS = (1_000, 4_000, 16_000)
+UNITS = (1_000, 10_000, 100_000)
 WORK = 0.1
 """Of a unit in the benchmarks of processes and overlap. [s]"""
 
@@ -32,11 +37,11 @@ WORK = 0.1
 def empty(folder: str, unit: int) -> dict[str, Any]:
     """A unit that does nothing but write its record."""
     told = {"unit": str(unit), "state": "done", "checksums": {"facies_map": unit}, "seconds": {"read": 0.0}}
-    Archive.put(Path(folder) / f"{unit // 1000}" / f"{unit}.json", told)
+    put(Folder(folder), f"{unit // 1000}/{unit}.json", told)
     return told
 
 
-def busy(seconds: float) -> int:
+def busy(seconds: float, unit: int = 0) -> int:
     """Work for a time of the processor."""
     end, count = time.thread_time() + seconds, 0
     while time.thread_time() < end:
@@ -44,7 +49,7 @@ def busy(seconds: float) -> int:
     return count
 
 
-def fetched(address: str, seconds: float) -> int:
+def fetched(address: str, seconds: float, unit: int) -> int:
     """Read from a slow server, then work."""
     with urllib.request.urlopen(address) as answer:
         answer.read()
@@ -63,19 +68,49 @@ def client_of(processes: int, threads: int = 1):
         yield client
 
 
-def seconds_of(client: Any, units: int, job: Callable[..., Any], *arguments: Any) -> tuple[float, int]:
-    """Time of some units, and the largest number of tasks that the scheduler held. [s, 1]"""
-    pool, held = pool_of(client, 1), 0
-    start = time.perf_counter()
-    for k, _ in enumerate(process(pool, range(units), lambda unit: pool.submit(job, *arguments, unit))):
-        if k % 500 == 0:
+@dataclass
+class Spent:
+    """What some units cost."""
+
+    seconds: float
+    """By the clock on the wall. [s]"""
+    client: float
+    """Of the processor, in the process of client and scheduler. [s]"""
+    workers: float
+    """Of the processor, in those of the workers. [s]"""
+    tasks: int
+    """Largest number that the scheduler held."""
+    grown: float
+    """Memory that the process of client and scheduler gained. [MB]"""
+
+    def shown(self, units: int) -> str:
+        """For each unit."""
+        each = ", ".join(f"{1e3 * t / units:.3f}" for t in (self.seconds, self.client, self.workers))
+        return f"{each} ms a unit (clock, processor of client and scheduler, of workers), at most {self.tasks} tasks, \
+{self.grown:+.0f} MB"
+
+
+def spent(client: Any, steps: Iterable[Any]) -> Spent:
+    """Cost of what goes step by step."""
+    before = sum(client.run(time.process_time).values())
+    held, mine, memory, start = 0, time.process_time(), _memory(), time.perf_counter()
+    for k, _ in enumerate(steps):
+        if k % 2000 == 0:
             held = max(held, client.run_on_scheduler(tasks_of))
-    return time.perf_counter() - start, held
+    took, mine = time.perf_counter() - start, time.process_time() - mine
+    workers = sum(client.run(time.process_time).values()) - before
+    return Spent(took, mine, workers, held, _memory() - memory)
 
 
-def _one(pool: Any, job: Callable[..., Any], *arguments: Any) -> Any:
-    """Start a job whose last argument, the number of the unit, is of no use."""
-    return pool.submit(job, *arguments[:-1])
+def _memory() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def engine(client: Any, units: int, job: Callable[..., Any], *arguments: Any) -> Iterable[Any]:
+    """Some units by our engine."""
+    pool = pool_of(client, 1)
+    return process(pool, range(units), lambda some: pool.each(job, some, *arguments))
 
 
 def tasks_of(dask_scheduler: Any) -> int:
@@ -84,25 +119,37 @@ def tasks_of(dask_scheduler: Any) -> int:
 
 
 def overhead() -> None:
-    """Empty units, by our engine and as one graph."""
+    """Empty units, by our engine, as one graph of futures, and as one graph of xarray written straight to Zarr."""
     with client_of(2) as client:
         for units in UNITS:
             with tempfile.TemporaryDirectory() as folder:
-                took, held = seconds_of(client, units, empty, folder)
+                cost = spent(client, engine(client, units, empty, folder))
                 start = time.perf_counter()
-                whole = sum(read(file) is not None for file in Path(folder).rglob("*.json"))
+                whole = sum(read(file.read_bytes()) is not None for file in Path(folder).rglob("*.json"))
                 again = time.perf_counter() - start
             assert whole == units
-            print(f"engine: {units} empty units: {1e3 * took / units:.2f} ms a unit, at most {held} tasks on the "
-                  f"scheduler, {1e3 * again / units:.3f} ms a unit to see that they are done")  # fmt: skip
+            print(f"engine: {units} empty units with records: {cost.shown(units)}; {1e3 * again / units:.3f} ms a unit "
+                  "to see that they are done", flush=True)  # fmt: skip
         for units in UNITS[:2]:
             with tempfile.TemporaryDirectory() as folder:
-                start = time.perf_counter()
-                futures = client.map(lambda unit, folder=folder: empty(folder, unit), range(units), pure=False)
-                held = client.run_on_scheduler(tasks_of)
-                client.gather(futures)
-                took = time.perf_counter() - start
-            print(f"one graph: {units} empty units: {1e3 * took / units:.2f} ms a unit, {held} tasks on the scheduler")
+                cost = spent(client, one_graph(units, folder))
+            print(f"one graph of xarray and Dask to Zarr: {units} empty units: {cost.shown(units)}", flush=True)
+
+
+def one_graph(units: int, folder: str) -> Iterable[int]:
+    """Empty units of 8 x 8 px as chunks of one DataArray, through ``map_blocks``, written to Zarr."""
+    yield 0  # while nothing is held
+    data = xr.DataArray(dask.array.zeros((units, 8, 8), chunks=(1, 8, 8), dtype="uint8"), dims=("time", "y", "x"))
+    mapped = data.map_blocks(nothing, template=data)
+    whole = mapped.to_dataset(name="facies_map").to_zarr(folder, mode="w", compute=False, consolidated=False)
+    future = whole.persist()
+    yield 1
+    future.compute()
+
+
+def nothing(block: xr.DataArray) -> xr.DataArray:
+    """What is done to an empty unit."""
+    return block
 
 
 def processes() -> None:
@@ -111,9 +158,8 @@ def processes() -> None:
     for n in (1, 2):
         with client_of(n) as client:
             client.gather(client.map(busy, [0.01] * 8, pure=False))
-            pool = pool_of(client, 1)
             start = time.perf_counter()
-            list(process(pool, range(120), partial(_one, pool, busy, WORK)))
+            list(engine(client, 120, busy, WORK))
             took[n] = time.perf_counter() - start
     print(f"processes: 120 units of {WORK} s: one {took[1]:.1f} s, two {took[2]:.1f} s, {took[1] / took[2]:.2f} x")
 
@@ -137,9 +183,8 @@ def overlap() -> None:
     for threads in (1, 2):
         with client_of(1, threads) as client:
             client.gather(client.map(busy, [0.01] * 4, pure=False))
-            pool = pool_of(client, 1)
             start = time.perf_counter()
-            list(process(pool, range(60), partial(_one, pool, fetched, address, WORK)))
+            list(engine(client, 60, fetched, address, WORK))
             took[threads] = time.perf_counter() - start
     server.shutdown()
     print(f"overlap: 60 units of {WORK} s reading and {WORK} s work, one process: one after the other {took[1]:.1f} s, "

@@ -10,7 +10,8 @@ Feature set 4, random weights. It prints for each engine and precision
   device does in a product of large float32 matrices;
 * "host to host": :func:`facies_xr.nn.evaluate.evaluate` on arrays in the host's memory;
 
-and ``classify`` of a cube in the host's memory (feature set 1), from chunks to labels and confidence, by threads.
+then ``classify`` of a cube in the host's memory (feature set 1), from chunks to labels and confidence, by threads; and
+the training step of the published network, from patches in the host's memory, with augmentation.
 Medians of three after a first call. Patches are folded, channels last, in batches of 4096 (64 on a CPU).
 """
 
@@ -33,9 +34,11 @@ from odc.geo.geobox import GeoBox
 
 import facies_xr as fx
 from facies_xr import grids
+from facies_xr.nn import train
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.evaluate import contexts, evaluate
 from facies_xr.nn.evaluate.device import PRECISIONS, choose, products
+from facies_xr.nn.labels import Samples
 from facies_xr.nn.network import DenseNet, FaciesNet, Network
 from facies_xr.nn.patches import cut
 from facies_xr.stations import BANDS
@@ -43,6 +46,9 @@ from facies_xr.stations import BANDS
 ROUNDS = 3
 MULTIPLICATIONS = {"patch compiled": 2.3e6, "patch fused": 6.9e6, "patch torch": 6.9e6, "dense torch": 0.2e6}
 """Of a pixel (docs/dense.md)."""
+
+MULTIPLICATIONS_OF_A_PATCH = 100e6
+"""Of a patch alone; a training step has three times as many."""
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:
@@ -160,6 +166,25 @@ def end_to_end(device: torch.device, edge: int) -> None:
         print(f"{network.architecture:6s} classify {edge}^2 px, {threads} threads: {rate:.3g} px/s", flush=True)
 
 
+def training(device: torch.device, samples: int, batch: int) -> None:
+    """Print samples a second of a training: what more epochs take longer than one."""
+    rng = np.random.default_rng(0)
+    patches = rng.random((samples, 11, 33, 33), "float32")
+    made_up = Samples(patches, rng.integers(0, 8, samples), np.full(samples, "a"), np.full(samples, "s"))
+
+    def run(epochs: int, precision: str) -> float:
+        start = time.perf_counter()
+        settings = train.Settings(epochs=epochs, batch=batch, precision=precision)
+        train.fit(made_up, made_up[:1], 4, "benchmark", settings, shown=False)
+        return time.perf_counter() - start
+
+    for precision in train.PRECISIONS:
+        run(1, precision)
+        rate = ROUNDS * samples / (run(ROUNDS + 1, precision) - run(1, precision))
+        share = rate * 3 * MULTIPLICATIONS_OF_A_PATCH / peak(device)
+        print(f"training, batch {batch}, {precision}: {rate:.3g} samples/s ({100 * share:.0f} %)", flush=True)
+
+
 def main() -> None:
     """Print all of it."""
     warnings.simplefilter("ignore")
@@ -172,6 +197,7 @@ def main() -> None:
     right(networks, device, min(edge, 48))
     fast(networks, device, [n for n in (64, 128, 256, 512, 1024) if n <= edge] or [edge])
     end_to_end(device, 4 * edge)
+    training(device, *((32_768, 512) if device.type == "cuda" else (128, 64)))
 
 
 if __name__ == "__main__":

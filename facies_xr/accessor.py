@@ -38,6 +38,7 @@ class FaciesAccessor:
     to_cog = _Bound(".export")
     to_table = _Bound(".export")
     plot = _Bound(".plot")
+    explore = _Bound(".explore")
     report = _Bound(".report")
 
     def _repr_html_(self) -> str:
@@ -46,9 +47,10 @@ class FaciesAccessor:
 
 @xr.register_datatree_accessor("facies")
 class FaciesTreeAccessor:
-    """Mass balance of the maps of several zones, as ``open_maps`` gives them."""
+    """Mass balance and reports of the maps of several zones, as ``open_maps`` gives them."""
 
     def __init__(self, data: xr.DataTree):
         self._data = data
 
     smb = _Bound(".batch.results")
+    reports = _Bound(".report")

@@ -50,14 +50,15 @@ def main() -> None:
     parser.add_argument("catalog", help="known catalogue, URL of a STAC API, or file")
     parser.add_argument("outlines", type=Path)
     parser.add_argument("dem", help="file, or a catalogue's name")
-    parser.add_argument("store", type=Path)
+    parser.add_argument("store", help="folder that all workers see, or s3://bucket/name")
     parser.add_argument("--years", type=int, nargs="+", default=list(YEARS))
     parser.add_argument("--records", type=Path, help="mass balance records")
     parser.add_argument("--cluster", default="local")
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
 
-    manifest = options.store.with_suffix(".parquet")
+    remote = "://" in options.store
+    manifest = Path(Path(options.store).name if remote else options.store).with_suffix(".parquet")
     if not manifest.exists():  # searched once; delete the file to plan anew
         batch.plan(
             options.catalog, options.outlines, options.years, MODEL, dem=options.dem, resolution=RESOLUTION,

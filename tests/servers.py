@@ -137,10 +137,11 @@ def stac_api(items: Path):
 
 
 @contextmanager
-def bucket(name: str, *, conditions: bool = True):
+def bucket(name: str, *, conditions: bool = True, seen=lambda method, path, query: None):
     """A moto S3 with an empty bucket, one write at a time, as S3 itself decides; yields its URL.
 
-    Without ``conditions`` it ignores If-Match and If-None-Match, as old servers do.
+    Without ``conditions`` it ignores If-Match and If-None-Match, as old servers do. ``seen`` is told of each request
+    and may give a status with which it is refused.
     """
     import boto3
     from moto.server import DomainDispatcherApplication, create_backend_app
@@ -152,6 +153,11 @@ def bucket(name: str, *, conditions: bool = True):
     def ordered(environ, start_response):
         if not conditions:
             environ = {k: v for k, v in environ.items() if k not in ("HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH")}
+        refused = seen(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", ""))
+        if refused is not None:
+            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            start_response(f"{refused} Refused", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
         if environ["REQUEST_METHOD"] in ("PUT", "DELETE", "POST"):
             with writing:
                 return list(moto(environ, start_response))

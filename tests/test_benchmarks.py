@@ -47,6 +47,12 @@ def test_glaciers(monkeypatch, capsys):
     printed(capsys, "800^2, 10 glaciers")
 
 
+def test_outlines(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["outlines.py", "90"])
+    benchmark("outlines").main()
+    printed(capsys, "9 outlines on 30^2", "90 outlines on 95^2", "ms each")
+
+
 def test_dense(monkeypatch):
     run = benchmark("dense")
     monkeypatch.setattr(run, "PIXELS", 8)
@@ -150,6 +156,15 @@ def test_ti_kernel(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["ti_kernel.py", "16"])
     run.main()
     printed(capsys, "compiled: forward + 7 gradients", "torch: forward")
+
+
+def test_tabular(monkeypatch, capsys):
+    run = benchmark("tabular")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(run, "EPOCHS", 10)
+    monkeypatch.setattr(sys, "argv", ["tabular.py", "3"])
+    run.main()
+    printed(capsys, "3 members, 10 epochs: batched", "one by one, plain torch", "MiB")
 
 
 def test_season():

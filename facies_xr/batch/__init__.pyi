@@ -1,5 +1,6 @@
 from .board import Board as Board
 from .board import status as status
+from .catalogue import catalogue as catalogue
 from .manifest import Manifest as Manifest
 from .planning import plan as plan
 from .results import glaciers as glaciers

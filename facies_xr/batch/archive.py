@@ -1,4 +1,4 @@
-"""The archive of a run: a store for each zone, and beside them the manifest and a record of each unit.
+"""The archive of a run, in a folder or an object store: a store for each zone, the manifest, a record of each unit.
 
 ::
 
@@ -8,117 +8,151 @@
     STORE/batch/failed/...                               units given up, and why
     STORE/batch/log/RUN.jsonl                            one line a unit, in the order in which they ended
 
-A unit is done where its record and its ledger entry are whole.
+A unit is done where its record and its ledger entry are whole. Records are listed, a thousand at a time, and read some
+side by side; nothing else is ever listed.
 """
 
+import hashlib
 import json
-import os
-import shutil
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
-import xarray as xr
 import zarr
 
-from .. import access, grids, lazy, outlines, stations
+from .. import access
 from ..errors import StoreError
-from ..store import DONE, Folder, FolderLock, Ledger, Tile, layout, record, tile
+from ..store import DONE, Folder, Ledger, Place, Tile, layout, lock_of, place_of, record, tile
+from ..store.lock import Lock
 from . import work
-from .manifest import Manifest, loaded
+from .manifest import Manifest
+from .template import template
 
 ABOUT = "facies_xr_batch"
 """Attribute of the root that tells an archive of a batch, with the digest of its configuration."""
+
+BOOK = "batch"
+"""Folder of all that is not Zarr."""
+
+MANIFEST = f"{BOOK}/manifest.parquet"
+
+AT_ONCE = 256
+"""Units whose records are read together."""
+
+Unit = tuple[int, int]
+"""A tile and a date, rows of the tables of a manifest."""
 
 
 @dataclass(frozen=True)
 class Archive:
     """The place where a run writes."""
 
-    path: Path
+    address: str
+    """Path, or address that fsspec knows: workers open it by this."""
 
     @classmethod
     def at(cls, where: str | Path) -> "Archive":
-        """Archive at a path.
+        """Archive at a path or an address such as ``s3://bucket/glaciers``.
 
         Raises
         ------
         StoreError
-            If it is an address of the web.
+            If it is neither.
         """
-        if access.is_remote(str(where)):
-            raise StoreError(f"{access.shown(str(where))}: an archive is a folder that all workers see; give a path.")
-        return cls(Path(where).absolute())
+        if not isinstance(where, str | Path):
+            raise StoreError(
+                f"{where!r} ({type(where).__name__}) is no place for an archive: give a path, or an address such as "
+                "s3://bucket/glaciers, that all workers can open."
+            )
+        place = place_of(where)
+        return cls(str(place.path.absolute()) if isinstance(place, Folder) else str(where).rstrip("/"))
 
-    @property
-    def book(self) -> Path:
-        """Folder of all that is not Zarr."""
-        return self.path / "batch"
+    @cached_property
+    def place(self) -> Place:
+        """Where it lies."""
+        return place_of(self.address)
+
+    def __str__(self) -> str:
+        return access.shown(self.address)
+
+    @cached_property
+    def _manifest(self) -> tuple[Manifest, str]:
+        content = self.place.read(MANIFEST)
+        if content is None:
+            raise StoreError(f"{self} is no archive of a batch run: {MANIFEST} is missing.")
+        return Manifest.of(content, f"{self}/{MANIFEST}"), hashlib.sha256(content).hexdigest()[:16]
 
     def manifest(self) -> Manifest:
-        """The manifest of the run, read once in each process.
+        """The manifest of the run, read once.
 
         Raises
         ------
         StoreError
             If there is none.
         """
-        file = self.book / "manifest.parquet"
-        if not file.exists():
-            raise StoreError(f"{self.path} is no archive of a batch run: {file} is missing.")
-        return loaded(str(file), file.stat().st_mtime)
+        return self._manifest[0]
 
-    def zone(self, name: str) -> Path:
-        """Store of a zone."""
-        return self.path / name
+    @property
+    def token(self) -> tuple[str, str]:
+        """What a worker needs to open it, with this manifest: :func:`opened`."""
+        return self.address, self._manifest[1]
 
-    def store(self, name: str) -> Folder:
+    def zone(self, name: str) -> str:
+        """Path or address of the store of a zone."""
+        return f"{self.address}/{name}"
+
+    @cached_property
+    def _stores(self) -> dict[str, Place]:
+        return {}
+
+    def store(self, name: str) -> Place:
         """The store of a zone."""
-        return Folder(self.zone(name))
+        return self._stores.setdefault(name, place_of(self.zone(name)))
 
-    def lock(self) -> FolderLock:
+    def lock(self) -> Lock:
         """One run at a time."""
-        return FolderLock(self.book, str(self.path))
+        return lock_of(self.place, folder=BOOK)
 
     # -- making it ---------------------------------------------------------------------------------------------
 
     def claim(self, manifest: Manifest) -> None:
-        """Make the archive one of a manifest; call it under the lock.
+        """Make the archive one of a manifest; call it under the lock, before the manifest is read from it.
 
         Raises
         ------
         StoreError
             If something else is there, or a run of another configuration.
         """
-        content = {file.name for file in self.path.iterdir()} - {"batch"} if self.path.exists() else set()
-        if content and not (self.path / "zarr.json").exists():
-            raise StoreError(f"{self.path} exists and is no archive of a batch run; choose another name.")
-        attributes = dict(zarr.open_group(self.path, mode="a", zarr_format=3).attrs)
+        content = self.place.children() - {BOOK}
+        if content and "zarr.json" not in content:
+            raise StoreError(f"{self} exists and is no archive of a batch run; choose another name.")
+        attributes = dict(zarr.open_group(self.place.zarr(), mode="a", zarr_format=3).attrs)
         held = attributes.get(ABOUT)
         if content and held is None:
-            raise StoreError(f"{self.path} is a Zarr group that no batch run made; choose another name.")
+            raise StoreError(f"{self} is a Zarr group that no batch run made; choose another name.")
         if held not in (None, manifest.configuration_digest):
             raise StoreError(
-                f"{self.path} holds a run of another configuration ({held}, this manifest is of "
+                f"{self} holds a run of another configuration ({held}, this manifest is of "
                 f"{manifest.configuration_digest}): other models, options or elevation. Write to another path."
             )
         if held is None:
-            zarr.open_group(self.path, mode="a").attrs[ABOUT] = manifest.configuration_digest
-        manifest.save(self.book / "manifest.parquet")
+            zarr.open_group(self.place.zarr(), mode="a").attrs[ABOUT] = manifest.configuration_digest
+        self.place.write(MANIFEST, manifest.content())
 
-    def claim_zone(self, manifest: Manifest, zone: str, bounds: pd.DataFrame) -> None:
+    def claim_zone(self, zone: str, bounds: pd.DataFrame) -> None:
         """Make or continue the store of a zone."""
-        data = layout.prepared(_template(manifest, zone, bounds))
+        data = layout.prepared(template(self.manifest(), zone, bounds))
         if not record.exists(self.store(zone)):
-            self.zone(zone).mkdir(parents=True, exist_ok=True)
-            layout.commit(data, self.store(zone), manifest.box(zone))
-        Ledger(self.zone(zone)).claim(data)
+            layout.commit(data, self.store(zone), self.manifest().box(zone))
+        Ledger(self.store(zone)).claim(data)
 
     # -- units -------------------------------------------------------------------------------------------------
 
@@ -126,28 +160,33 @@ class Archive:
     def _slots(self) -> dict[str, dict[int, int]]:
         """Position of each date in the arrays of its zone."""
         return {
-            zone: {time: k for k, time in enumerate(Ledger(self.zone(zone)).record.dates)}
+            zone: {time: k for k, time in enumerate(Ledger(self.store(zone)).record.dates)}
             for zone in self.manifest().zones
         }
 
-    def place(self, unit: tuple[int, int]) -> tuple[str, Tile]:
-        """Zone and tile of the store of a unit (tile, date)."""
+    @property
+    def units(self) -> list[Unit]:
+        """Units of the manifest, in their order."""
+        return [(tile, date) for tile, date in self.manifest().units.tolist()]
+
+    def at_tile(self, unit: Unit) -> tuple[str, Tile]:
+        """Zone and tile of the store of a unit."""
         (zone, row, column), when = self.manifest().places[unit[0]], self.manifest().times[unit[1]]
         return zone, Tile("timed", (self._slots[zone][when], row, column))
 
-    def name(self, unit: tuple[int, int]) -> str:
+    def name(self, unit: Unit) -> str:
         """Name of a unit, for its record and for people: zone, date, tile."""
         (zone, row, column), when = self.manifest().places[unit[0]], self.manifest().times[unit[1]]
         day = str(np.datetime64(when, "us").astype("datetime64[ms]")).replace(":", "")
         return f"{zone}/{day}/{row}.{column}"
 
-    def file(self, unit: tuple[int, int], kind: str = "units") -> Path:
-        """Record of a unit that is done, or of one that failed."""
-        return self.book / kind / f"{self.name(unit)}.json"
+    def key(self, unit: Unit, kind: str = "units") -> str:
+        """Where the record of a unit lies that is done, or of one that failed."""
+        return f"{BOOK}/{kind}/{self.name(unit)}.json"
 
-    def write(self, unit: tuple[int, int], done: work.Done, about: dict[str, Any]) -> dict[str, Any]:
+    def write(self, unit: Unit, done: work.Done, about: dict[str, Any]) -> dict[str, Any]:
         """Store a unit: its chunks, then its entry in the ledger, then its record, which is returned."""
-        zone, place = self.place(unit)
+        zone, place = self.at_tile(unit)
         start = time.perf_counter()
         sums = self._write(zone, place, {name: block[None] for name, block in done.blocks.items()})
         told = {
@@ -161,7 +200,7 @@ class Archive:
             "bytes_written": sum(block.nbytes for block in done.blocks.values()),
             **about,
         }
-        self.put(self.file(unit), told)
+        put(self.place, self.key(unit), told)
         return told
 
     def write_ground(self, ground: work.Ground) -> None:
@@ -173,56 +212,71 @@ class Archive:
             self._write(row["zone"], place, ground.static)
 
     def _write(self, zone: str, place: Tile, blocks: dict[str, np.ndarray]) -> dict[str, int]:
+        corner = tuple(w.start for w in place.window)
+        start = (0, *corner) if place.kind == "timed" else corner
         try:
-            tile.write_tile(
-                blocks,
-                (0, *(w.start for w in place.window))
-                if place.kind == "timed"
-                else tuple(w.start for w in place.window),
-                place=self.store(zone),
-                kind=place.kind,
-                slots=place.index[:1],
-            )
+            tile.write_tile(blocks, start, place=self.store(zone), kind=place.kind, slots=place.index[:1])
         except OSError as error:
-            raise StoreError(f"{self.zone(zone)} cannot be written: {error}", error.errno or 0) from error
+            raise StoreError(f"{self}/{zone} cannot be written: {error}") from error
         entry = tile.read_entry(self.store(zone), place, len(blocks))
         return dict(zip(sorted(blocks), entry[1:], strict=True)) if entry else {}
 
-    def fail(self, unit: tuple[int, int], reason: str, tries: int) -> dict[str, Any]:
+    def fail(self, unit: Unit, reason: str, tries: int) -> dict[str, Any]:
         """Record that a unit is given up for this run, and why."""
         told = {"unit": self.name(unit), "state": "failed", "reason": access.shown(reason), "tries": tries}
-        self.put(self.file(unit, "failed"), told)
+        put(self.place, self.key(unit, "failed"), told)
         return told
-
-    def is_done(self, unit: tuple[int, int]) -> bool:
-        """Whether the record and the ledger entry of a unit are whole."""
-        told = read(self.file(unit))
-        if told is None:
-            return False
-        zone, place = self.place(unit)
-        entry = tile.read_entry(self.store(zone), place, len(told["checksums"]))
-        return entry is not None and entry[0] == DONE and list(entry[1:]) == list(told["checksums"].values())
-
-    def pending(self) -> list[tuple[int, int]]:
-        """Units of the manifest that are not done, in their order."""
-        units = map(tuple, self.manifest().units.tolist())
-        return [unit for unit in units if not self.is_done(unit)]
-
-    @staticmethod
-    def put(file: Path, told: dict[str, Any]) -> None:
-        """Write a record, whole or not at all, with a checksum of itself."""
-        file.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(told)
-        draft = file.with_name(f".{os.getpid()}-{time.monotonic_ns()}-{file.name}")
-        draft.write_text(f"{zlib.crc32(text.encode()):08x} {text}\n")
-        os.replace(draft, file)
 
     def records(self, kind: str = "units") -> Iterator[dict[str, Any]]:
         """Records of the units that are done, or failed."""
-        for file in sorted((self.book / kind).rglob("*.json")):
-            told = None if file.name.startswith(".") else read(file)
-            if told is not None:
-                yield told
+        keys = sorted(key for key in self.place.keys(f"{BOOK}/{kind}") if key.endswith(".json"))
+        for some in _parts(keys):
+            yield from filter(None, map(read, self.place.read_all(some)))
+
+    def _recorded(self) -> Iterator[tuple[Unit, dict[str, Any] | None]]:
+        """Units that have a record, and what it says where it and the unit's ledger entry are whole and agree."""
+        there = self.place.keys(f"{BOOK}/units")
+        recorded = [unit for unit in self.units if self.key(unit) in there]
+        for some in _parts(recorded):
+            told = dict(zip(some, map(read, self.place.read_all(map(self.key, some))), strict=True))
+            entries = self._entries(some)
+            for unit, said in told.items():
+                yield unit, said if said is not None and _agree(said, entries[unit]) else None
+
+    def _entries(self, units: Iterable[Unit]) -> dict[Unit, bytes | None]:
+        """Ledger entries of units."""
+        by_zone: dict[str, dict[Unit, str]] = {}
+        for unit in units:
+            zone, place = self.at_tile(unit)
+            by_zone.setdefault(zone, {})[unit] = tile.entry_key(place)
+        return {
+            unit: content
+            for zone, keys in by_zone.items()
+            for unit, content in zip(keys, self.store(zone).read_all(keys.values()), strict=True)
+        }
+
+    def pending(self) -> list[Unit]:
+        """Units of the manifest that are not done, in their order."""
+        done = {unit for unit, told in self._recorded() if told is not None}
+        return [unit for unit in self.units if unit not in done]
+
+    # -- tables ------------------------------------------------------------------------------------------------
+
+    def write_table(self, key: str, table: pd.DataFrame) -> None:
+        """Write a table as Parquet, whole or not at all."""
+        file = BytesIO()
+        table.to_parquet(file)
+        self.place.write(key, file.getvalue())
+
+    def read_table(self, key: str) -> pd.DataFrame | None:
+        """A table with its geometry, if it has one; None if it is not there."""
+        content = self.place.read(key)
+        if content is None:
+            return None
+        try:
+            return gpd.read_parquet(BytesIO(content))
+        except ValueError:  # without geometry
+            return pd.read_parquet(BytesIO(content))
 
     # -- checking ----------------------------------------------------------------------------------------------
 
@@ -234,102 +288,65 @@ class Archive:
         DataFrame
             ``unit``, ``file``, ``problem``; without rows if all is well.
         """
-        rows = []
-        for unit in map(tuple, self.manifest().units.tolist()):
-            if not self.file(unit).exists():
+        rows, variables = [], {zone: Ledger(self.store(zone)).kinds["timed"] for zone in self.manifest().zones}
+        for unit, told in self._recorded():
+            if told is None:
+                rows.append((self.name(unit), self.key(unit), "damaged record or entry"))
                 continue
-            zone, place = self.place(unit)
-            told = read(self.file(unit))
-            if told is None or not self.is_done(unit):
-                rows.append((self.name(unit), str(self.file(unit).relative_to(self.path)), "damaged record or entry"))
-                continue
-            variables = Ledger(self.zone(zone)).kinds["timed"]
-            for name, expected in told["checksums"].items():
-                key = tile.chunk_key(name, variables[name], place)
-                if (now := tile.chunk_checksum(self.store(zone).read(key))) != expected:
-                    problem = "damaged" if now else "missing"
-                    rows.append((self.name(unit), f"{zone}/{key}", problem))
+            zone, place = self.at_tile(unit)
+            keys = [tile.chunk_key(name, variables[zone][name], place) for name in told["checksums"]]
+            contents = self.store(zone).read_all(keys)
+            for key, content, expected in zip(keys, contents, told["checksums"].values(), strict=True):
+                if (now := tile.chunk_checksum(content)) != expected:
+                    rows.append((self.name(unit), f"{zone}/{key}", "damaged" if now else "missing"))
         return pd.DataFrame(rows, columns=["unit", "file", "problem"])
 
     def repair(self) -> int:
         """Make damaged units pending again, and say how many they were."""
         damaged = set(self.verify()["unit"])
-        for unit in map(tuple, self.manifest().units.tolist()):
+        for unit in self.units:
             if self.name(unit) in damaged:
-                self.file(unit).unlink(missing_ok=True)
+                self.place.remove(self.key(unit))
         return len(damaged)
 
     def clean(self) -> None:
-        """Forget failures of earlier runs, and what kills in the middle of a write left."""
-        shutil.rmtree(self.book / "failed", ignore_errors=True)
+        """Forget failures of earlier runs."""
+        self.place.remove_below(f"{BOOK}/failed")
 
 
-def read(file: Path) -> dict[str, Any] | None:
+def put(place: Place, key: str, told: dict[str, Any]) -> None:
+    """Write a record, whole or not at all, with a checksum of itself."""
+    text = json.dumps(told).encode()
+    place.write(key, b"%08x %s\n" % (zlib.crc32(text), text))
+
+
+def read(content: bytes | None) -> dict[str, Any] | None:
     """A record; None if it is missing or damaged."""
-    try:
-        head, _, text = file.read_text().strip().partition(" ")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
-    return json.loads(text) if head == f"{zlib.crc32(text.encode()):08x}" else None
+    head, _, text = (content or b"").strip().partition(b" ")
+    return json.loads(text) if head == b"%08x" % zlib.crc32(text) and text else None
+
+
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
+    for k in range(0, len(items), AT_ONCE):
+        yield items[k : k + AT_ONCE]
+
+
+def _agree(told: dict[str, Any], content: bytes | None) -> bool:
+    """Whether a record and a ledger entry say the same."""
+    entry = tile.entry_of(content, len(told["checksums"]))
+    return entry is not None and entry == (DONE, *told["checksums"].values())
 
 
 @lru_cache(maxsize=4)
-def opened(path: str) -> Archive:
-    """An archive as a worker keeps it."""
-    return Archive(Path(path))
+def opened(address: str, digest: str) -> Archive:
+    """An archive as a worker keeps it.
 
-
-def _template(manifest: Manifest, zone: str, bounds: pd.DataFrame) -> xr.Dataset:
-    """The maps of a zone without their pixels: what they are made by, on a scrap of its grid, made as large as it."""
-    box, scrap = manifest.box(zone), (slice(0, 8), slice(0, 8))
-    dates = manifest.dates[manifest.dates["zone"] == zone].sort_values("time", kind="stable")
-    named = dates.groupby("time", sort=True)["items"].agg(
-        lambda parts: list(dict.fromkeys(i for p in parts for i in p))
-    )
-    dates = dates.drop_duplicates("time").assign(items=named.to_list())
-    data = work.timed(dates).assign_coords(grids.coords(grids.window(box, *scrap)))
-    for name in (*stations.BANDS, "hillshade"):
-        data[name] = (("time", "y", "x"), lazy.blank((len(dates), 8, 8), (1, 8, 8), "float32"))
-    for name in ("saturated", "shadow_mask"):
-        data[name] = (("time", "y", "x"), lazy.blank((len(dates), 8, 8), (1, 8, 8), "uint8"))
-    for name in work.GROUND:
-        data[name] = (("y", "x"), np.zeros((8, 8), "int32" if name == "glacier_index" else "float32"))
-    table = manifest.glaciers[manifest.glaciers["zone"] == zone]
-    bounds = bounds.loc[table["number"]]
-    data = data.assign({name: ("glacier", bounds[name].to_numpy("float32")) for name in bounds})
-    data = data.assign_coords(_of_glaciers(table))
-    missions = {k: str(v) for k, v in dates.iloc[0].items() if str(k).endswith("_nir")}
-    data.attrs |= {
-        "level": manifest.configuration["level"],
-        "dem": _shown_dem(work.dem_of(manifest, zone)),
-        "outlines": outlines.digest(table.reset_index(drop=True)),
-        "shadows": manifest.configuration["shadows"],
-        "boundary": "glacier",
-        **missions,
-    }
-    maps = work.maps_of(stations.dress(stations.dress(data, "load"), "add_terrain"), manifest)
-    rasters = layout.rasters(maps)
-    small = maps.drop_vars([*rasters, "y", "x", "spatial_ref"])
-    shape = tuple(box.shape)
-    for name, variable in rasters.items():
-        whole = (*variable.shape[:-2], *shape)
-        small[name] = (variable.dims, lazy.blank(whole, whole, variable.dtype), variable.attrs)
-    return small.assign_coords(grids.coords(box))
-
-
-def _of_glaciers(table: Any) -> dict[str, tuple[str, np.ndarray]]:
-    place = table.geometry.to_crs(4326).representative_point()
-    return {
-        "glacier": ("glacier", table["glacier"].to_numpy(str)),
-        "glacier_number": ("glacier", table["number"].to_numpy("int32")),
-        "glacier_name": ("glacier", table["name"].to_numpy(str)),
-        "longitude": ("glacier", place.x.to_numpy()),
-        "latitude": ("glacier", place.y.to_numpy()),
-        "outline_date": ("glacier", table["date"].to_numpy("datetime64[ns]")),
-    }
-
-
-def _shown_dem(dem: Any) -> str:
-    files = [dem] if isinstance(dem, str) else dem
-    names = [Path(access.shown(file)).name for file in files]
-    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    Raises
+    ------
+    StoreError
+        If its manifest is not the one that the run began with.
+    """
+    archive = Archive(address)
+    if archive.token != (address, digest):
+        raise StoreError(f"{archive}: the manifest was replaced while a run was at work; run again.")
+    return archive

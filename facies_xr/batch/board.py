@@ -1,11 +1,9 @@
 """How a run stands: a live board in the shell, and what the ledger says at any time, as a table or as one HTML page."""
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from rich.table import Table
 
 from ..progress import size
 from .archive import Archive
+from .log import elapsed
 
 STAGES = ("read", "features", "inference", "write")
 """Stages of a unit, in their order."""
@@ -147,6 +146,11 @@ class Status:
 
         return page(self)
 
+    def _repr_html_(self) -> str:
+        from .page import card
+
+        return card(self)
+
 
 def status(store: str | Path) -> Status:
     """How a run stands, during and after it, from its records.
@@ -167,21 +171,10 @@ def status(store: str | Path) -> Status:
         zone, _, tile = record["unit"].split("/")
         tiles[where[zone, tile], 0 if record["state"] == "done" else 1] += 1
         tally.add(record)
-    tally.elapsed = _elapsed(archive)
+    tally.elapsed = elapsed(archive.place)
     zone_of = manifest.tiles["zone"].to_numpy()
     zones = {zone: tuple(tiles[zone_of == zone].sum(0).tolist()) for zone in manifest.zones}
     return Status(archive, tally, zones, tiles, failures)
-
-
-def _elapsed(archive: Archive) -> float:
-    """Time in which units ended, over all runs, by their logs. [s]"""
-    total = 0.0
-    for file in (archive.book / "log").glob("*.jsonl"):
-        lines = file.read_text().splitlines()
-        if lines:
-            ends = [datetime.fromisoformat(json.loads(line)["time"]) for line in (lines[0], lines[-1])]
-            total += max((ends[1] - ends[0]).total_seconds(), 1.0)
-    return total
 
 
 def _span(seconds: float) -> str:

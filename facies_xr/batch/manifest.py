@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from odc.geo.geobox import GeoBox
 
 from .. import grids
 from ..errors import InputError
+from ..store import Folder
 from ..store.layout import geobox_of
 
 FORMAT = 1
@@ -108,10 +109,14 @@ class Manifest:
     def save(self, path: str | Path) -> Path:
         """Write the manifest, whole or not at all."""
         path = Path(path)
-        draft = path.with_name(f".{os.getpid()}-{path.name}")
-        self._table().to_parquet(draft, index=False, compression="zstd")
-        os.replace(draft, path)
+        Folder(path.parent).write(path.name, self.content())
         return path
+
+    def content(self) -> bytes:
+        """The manifest as a file holds it."""
+        file = BytesIO()
+        self._table().to_parquet(file, index=False, compression="zstd")
+        return file.getvalue()
 
     def _table(self) -> gpd.GeoDataFrame:
         crs, nowhere = self.glaciers.crs, shapely.Point()
@@ -151,7 +156,22 @@ class Manifest:
             If the file is not one, or of another version.
         """
         try:
-            table = gpd.read_parquet(path)
+            content = Path(path).read_bytes()
+        except OSError as error:
+            raise InputError(f"{path} cannot be read as a manifest: {error}. Make one with batch.plan().") from error
+        return cls.of(content, str(path))
+
+    @classmethod
+    def of(cls, content: bytes, path: str) -> "Manifest":
+        """The manifest that a file holds.
+
+        Raises
+        ------
+        InputError
+            As :meth:`load`.
+        """
+        try:
+            table = gpd.read_parquet(BytesIO(content))
             rows = {kind: table[table["kind"] == kind] for kind in KINDS}
             facts = {kind: [json.loads(text) for text in each["facts"]] for kind, each in rows.items()}
             configuration = facts["configuration"][0]
@@ -178,12 +198,6 @@ class Manifest:
             frame("date"),
             {row["id"]: row["item"] for row in facts["scene"]},
         )
-
-
-@lru_cache(maxsize=2)
-def loaded(path: str, stamp: float) -> Manifest:
-    """A manifest as a worker keeps it; the stamp is the time of the file."""
-    return Manifest.load(path)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,9 @@ from .. import store as _store
 from ..maps.series import end_of_season
 from ..maps.statistics import DRAWS, statistics
 from ..smb.balance import smb as _smb
-from .archive import Archive
+from .archive import BOOK, Archive
+
+TABLE = "glaciers.parquet"
 
 COLUMNS = {
     "coverage": "coverage",
@@ -44,7 +46,7 @@ def open_maps(store: str | Path) -> xr.Dataset | xr.DataTree:
     StoreError
         If there is none, or it is damaged.
     """
-    if not (Path(store) / "batch").is_dir():
+    if not isinstance(store, str | Path) or BOOK not in _store.place_of(store).children():
         return _store.open_store(store)
     archive = Archive.at(store)
     zones = {zone: _store.open_store(archive.zone(zone)) for zone in archive.manifest().zones}
@@ -76,7 +78,7 @@ def statistics_of(archive: Archive, region: int, *, draws: int = 0) -> xr.Datase
     return statistics(region_maps(archive, region), draws=draws).compute()
 
 
-def glaciers(store: str | Path, *, partial: bool = False) -> Path:
+def glaciers(store: str | Path, *, partial: bool = False) -> str:
     """The glacier table: one row a glacier and date, of the regions that are finished, as GeoParquet.
 
     What is there is kept: a region is counted once, when it is finished.
@@ -90,23 +92,19 @@ def glaciers(store: str | Path, *, partial: bool = False) -> Path:
 
     Returns
     -------
-    Path
-        ``glaciers.parquet`` in the archive.
+    str
+        Path or address of ``glaciers.parquet`` in the archive.
     """
     archive = Archive.at(store)
-    folder = archive.book / "glaciers"
-    folder.mkdir(exist_ok=True)
+    counted = archive.place.keys(f"{BOOK}/glaciers")
     for region, done in finished(archive).items():
-        part = folder / f"{region}.parquet"
-        if (done or partial) and not part.exists():
-            table = _table(archive, region)
-            table.to_parquet(part.with_suffix(".draft"), index=False)
-            part.with_suffix(".draft").replace(part)
-    parts = [gpd.read_parquet(part) for part in sorted(folder.glob("*.parquet"))]
-    path = archive.path / "glaciers.parquet"
+        part = f"{BOOK}/glaciers/{region}.parquet"
+        if (done or partial) and part not in counted:
+            archive.write_table(part, _table(archive, region))
+    parts = [archive.read_table(key) for key in sorted(archive.place.keys(f"{BOOK}/glaciers"))]
     if parts:
-        pd.concat(parts, ignore_index=True).to_parquet(path, index=False)
-    return path
+        archive.write_table(TABLE, pd.concat(parts, ignore_index=True))
+    return f"{archive.address}/{TABLE}"
 
 
 def _table(archive: Archive, region: int) -> gpd.GeoDataFrame:

@@ -1,25 +1,34 @@
 """Run a manifest on any Dask client, or on threads."""
 
-import json
 import os
 import platform
 import time
+import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
 
+from .. import access
 from ..errors import InputError, StoreError
 from ..nn import registry
+from ..store import place_of
+from ..store.lock import Lock
 from . import work
-from .archive import Archive, opened
-from .engine import WAITS, ClusterError, Pool, pool_of, process
+from .archive import BOOK, MANIFEST, Archive, Unit, opened
+from .engine import WAITS, process
+from .log import Log
 from .manifest import Manifest
 from .planning import PACKAGES
+from .pools import FULL, ClusterError, Pool, pool_of
+
+CHECK = 30.0
+"""Time between two looks at the lease of a run. [s]"""
 
 GROUNDS = 4
 """Tiles whose terrain is kept for each thread of the workers."""
@@ -41,7 +50,8 @@ def run(
     manifest : Manifest or path
         As :func:`facies_xr.batch.plan` makes it.
     store : path
-        Folder of the archive, which all workers see.
+        Folder of the archive, which all workers see, or an address that they can open, such as
+        ``s3://bucket/glaciers``.
     client : distributed.Client, optional
         Where to compute; by default the threads of this process.
     device : str, optional
@@ -68,14 +78,16 @@ def run(
     _require_models(manifest)
     archive = Archive.at(store)
     try:
-        with archive.lock(), pool_of(client, os.cpu_count() or 1) as pool:
-            archive.claim(manifest)
-            archive.clean()
-            _prepare_workers(client, archive, manifest)
-            _claim_zones(pool, archive)
-            return _units(pool, archive, device, waits, board)
-    except PermissionError as error:
-        raise StoreError(f"{store} cannot be written: {error}") from error
+        with archive.lock() as lock, pool_of(client, os.cpu_count() or 1) as pool:
+            insisted(partial(archive.claim, manifest), waits)
+            insisted(archive.clean, waits)
+            _prepare_workers(client, archive)
+            insisted(partial(_claim_zones, pool, archive), waits)
+            return _units(pool, archive, lock, device=device, waits=waits, board=board)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{archive} cannot be written: {access.reason(error)}") from error
 
 
 def _require_models(manifest: Manifest) -> None:
@@ -87,7 +99,7 @@ def _require_models(manifest: Manifest) -> None:
 # -- workers ----------------------------------------------------------------------------------------------------
 
 
-def _prepare_workers(client: Any, archive: Archive, manifest: Manifest) -> None:
+def _prepare_workers(client: Any, archive: Archive) -> None:
     """Refuse workers that cannot do the work, and load the model on each, also on those that come later."""
     if client is None:
         return
@@ -108,8 +120,8 @@ def _prepare_workers(client: Any, archive: Archive, manifest: Manifest) -> None:
             for model in self.models:
                 registry.load_model(model)
 
-    told = client.run(look_around, str(archive.path), on_error="return")
-    mine = look_around(str(archive.path))
+    told = client.run(look_around, archive.address, on_error="return")
+    mine = look_around(archive.address)
     for address, seen in told.items():
         if isinstance(seen, BaseException):
             raise ClusterError(f"worker {address} cannot import facies_xr or fails: {type(seen).__name__}: {seen}")
@@ -120,14 +132,19 @@ def _prepare_workers(client: Any, archive: Archive, manifest: Manifest) -> None:
                     "environment, else maps would depend on where they were made."
                 )
         if seen["stamp"] != mine["stamp"]:
-            raise ClusterError(f"worker {address} does not see {archive.path}; give a folder that all workers share.")
-    client.register_plugin(Prepared([entry["model"] for entry in manifest.configuration["models"]]))
+            raise ClusterError(
+                f"worker {address} does not see {archive}; give a folder that all workers share, or an address."
+            )
+    client.register_plugin(Prepared([entry["model"] for entry in archive.manifest().configuration["models"]]))
 
 
-def look_around(path: str) -> dict[str, Any]:
+def look_around(address: str) -> dict[str, Any]:
     """Versions of a process, and what it sees of an archive."""
-    file = Path(path) / "batch" / "manifest.parquet"
-    about = {"python": platform.python_version(), "stamp": file.stat().st_size if file.exists() else None}
+    try:
+        stamp = zlib.crc32(place_of(address).read(MANIFEST) or b"")
+    except OSError:
+        stamp = 0
+    about = {"python": platform.python_version(), "stamp": stamp}
     return {**about, **{name: version(name) for name in PACKAGES}}
 
 
@@ -136,90 +153,97 @@ def look_around(path: str) -> dict[str, Any]:
 
 def _claim_zones(pool: Pool, archive: Archive) -> None:
     """Survey the glaciers of each region, then make or continue the store of each zone."""
-    manifest = archive.manifest()
+    manifest, token = archive.manifest(), archive.token
     regions = sorted(set(manifest.glaciers["region"]))
-    bounds: dict[Any, pd.DataFrame] = {}
-    file = archive.book / f"bounds-{manifest.glaciers_digest}.parquet"
-    if file.exists():
-        table = pd.read_parquet(file)
-    else:
-        for outcome in process(
-            pool, regions, lambda region: pool.submit(survey, str(archive.path), region), waits=(1.0,)
-        ):
+    key = f"{BOOK}/bounds-{manifest.glaciers_digest}.parquet"
+    table = archive.read_table(key)
+    if table is None:
+        bounds: dict[Any, pd.DataFrame] = {}
+        for outcome in process(pool, regions, lambda some: pool.each(survey, some, token), waits=(1.0,)):
             if outcome.reason is not None:
                 raise InputError(f"region {outcome.job} cannot be surveyed: {outcome.reason}")
             bounds[outcome.job] = outcome.value
         table = pd.concat([bounds[region].assign(region=region) for region in regions])
         table = table.rename_axis("number").reset_index()
-        table.to_parquet(file)
+        archive.write_table(key, table)
     zone_of = manifest.regions["zone"]
     for zone in manifest.zones:
         rows = table[table["region"].map(zone_of) == zone].set_index("number").drop(columns="region")
-        archive.claim_zone(manifest, zone, rows)
+        archive.claim_zone(zone, rows)
 
 
-def survey(path: str, region: int) -> pd.DataFrame:
+def survey(token: tuple[str, str], region: int) -> pd.DataFrame:
     """Bounds of the glaciers of a region, on a worker."""
-    return work.bounds(opened(path).manifest(), region)
+    return work.bounds(opened(*token).manifest(), region)
 
 
 # -- units ------------------------------------------------------------------------------------------------------
 
 
-def _units(pool: Pool, archive: Archive, device: str | None, waits: tuple[float, ...], board: Any) -> pd.DataFrame:
-    path, failed = str(archive.path), []
-    grounds: OrderedDict[int, Any] = OrderedDict()
+def _units(
+    pool: Pool, archive: Archive, lock: Lock, *, device: str | None, waits: tuple[float, ...], board: Any
+) -> pd.DataFrame:
+    token, failed, checked = archive.token, [], time.monotonic()
+    grounds, kept = OrderedDict[int, Any](), GROUNDS * max(pool.capacity(), 1)
 
-    def start(unit: Any) -> Any:
-        tile = unit[0]
+    def start(units: Any) -> Any:
+        tile = units[0][0]
         if tile not in grounds or pool.failed(grounds[tile]):
-            grounds[tile] = pool.submit(prepare, path, tile)
+            grounds[tile] = pool.submit(prepare, token, tile)
         grounds.move_to_end(tile)
-        while len(grounds) > GROUNDS * max(pool_size, 1):
+        while len(grounds) > kept:
             grounds.popitem(last=False)
-        return pool.submit(make, path, grounds[tile], unit, device)
+        return pool.each(make, units, token, grounds[tile], device)
 
-    pool_size = pool.capacity()
     pending = archive.pending()
-    with _log(archive) as log:
-        for outcome in process(pool, pending, start, waits=waits):
-            told, unit = outcome.value, cast("tuple[int, int]", outcome.job)
+    with Log(archive.place) as log:
+        for outcome in process(pool, pending, start, alike=itemgetter(0), waits=waits):
+            told, unit = outcome.value, cast(Unit, outcome.job)
             if outcome.reason is not None:
-                told = archive.fail(unit, outcome.reason, outcome.tries)
+                told = insisted(partial(archive.fail, unit, outcome.reason, outcome.tries), waits)
                 failed.append(told)
             log({**told, "tries": outcome.tries})
             if board is not None:
                 board(told, len(pending), outcome.running)
+            if time.monotonic() - checked > CHECK:
+                lock.check()
+                checked = time.monotonic()
     return pd.DataFrame(failed, columns=["unit", "reason", "tries"])
 
 
-def prepare(path: str, tile: int) -> work.Ground:
+def prepare(token: tuple[str, str], tile: int) -> work.Ground:
     """Terrain of a tile, on a worker, which also stores what the archive keeps of it."""
-    archive = opened(path)
+    archive = opened(*token)
     made = work.ground(archive.manifest(), tile)
     archive.write_ground(made)
     return made
 
 
-def make(path: str, ground: work.Ground, unit: tuple[int, int], device: str | None) -> dict[str, Any]:
+def make(token: tuple[str, str], ground: work.Ground, device: str | None, unit: Unit) -> dict[str, Any]:
     """One unit, on a worker; its record."""
-    archive = opened(path)
+    archive = opened(*token)
     done = work.classified(archive.manifest(), ground, unit[1], device)
     about = {"worker": f"{platform.node()}:{os.getpid()}", "versions": {n: version(n) for n in PACKAGES[:1]}}
     return archive.write(unit, done, about)
 
 
-@contextmanager
-def _log(archive: Archive) -> Iterator[Any]:
-    """Writer of the log of this run: one JSON line a unit."""
-    folder = archive.book / "log"
-    folder.mkdir(exist_ok=True)
-    name = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-    with (folder / f"{name}-{os.getpid()}.jsonl").open("a") as file:
+def insisted(action: Callable[[], Any], waits: Iterable[float]) -> Any:
+    """What an action gives that writes to a place, which may refuse for a while.
 
-        def log(told: dict[str, Any]) -> None:
-            print(
-                json.dumps({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **told}), file=file, flush=True
-            )
-
-        yield log
+    Raises
+    ------
+    StoreError
+        As the action does.
+    OSError
+        If it still fails after the last wait.
+    """
+    for wait in waits:
+        try:
+            return action()
+        except (StoreError, PermissionError, FileNotFoundError):
+            raise
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            time.sleep(wait)
+    return action()

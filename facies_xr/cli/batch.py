@@ -1,4 +1,4 @@
-"""``facies-xr batch``: plan, run, status, verify, glaciers, smb: a region, many years, many workers."""
+"""``facies-xr batch``: plan, run, status, verify, glaciers, catalogue, smb: a region, many years, many workers."""
 
 import signal
 from pathlib import Path
@@ -13,7 +13,7 @@ from .shell import console
 
 app = typer.Typer(no_args_is_help=True, help="Maps of many glaciers and years on a Dask cluster.")
 
-Archive = Annotated[Path, typer.Argument(help="Folder of a run, which all workers see.")]
+Archive = Annotated[str, typer.Argument(help="Folder or s3:// address of a run, which all workers see.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -149,6 +149,17 @@ def glaciers(
     from ..batch.results import glaciers as _glaciers
 
     console.print(escape(str(_glaciers(store, partial=partial))))
+
+
+@app.command()
+def catalogue(store: Archive) -> None:
+    """The outputs as a static STAC catalogue: stac/collection.json in the archive.
+
+    Example: `facies-xr batch catalogue archive/`
+    """
+    from ..batch.catalogue import catalogue as _catalogue
+
+    console.print(escape(_catalogue(store)))
 
 
 @app.command()

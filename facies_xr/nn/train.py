@@ -25,6 +25,7 @@ from . import prepare
 from .augmentation import augment
 from .checkpoint import Training
 from .classifier import Classifier
+from .evaluate import arrived
 from .features import FEATURE_SETS
 from .labels import Samples
 from .loss import BALANCES, balancing_weights, focal_loss
@@ -219,10 +220,10 @@ def _epoch(
     """One pass over the training samples; the mean loss."""
     network, device = training.network.train(), training.network.device
     losses = []
-    for chosen, inputs in _batches(train.patches, _order(train.patches, training.rng), settings.batch, bounds):
-        x = torch.from_numpy(inputs).to(device)
+    order = _order(train.patches, training.rng)
+    for chosen, inputs in _batches(train.patches, order, settings.batch, bounds, device):
         x = augment(
-            x, training.rng, turned=settings.turned, contrast=settings.contrast, brightness=settings.brightness
+            inputs, training.rng, turned=settings.turned, contrast=settings.contrast, brightness=settings.brightness
         ).contiguous(memory_format=torch.channels_last)
         y = smoothed(torch.from_numpy(train.label[chosen]), settings.smoothing).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
@@ -244,12 +245,12 @@ def _order(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _batches(
-    patches: np.ndarray, order: np.ndarray, size: int, bounds: Bounds
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions and network inputs of one batch after the other; the next is read meanwhile."""
+    patches: np.ndarray, order: np.ndarray, size: int, bounds: Bounds, device: torch.device
+) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Positions and network inputs of one batch after the other; the next is read and prepared meanwhile."""
 
-    def inputs(chosen: np.ndarray) -> np.ndarray:
-        return _prepared(patches[chosen], bounds)
+    def inputs(chosen: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(_prepared(arrived(patches[chosen], device), bounds))
 
     parts = [order[k : k + size] for k in range(0, len(order), size)]
     with ThreadPoolExecutor(1) as pool:
@@ -261,7 +262,7 @@ def _batches(
             yield part, ready
 
 
-def _prepared(patches: np.ndarray, bounds: Bounds) -> np.ndarray:
+def _prepared(patches: prepare.Array, bounds: Bounds) -> prepare.Array:
     low, high, mean = bounds
     return prepare.without_gaps(prepare.scaled(patches, low, high), mean)
 
@@ -308,12 +309,12 @@ def probabilities(classifier: Classifier, samples: Samples, batch: int = 256) ->
 
 @torch.inference_mode()
 def _predict(
-    network: Network, patches: np.ndarray, batch: int, inputs: Callable[[np.ndarray], np.ndarray]
+    network: Network, patches: np.ndarray, batch: int, inputs: Callable[[prepare.Array], prepare.Array]
 ) -> np.ndarray:
     network.eval()
     parts = [np.empty((0, len(NAMES)), "float32")]
     for k in range(0, len(patches), batch):
-        logits = network(torch.from_numpy(inputs(patches[k : k + batch])).to(network.device))
+        logits = network(torch.as_tensor(inputs(arrived(patches[k : k + batch], network.device))))
         parts.append(torch.softmax(logits, 1).cpu().numpy())
     return np.concatenate(parts)
 

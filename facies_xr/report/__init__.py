@@ -59,3 +59,25 @@ def report(
     draft.write_text(text, encoding="utf-8")
     os.replace(draft, out)
     return out
+
+
+def reports(maps: xr.DataTree, out: str | Path = "report.html", **options: Any) -> list[Path]:
+    """Write a page for each zone of a tree, as ``open_maps`` gives it of several.
+
+    Parameters
+    ----------
+    maps : DataTree
+    out : path
+        ``report.html`` becomes ``report-EPSG_32632.html`` and so on.
+    options
+        Of :func:`report`.
+
+    Returns
+    -------
+    list of Path
+    """
+    out, title = Path(out), options.pop("title", None) or "Glacier facies maps"
+    return [
+        report(leaf.to_dataset(), out.with_stem(f"{out.stem}-{leaf.name}"), title=f"{title}: {leaf.name}", **options)
+        for leaf in maps.leaves
+    ]

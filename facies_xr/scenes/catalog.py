@@ -15,6 +15,7 @@ from .. import outlines as _outlines
 from ..errors import CatalogError, FaciesError, InputError, one_of
 from ..seasons import Season, check_years
 from . import missions
+from .archives import require_unpacked
 from .collection import Scenes, newest
 from .scene import Scene
 
@@ -194,6 +195,7 @@ def _candidates(
             f"catalogue {access.shown(catalog)!r} is neither a file nor one of {', '.join(stac.CATALOGS)}; "
             "make one from local folders with: facies-xr catalog DIR -o catalog.json"
         )
+    require_unpacked(Path(catalog))
     return stac.from_file(catalog, root)
 
 

@@ -1,7 +1,6 @@
 """STAC items of local folders, as the missions' archives ship them."""
 
 import math
-import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,9 @@ from pyproj import Transformer
 
 from .. import access
 from ..errors import CatalogError, FaciesError
-from . import missions
+from . import archives, missions
 from .readers import driver
 from .scene import Scene
-
-PACKED = re.compile(r"(S2.*\.zip|L.*\.(tar|tgz|tar\.gz))", re.IGNORECASE)
-"""Products as the archives pack them."""
 
 
 def from_folders(folder: str | Path) -> pystac.ItemCollection:
@@ -35,6 +31,7 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
         If the metadata of the only one are broken.
     """
     folder = Path(folder)
+    archives.require_unpacked(folder)
     if not folder.is_dir():
         raise CatalogError(f"{folder} is not a folder.")
     items: dict[str, tuple[Scene, pystac.Item]] = {}
@@ -49,9 +46,7 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
                         items[scene.id] = scene, _item(scene)
             except FaciesError as error:
                 errors.append(error)
-    packed = sorted(path.name for path in folder.rglob("*") if PACKED.fullmatch(path.name))
-    if packed:
-        errors.append(CatalogError(f"{', '.join(packed)}: still packed; unpack what you want to read."))
+    errors += [archives.unread(path) for path in sorted(folder.rglob("*")) if archives.is_packed(path)]
     if not items:
         raise (
             errors[0]

@@ -99,13 +99,13 @@ LAYOUTS = (
     ),
     Layout(
         "WGMS Fluctuations of Glaciers until 2024, table EE",
-        {"glacier": "WGMS_ID", "balance_year": "YEAR", **_WGMS},
+        {"glacier": "WGMS_ID", "balance_year": "YEAR", **_POSITION, **_WGMS, "equilibrium_line_bound": "ELA_PREFIX"},
         1e-3,
         percent=True,
     ),
     Layout(
         "WGMS Fluctuations of Glaciers since 2025, mass_balance.csv",
-        {"glacier": "glacier_id", "balance_year": "year", **_WGMS_2025},
+        {"glacier": "glacier_id", "balance_year": "year", **_POSITION, **_WGMS_2025},
         1.0,
     ),
     Layout(

@@ -1,6 +1,7 @@
 """Mass balance records: read from the layouts in which they are published, or from one's own table."""
 
 import warnings
+import zipfile
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError, one_of
-from . import text
+from . import release, text
 from .layouts import (
     BALANCES,
     BANDS,
@@ -40,7 +41,8 @@ def read(observations: Any, *, units: str | None = None, reconstructed: bool = F
         A CSV file, or a folder of them, in a layout of ``layouts.LAYOUTS``: an own table with the columns ``glacier,
         balance_year, balance``, the WGMS's (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR,
         ANNUAL_BALANCE``; ``WGMS_ID, YEAR, ANNUAL_BALANCE``; ``glacier_id, year, annual_balance``), or NVE's (``RGIID,
-        Year, Ba``). Rows of elevation bands are left out.
+        Year, Ba``). Rows of elevation bands are left out. Of a release of the WGMS, unpacked, its folder or the table
+        of balances in it: positions, survey days, equilibrium lines and accumulation areas are taken from its others.
     units : {"m w.e.", "mm w.e."}, optional
         Of an own table; m w.e. by default. The published layouts have units of their own.
     reconstructed : bool
@@ -99,28 +101,40 @@ def _tables(observations: Any) -> Iterator[tuple[str, pd.DataFrame]]:
     paths = list(observations) if isinstance(observations, list | tuple) else [observations]
     folder = len(paths) == 1 and isinstance(paths[0], str | Path) and Path(paths[0]).is_dir()
     if folder:
-        paths = sorted(path for path in Path(paths[0]).glob("*.csv") if not path.name.startswith("._"))
+        home = release.folder(Path(paths[0]))
+        paths = sorted(path for path in home.glob("*.csv") if not path.name.startswith("._"))
     if not paths:
         raise InputError(f"observations {str(observations)!r}: the folder has no CSV file.")
     others: list[str] = []
     for path in paths:
         if not isinstance(path, str | Path) or not Path(path).is_file():
             raise InputError(f"observations {str(path)!r}: no such file; give a CSV file or a DataFrame.")
-        table = text.table(
-            Path(path), lambda names: any(layout.columns["balance_year"].lower() in names for layout in LAYOUTS)
-        )
-        if folder and len(others) < len(paths) - 1 and not any(layout.fits(table) for layout in LAYOUTS):
+        if zipfile.is_zipfile(path):
+            raise InputError(f"observations {str(path)!r} are an archive; unpack it and give its folder.")
+        table = text.table(Path(path), lambda names: bool(_YEARS & names))
+        if folder and len(others) < len(paths) - 1 and not _holds_balances(str(path), table):
             others.append(Path(path).name)
         else:
-            yield str(path), table
+            yield str(path), release.completed(table, Path(path), _beside)
     if others:
         warnings.warn(f"{len(others)} files hold no annual balances: {', '.join(others[:5])}.", stacklevel=4)
+
+
+def _beside(path: Path) -> pd.DataFrame:
+    return text.table(path, lambda names: bool({"id", "wgms_id"} & names))
+
+
+def _holds_balances(source: str, table: pd.DataFrame) -> bool:
+    """Whether a table is in one of the layouts, and not of elevation bands only."""
+    return any(layout.fits(table) for layout in LAYOUTS) and not _of_whole_glaciers(source, table).empty
 
 
 def _read(source: str, table: pd.DataFrame, units: str | None, reconstructed: bool) -> pd.DataFrame:
     """Records of a table in any of the layouts; the attribute ``reconstructed`` counts those left out."""
     layout = next((layout for layout in LAYOUTS if layout.fits(table)), None)
     if layout is None:
+        if release.is_overview(table):
+            raise InputError(f"{source} is the WGMS's table of surveys (E); give its balances (EE, mass_balance.csv).")
         wanted = " or ".join(", ".join(layout.columns[name] for name in layout.needed) for layout in LAYOUTS)
         raise InputError(f"{source} has columns {', '.join(map(str, table.columns))}; it needs {wanted}.")
     if units is not None and layout is not OWN:
@@ -128,6 +142,8 @@ def _read(source: str, table: pd.DataFrame, units: str | None, reconstructed: bo
     if table.columns.has_duplicates:
         raise InputError(f"{source} has two columns of one name: {', '.join(map(str, table.columns))}; keep one.")
     table = _of_whole_glaciers(source, table.reset_index(drop=True))
+    if table.empty:
+        raise InputError(f"{source} holds balances of elevation bands only; give those of whole glaciers.")
     factor = 1e-3 if units == "mm w.e." else layout.factor
     records = _parsed(source, table, layout, factor)
     if records.empty:
@@ -148,8 +164,6 @@ def _of_whole_glaciers(source: str, table: pd.DataFrame) -> pd.DataFrame:
         if set(names) <= set(table.columns):
             ends = table[list(names)].apply(lambda column: text.numbers(column, source, str(column.name)))
             table = table[(ends.isna() | ends.abs().isin(MARKS)).all(axis=1).to_numpy()]
-            if table.empty:
-                raise InputError(f"{source} holds balances of elevation bands only; give those of whole glaciers.")
     return table.reset_index(drop=True)
 
 

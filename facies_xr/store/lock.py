@@ -92,7 +92,8 @@ class Lock(ABC):
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         if self._mine is not None and self._owner_of(self._mine) == self._owner:
-            self._remove(self._mine)
+            with suppress(OSError):  # a place that cannot be written any more: the entry expires
+                self._remove(self._mine)
 
     def check(self) -> None:
         """Refuse to go on if this process was taken for dead and another writes in its stead."""
@@ -225,6 +226,8 @@ class ObjectLock(Lock):
         What is locked, for messages.
     wait : float
         How long to wait for another writer. [s]
+    folder : str
+        Below which the entries lie.
 
     Raises
     ------
@@ -232,15 +235,15 @@ class ObjectLock(Lock):
         If the object store has no conditional writes that we know, or ignores them.
     """
 
-    def __init__(self, place: Objects, name: str, wait: float = 0.0):
+    def __init__(self, place: Objects, name: str, wait: float = 0.0, folder: str = "ledger"):
         super().__init__(name, wait)
-        self._place, self._writes = place, conditional(place)
+        self._place, self._writes, self._folder = place, conditional(place), folder
 
     def _key(self, number: int) -> str:
-        return f"ledger/writer.{number}"
+        return f"{self._folder}/writer.{number}"
 
     def _numbers(self) -> list[int]:
-        return _sorted_numbers(self._place.children("ledger"))
+        return _sorted_numbers(self._place.children(self._folder))
 
     def _content(self, number: int) -> bytes | None:
         return self._place.read(self._key(number))
@@ -267,8 +270,8 @@ class ObjectLock(Lock):
         return self._writes.age(self._key(number))
 
 
-def lock_of(place: Place, wait: float = 0.0) -> Lock:
-    """The lock of a store.
+def lock_of(place: Place, wait: float = 0.0, folder: str = "ledger") -> Lock:
+    """The lock of a store, or of what else has a folder for its entries.
 
     Raises
     ------
@@ -276,9 +279,9 @@ def lock_of(place: Place, wait: float = 0.0) -> Lock:
         If the place is an object store without conditional writes.
     """
     if isinstance(place, Folder):
-        return FolderLock(place.path / "ledger", place.name, wait)
+        return FolderLock(place.path / folder, place.name, wait)
     assert isinstance(place, Objects)
-    return ObjectLock(place, place.name, wait)
+    return ObjectLock(place, place.name, wait, folder)
 
 
 def being_written(place: Place) -> bool:

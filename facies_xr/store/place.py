@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import suppress
@@ -61,6 +62,10 @@ class Place(ABC):
         """Names that lie directly below a key."""
 
     @abstractmethod
+    def keys(self, below: str = "") -> set[str]:
+        """Keys of all contents below a key; of an object store in listings of a thousand."""
+
+    @abstractmethod
     def zarr(self, *, read_only: bool = False) -> Store:
         """The place as Zarr sees it."""
 
@@ -107,7 +112,7 @@ class Folder(Place):
     def write(self, key: str, content: bytes) -> None:
         """Replace a file in one step."""
         file = self.path / key
-        draft = file.with_name(f"{file.name}.partial")
+        draft = file.with_name(f"{file.name}.{os.getpid()}-{threading.get_ident()}.partial")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             draft.write_bytes(content)
@@ -138,6 +143,14 @@ class Folder(Place):
         """
         folder = self.path / key
         return {file.name for file in folder.iterdir()} if folder.exists() else set()
+
+    def keys(self, below: str = "") -> set[str]:
+        """Keys of all files below a key."""
+        found = set()
+        for folder, _, names in os.walk(self.path / below):
+            inside = Path(folder).relative_to(self.path).as_posix().removeprefix(".")
+            found |= {f"{inside}/{name}".lstrip("/") for name in names}
+        return found
 
     def zarr(self, *, read_only: bool = False) -> Store:
         """The folder as Zarr sees it."""
@@ -206,6 +219,15 @@ class Objects(Place):
 
         async def names() -> set[str]:
             return {name.strip("/").split("/")[-1] async for name in self.store.list_dir(key)} - {""}
+
+        return self.run(names())
+
+    def keys(self, below: str = "") -> set[str]:
+        """Keys of all objects below a key."""
+        self._look_again()
+
+        async def names() -> set[str]:
+            return {name async for name in self.store.list_prefix(below.rstrip("/") + "/" if below else "")}
 
         return self.run(names())
 

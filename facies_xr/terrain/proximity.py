@@ -80,7 +80,7 @@ def _as_geojson(geometry: np.ndarray) -> Iterator[dict]:
     kind, coordinates, offsets = shapely.to_ragged_array(geometry, include_z=False)
     rings, polygons = offsets[:2]
     whole = np.arange(len(geometry) + 1) if kind == shapely.GeometryType.POLYGON else offsets[2]
-    points = coordinates.tolist()
+    points = list(zip(*coordinates.T.tolist(), strict=True))
     closed = [points[a:b] for a, b in pairwise(rings.tolist())]
     parts = [closed[a:b] for a, b in pairwise(polygons.tolist())]
     for a, b in pairwise(whole.tolist()):

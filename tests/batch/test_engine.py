@@ -12,7 +12,8 @@ from pathlib import Path
 import dask
 import pytest
 
-from facies_xr.batch.engine import AT_LEAST, ClusterError, Threads, pool_of, process
+from facies_xr.batch.engine import AT_LEAST, MOST, process
+from facies_xr.batch.pools import ClusterError, Threads, pool_of
 from facies_xr.errors import InputError, StoreError
 
 distributed = pytest.importorskip("distributed")
@@ -42,7 +43,7 @@ def square(folder, job):
     return job * job
 
 
-def kills(folder, job, poisoned):
+def kills(folder, poisoned, job):
     """Kill the worker, of a poisoned job always."""
     entered(folder, job)
     if job == poisoned:
@@ -51,8 +52,8 @@ def kills(folder, job, poisoned):
     return job
 
 
-def fails(folder, job, times):
-    if entered(folder, job) <= times:
+def fails(folder, job):
+    if entered(folder, job) <= (9 if job == 3 else 1):
         raise OSError(errno.EIO, "the read failed")
     return job
 
@@ -66,6 +67,16 @@ def wrong(folder, job):
     raise InputError("no such thing")
 
 
+def rests(job):
+    time.sleep(job[1])
+
+
+def third_fails(folder, job):
+    entered(folder, job)
+    if job % 3 == 0:
+        raise OSError(errno.EIO, "the read failed")
+
+
 @pytest.fixture(params=["threads", "cluster"])
 def pool(request):
     if request.param == "threads":
@@ -77,7 +88,7 @@ def pool(request):
 
 
 def test_every_job_is_done_once(pool, tmp_path):
-    ended = list(process(pool, range(60), lambda job: pool.submit(square, str(tmp_path), job)))
+    ended = list(process(pool, range(60), lambda jobs: pool.each(square, jobs, str(tmp_path))))
     assert sorted(outcome.job for outcome in ended) == list(range(60))
     assert all(outcome.value == outcome.job**2 and outcome.tries == 1 for outcome in ended)
     assert {len(f.read_text()) for f in tmp_path.iterdir()} == {1}
@@ -92,16 +103,43 @@ def test_no_more_are_in_flight_than_the_window_holds(pool, tmp_path):
             assert len(taken) - len(done) <= AT_LEAST + 1
             yield job
 
-    for outcome in process(pool, jobs(), lambda job: pool.submit(square, str(tmp_path), job)):
+    def start(some):
+        return pool.each(square, some, str(tmp_path))
+
+    for outcome in process(pool, jobs(), start, alike=lambda job: job):
         done.append(outcome.job)
     assert len(done) == 100
 
 
-def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_up(pool, tmp_path):
-    def start(job):
-        return pool.submit(fails, str(tmp_path), job, 9 if job == 3 else 1)
+def test_short_jobs_travel_together_and_long_ones_alone(pool, tmp_path):
+    sizes = {0.0: [], 0.6: []}
 
-    ended = {o.job: o for o in process(pool, range(5), start, waits=(0.05, 0.05))}
+    def start(some):
+        sizes[some[0][1]].append(len(some))
+        assert len({seconds for _, seconds in some}) == 1
+        return pool.each(rests, some)
+
+    jobs = [(k, 0.6) for k in range(AT_LEAST + 6)] + [(AT_LEAST + 6 + k, 0.0) for k in range(3000)]
+    ended = [o.job for o in process(pool, jobs[-3000:], start, alike=lambda job: job[1])]
+    assert sorted(ended) == jobs[-3000:]
+    assert max(sizes[0.0]) == MOST
+    assert len(sizes[0.0]) < 3000 / 10
+    list(process(pool, jobs[:6], start, alike=lambda job: job[1]))
+    assert sizes[0.6] == [1] * 6
+
+
+def test_one_of_a_task_that_fails_costs_the_others_nothing(pool, tmp_path):
+    def start(some):
+        return pool.each(third_fails, some, str(tmp_path))
+
+    ended = {o.job: o for o in process(pool, range(400), start, waits=())}
+    assert {job for job, outcome in ended.items() if outcome.reason} == set(range(0, 400, 3))
+    assert {len(f.read_text()) for f in tmp_path.iterdir()} == {1}
+
+
+def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_up(pool, tmp_path):
+    ended = {o.job: o for o in process(pool, range(5), lambda jobs: pool.each(fails, jobs, str(tmp_path)),
+                                       waits=(0.05, 0.05))}  # fmt: skip
     assert {job for job, outcome in ended.items() if outcome.reason is None} == {0, 1, 2, 4}
     assert ended[0].tries == 2
     assert ended[3].tries == 3
@@ -109,19 +147,19 @@ def test_a_failure_that_passes_is_tried_again_and_one_that_stays_is_given_up(poo
 
 
 def test_what_cannot_get_better_is_not_tried_again(pool, tmp_path):
-    (outcome,) = process(pool, [1], lambda job: pool.submit(wrong, str(tmp_path), job))
+    (outcome,) = process(pool, [1], lambda jobs: pool.each(wrong, jobs, str(tmp_path)))
     assert outcome.tries == 1
     assert "no such thing" in outcome.reason
 
 
 def test_a_full_disk_stops_the_run(pool):
     with pytest.raises(StoreError, match="free some space"):
-        list(process(pool, range(9), lambda job: pool.submit(full, job), waits=(0.01,)))
+        list(process(pool, range(9), lambda jobs: pool.each(full, jobs), waits=(0.01,)))
 
 
 def test_a_poisoned_job_is_given_up_and_stops_no_other(client, tmp_path):
     pool = pool_of(client, 2)
-    ended = {o.job: o for o in process(pool, range(12), lambda job: pool.submit(kills, str(tmp_path), job, 5))}
+    ended = {o.job: o for o in process(pool, range(12), lambda jobs: pool.each(kills, jobs, str(tmp_path), 5))}
     assert sorted(ended) == list(range(12))
     assert [job for job, outcome in ended.items() if outcome.reason] == [5]
     assert "worker died" in ended[5].reason
@@ -138,7 +176,7 @@ def test_workers_that_go_lose_nothing(client, tmp_path, how):
         os.kill(pid, how)
 
     threading.Thread(target=disturb).start()
-    ended = list(process(pool, range(80), lambda job: pool.submit(kills, str(tmp_path), job, None)))
+    ended = list(process(pool, range(80), lambda jobs: pool.each(kills, jobs, str(tmp_path), None)))
     assert sorted(outcome.job for outcome in ended) == list(range(80))
     assert not any(outcome.reason for outcome in ended)
 
@@ -149,7 +187,7 @@ def test_no_worker_for_long_is_an_error():
         distributed.Client(cluster) as client,
     ):
         pool = pool_of(client, 2)
-        ended = process(pool, range(3), lambda job: pool.submit(square, "/", job), patience=0.5)
+        ended = process(pool, range(3), lambda jobs: pool.each(square, jobs, "/"), patience=0.5)
         with pytest.raises(ClusterError, match="no worker"):
             list(ended)
 
@@ -174,7 +212,7 @@ def test_a_scheduler_that_dies_is_an_error_and_no_endless_wait(tmp_path):
         address = scheduler.stdout.readline().strip()
         with distributed.Client(address, timeout="20s") as client:
             pool = pool_of(client, 2)
-            outcomes = process(pool, range(10_000), lambda job: pool.submit(pow, job, 2))
+            outcomes = process(pool, range(10_000), lambda jobs: pool.each(pow, jobs, 2))
             assert len([next(outcomes) for _ in range(20)]) == 20
             scheduler.kill()
             with pytest.raises(ClusterError, match="scheduler"):

@@ -37,7 +37,7 @@ def unfinished(archive, manifest, keep):
     """Make all but some units of an archive pending."""
     at = Archive.at(archive)
     for unit in list(map(tuple, manifest.units.tolist()))[keep:]:
-        at.file(unit).unlink()
+        at.place.remove(at.key(unit))
 
 
 def test_a_finished_archive_has_nothing_to_do(archive, manifest):

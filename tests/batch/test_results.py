@@ -59,7 +59,7 @@ def test_regions_are_counted_once_and_only_when_they_are_finished(quiet, manifes
     at = Archive.at(path)
     unit = tuple(manifest.units[0])
     region = int(manifest.tiles["region"].iloc[unit[0]])
-    at.file(unit).unlink()
+    at.place.remove(at.key(unit))
     missing = set(manifest.outlines(region).glacier)
     table = gpd.read_parquet(results.glaciers(path))
     assert set(table.glacier) == set(manifest.glaciers.glacier) - missing
@@ -88,6 +88,15 @@ def test_one_fit_for_all_zones(archive, manifest, records):
         assert float(found.observed.sel(glacier=glacier, balance_year=year)) == pytest.approx(value)
 
 
+def test_a_tree_has_a_report_for_each_zone(archive, manifest, tmp_path):
+    pages = fx.open_maps(archive).facies.reports(tmp_path / "report.html")
+    assert {page.name for page in pages} == {f"report-{zone}.html" for zone in manifest.zones}
+    for zone in manifest.zones:
+        mine = manifest.glaciers[manifest.glaciers.zone == zone].glacier
+        assert zone in (text := (tmp_path / f"report-{zone}.html").read_text())
+        assert any(glacier in text for glacier in mine)
+
+
 def test_joined_statistics_are_those_of_each_region(archive, manifest):
     at = Archive.at(archive)
     parts = [results.statistics_of(at, region) for region in manifest.regions.index]
@@ -101,9 +110,9 @@ def test_joined_statistics_are_those_of_each_region(archive, manifest):
 def test_status_counts_what_the_records_say(quiet, manifest, tmp_path):
     path = Path(shutil.copytree(quiet, tmp_path / "archive"))
     at, units = Archive.at(path), list(map(tuple, manifest.units.tolist()))
-    at.file(units[0]).unlink()
+    at.place.remove(at.key(units[0]))
     at.fail(units[0], "<b>broken</b> file", 4)
-    at.file(units[1]).unlink()
+    at.place.remove(at.key(units[1]))
     found = batch.status(path)
     assert (found.tally.done, found.tally.failed, found.tally.total) == (len(units) - 2, 1, len(units))
     pixels = sum(record["pixels"] for record in at.records())
@@ -145,7 +154,13 @@ def test_the_command_runs_what_it_planned(edge, tiny, quiet, tmp_path, monkeypat
     told = command("status", "archive", "--json")
     assert "0 failed" in json.loads(told.stdout)["units"]
     assert command("status", "archive", "--html", "page.html").exit_code == 0
-    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    page, card = (tmp_path / "page.html").read_text(), batch.status("archive")._repr_html_()
+    assert page.startswith("<!doctype html>")
+    for shown in (page, card):
+        assert re.search(r'class="facies-bar".*width:100.00%;background:#2c7fb8', shown)  # all units are done
+        assert " done, 0 failed, 0 running, 0 left of " in shown
+    assert "Failed units" in page
+    assert "Failed units" not in card
     wrong = command("run", "nothing.parquet", "archive")
     assert isinstance(wrong.exception, InputError)
     assert "cannot be read as a manifest" in str(wrong.exception)

@@ -5,6 +5,7 @@ import warnings
 
 import pytest
 
+from facies_xr import search
 from facies_xr.errors import CatalogError, MetadataError
 from facies_xr.scenes import folders, missions, sentinel2
 
@@ -73,6 +74,9 @@ def test_packed_products_are_named(products, tmp_path, name):
     (tmp_path / "packed" / name).touch()
     with pytest.raises(CatalogError, match=f"{name}: still packed; unpack"):
         folders.from_folders(tmp_path / "packed")
+    for given in (folders.from_folders, lambda path: search(path, (10, 46, 11, 47), years=2020)):
+        with pytest.raises(CatalogError, match=f"{name}: still packed; unpack it .*and give the folder"):
+            given(tmp_path / "packed" / name)
     shutil.copy(tmp_path / "packed" / name, tmp_path / "in")
     ids, said = catalogued(tmp_path / "in")
     assert len(ids) == 2

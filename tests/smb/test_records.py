@@ -1,5 +1,6 @@
 """Records: the published layouts, units, and the glacier that they are of."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -215,6 +216,59 @@ def test_a_folder_says_which_of_its_files_are_no_balances(tmp_path):
     (tmp_path / "records.csv").unlink()
     with pytest.raises(InputError, match="it needs glacier, balance_year, balance"):
         read(tmp_path)
+
+
+def test_a_release_of_the_fluctuations_database_is_read_as_one(tmp_path):
+    """As unpacked: since 2025 a data package; until 2024 with tables of surveys, from 2022 on under other names."""
+    new, old, older = (tmp_path / name for name in ("DOI-WGMS-FoG-2025-02b", "2024-01", "2021-05"))
+    (new / "data").mkdir(parents=True)
+    (new / "data" / "mass_balance.csv").write_text(
+        "country,glacier_name,glacier_id,year,time_system,begin_date,end_date,ela_position,ela,aar,annual_balance\n"
+        "AT,HINTEREIS,491,2019,fixed-date,2018-10-01,2019-09-30,,3200,0.2,-1.18\nAT,KESSELWAND,507,2019,,,,,,,-0.5\n"
+    )
+    (new / "data" / "mass_balance_band.csv").write_text(
+        "glacier_id,year,lower_elevation,upper_elevation,annual_balance\n491,2019,2500,2600,-3.1\n"
+    )
+    (new / "data" / "glacier.csv").write_text(
+        "country,short_name,id,latitude,longitude\nAT,KESSELWAND,507,46.84,10.79\nAT,HINTEREIS,491,46.8,10.77\n"
+    )
+    glaciers = "NAME,WGMS_ID,LATITUDE,LONGITUDE\nHINTEREIS,491,46.8,10.77\nKESSELWAND,507,46.84,10.79\n"
+    surveys = (
+        "WGMS_ID,YEAR,TIME_SYSTEM,BEGIN_PERIOD,END_PERIOD,ELA_PREFIX,ELA,AAR\n"
+        "491,2018,FXD,20171001,20180930,,3100,30\n491,2019,FXD,20181001,20190930,>,3200,20\n"
+    )
+    balances = (
+        "NAME,WGMS_ID,YEAR,LOWER_BOUND,UPPER_BOUND,ANNUAL_BALANCE\nHINTEREIS,491,2019,2500,2600,-3100\n"
+        "HINTEREIS,491,2019,9999,9999,-1180\nKESSELWAND,507,2019,9999,9999,-500\n"
+    )
+    (old / "data").mkdir(parents=True)
+    older.mkdir()
+    for folder, names in (
+        (old / "data", ("glacier.csv", "mass_balance_overview.csv", "mass_balance.csv")),
+        (older, [f"FoG-2021-05-{name}.csv" for name in ("A-GLACIER", "E-MASS-BALANCE-OVERVIEW", "EE-MASS-BALANCE")]),
+    ):
+        for name, content in zip(names, (glaciers, surveys, balances), strict=True):
+            (folder / name).write_text(content)
+    for home, table in ((new, "data/mass_balance.csv"), (old, "data/mass_balance.csv"), (older, names[2])):
+        with pytest.warns(UserWarning, match="2 files hold no annual balances"):
+            found = read(home)
+        assert read(home / table).equals(found)
+        first, second = (row for _, row in found.iterrows())
+        assert [first.glacier, first["name"], first.balance_year, first.balance] == ["491", "HINTEREIS", 2019, -1.18]
+        assert [first.longitude, first.latitude, second.longitude, second.latitude] == [10.77, 46.8, 10.79, 46.84]
+        assert [first.equilibrium_line_altitude, first.accumulation_area_ratio] == [3200, 0.2]
+        assert [str(first.survey_begin.date()), str(first.survey_end.date())] == ["2018-10-01", "2019-09-30"]
+        assert first.equilibrium_line_bound == ("" if home == new else ">")
+        assert second.balance == -0.5
+        assert second[["equilibrium_line_altitude", "survey_end"]].isna().all()
+    with pytest.raises(InputError, match=r"table of surveys \(E\); give its balances \(EE"):
+        read(older / names[1])
+    (older / names[0]).write_text(glaciers + "HINTEREIS,491,46.8,10.8\n")
+    with pytest.raises(InputError, match=r"A-GLACIER\.csv' has two rows of wgms_id 491"):
+        read(older)
+    shutil.make_archive(str(tmp_path / "release"), "zip", new)
+    with pytest.raises(InputError, match="an archive; unpack it and give its folder"):
+        read(tmp_path / "release.zip")
 
 
 def test_every_limit_holds_all_that_was_ever_measured(shared):

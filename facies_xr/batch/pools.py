@@ -1,0 +1,176 @@
+"""Where jobs run: the threads of this process, or the workers of a Dask client."""
+
+import asyncio
+import concurrent.futures
+import errno
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import FaciesError, InputError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+LOST = (OSError, asyncio.CancelledError, concurrent.futures.CancelledError)
+"""What a client raises whose scheduler is gone."""
+
+
+class ClusterError(FaciesError, RuntimeError):
+    """A cluster that is gone, has no workers, or has workers that cannot do the work."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no value, as a worker tells it: in words, which arrive wherever the error came from."""
+
+    reason: str
+    final: bool
+    """Whether another try would fail just so."""
+    full: bool
+    """Whether a disk is full."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        """Failure by an error."""
+        return cls(f"{type(error).__name__}: {error}", isinstance(error, InputError), _is_full(error))
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that of a full disk."""
+    return error is not None and (getattr(error, "errno", None) in FULL or _is_full(error.__cause__))
+
+
+Results = tuple[float, list[Any]]
+"""Time that a task took [s], and of each of its jobs the value or a :class:`Failure`."""
+
+
+def together(function: Callable[..., Any], jobs: Sequence[Hashable], *arguments: Any) -> Results:
+    """Some jobs one after the other, on a worker; what fails of one does not stop the next."""
+    start, found = time.perf_counter(), []
+    for job in jobs:
+        try:
+            found.append(function(*arguments, job))
+        except Exception as error:
+            found.append(Failure.of(error))
+    return time.perf_counter() - start, found
+
+
+class Threads:
+    """Threads of this process as a pool."""
+
+    def __init__(self, threads: int):
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="batch")
+
+    def __enter__(self) -> "Threads":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def capacity(self) -> int:
+        """Jobs that run at once."""
+        return self._threads
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Start a job; arguments may be what earlier ones give."""
+
+        def run() -> Any:
+            return function(*(a.result() if isinstance(a, Future) else a for a in arguments))
+
+        return self._pool.submit(run)
+
+    def each(self, function: Callable[..., Any], jobs: Sequence[Hashable], *arguments: Any) -> Future[Any]:
+        """Start a task of some jobs, each ``function(*arguments, job)``."""
+        return self.submit(together, function, jobs, *arguments)
+
+    def failed(self, future: Future[Any]) -> bool:
+        """Whether a job ended without a value."""
+        return future.done() and (future.cancelled() or future.exception() is not None)
+
+    def results(self, futures: Sequence[Future[Any]]) -> list[tuple[Any, BaseException | None]]:
+        """Value or error of jobs that ended."""
+        return [(None, e) if (e := future.exception()) else (future.result(), None) for future in futures]
+
+    def forget(self, futures: Iterable[Future[Any]]) -> None:
+        """Stop what has not begun."""
+        for future in futures:
+            future.cancel()
+
+
+class Cluster:
+    """The workers of a Dask client as a pool."""
+
+    def __init__(self, client: Any):
+        self.client = client
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def capacity(self) -> int:
+        """Jobs that run at once.
+
+        Raises
+        ------
+        ClusterError
+            If the scheduler is gone.
+        """
+        try:
+            return sum(self.client.nthreads().values())
+        except (OSError, TypeError, ValueError) as error:
+            raise self._gone() from error
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Start a job; arguments may be what earlier ones give."""
+        if self.client.status != "running":
+            raise self._gone()
+        try:
+            return self.client.submit(function, *arguments, pure=False)
+        except LOST as error:
+            raise self._gone() from error
+
+    def each(self, function: Callable[..., Any], jobs: Sequence[Hashable], *arguments: Any) -> Any:
+        """Start a task of some jobs, each ``function(*arguments, job)``."""
+        return self.submit(together, function, jobs, *arguments)
+
+    def failed(self, future: Any) -> bool:
+        """Whether a job ended without a value."""
+        return future.status in ("error", "cancelled", "lost")
+
+    def results(self, futures: Sequence[Any]) -> list[tuple[Any, BaseException | None]]:
+        """Value or error of jobs that ended."""
+        if any(future.status == "cancelled" for future in futures):
+            raise self._gone()
+        try:
+            errors = [future.exception() if future.status == "error" else None for future in futures]
+            good = [future for future, error in zip(futures, errors, strict=True) if error is None]
+            values = iter(self.client.gather(good))
+        except LOST as error:  # of the connection; errors of jobs were taken out before
+            raise self._gone() from error
+        return [(None, error) if error else (next(values), None) for error in errors]
+
+    def forget(self, futures: Iterable[Any]) -> None:
+        """Stop what can be stopped."""
+        if self.client.status == "running":
+            with suppress(*LOST):
+                self.client.cancel(list(futures), force=True)
+
+    def _gone(self) -> ClusterError:
+        return ClusterError(
+            "the Dask scheduler does not answer any more. What is finished is kept; start a cluster and run the same "
+            "again."
+        )
+
+
+Pool = Threads | Cluster
+
+
+def pool_of(client: Any, threads: int) -> Pool:
+    """Where to run: a Dask client, or threads of this process without one."""
+    return Threads(threads) if client is None else Cluster(client)

@@ -176,8 +176,11 @@ class Calibrator:
         )
 
     def to_json(self) -> str:
-        """As text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """As text; of a calibrator that does not know its separability the same as before there was one."""
+        found = asdict(self)
+        if not self.separability:
+            del found["separability"]
+        return json.dumps(found, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Calibrator":

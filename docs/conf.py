@@ -1,5 +1,10 @@
-"""The documentation site: ``pip install ".[docs]" && sphinx-build -W --keep-going -b html docs site``, offline."""
+"""The documentation site: ``pip install ".[docs]" && sphinx-build -W --keep-going -b html docs site``, offline.
 
+The tutorials are run by the build, in their folder, one after the other: what one leaves in ``work/`` the next takes.
+"""
+
+import os
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -12,9 +17,14 @@ copyright = "The facies_xr authors, MIT"
 release = metadata.version("facies_xr")
 language = "en"
 
-extensions = ["myst_parser", "sphinx.ext.autosummary", "sphinx.ext.autodoc", "numpydoc"]
+extensions = ["myst_nb", "sphinx.ext.autosummary", "sphinx.ext.autodoc", "numpydoc"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "tutorials/work"]
+nb_execution_mode = "force"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+os.environ["PYTHONWARNINGS"] = "ignore"  # of the kernels: libraries that are about to change
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
     "show_prev_next": False,
@@ -32,6 +42,7 @@ numpydoc_class_members_toctree = False
 suppress_warnings = ["config.cache"]
 
 HERE = Path(__file__).parent
+TUTORIALS = HERE / "tutorials"
 VOCABULARY = """# Vocabulary
 
 The names, dims, types and units of the Datasets at each station of the line, made from `facies_xr.stations` by the
@@ -57,7 +68,7 @@ def vocabulary() -> None:
 REFERENCE = """# Reference
 
 The public names of `facies_xr`. Those whose first argument is a Dataset are methods of its accessor too,
-`ds.facies.NAME(...)`; so are `plot` and `report`.
+`ds.facies.NAME(...)`; so are `plot`, `explore` and `report`.
 
 ```{eval-rst}
 .. currentmodule:: facies_xr
@@ -71,11 +82,18 @@ The public names of `facies_xr`. Those whose first argument is a Dataset are met
 def reference() -> None:
     """Write the page of public names."""
     public = sorted((n for n in facies_xr.__all__ if callable(getattr(facies_xr, n))), key=str.lower)
-    names = [*public, "plot.plot", "report.report"]
+    names = [*public, "plot.plot", "explore.explore", "report.report"]
     (HERE / "reference.md").write_text(REFERENCE + "".join(f"   {name}\n" for name in names) + "```\n")
+
+
+def tutorials() -> None:
+    """Fetch the notebook that stands among the examples; what an earlier build left is made anew."""
+    shutil.rmtree(TUTORIALS / "work", ignore_errors=True)
+    shutil.copy(HERE.parent / "examples" / "region.ipynb", TUTORIALS)
 
 
 def setup(app) -> None:
     """Called by Sphinx, before it looks for pages."""
+    tutorials()
     vocabulary()
     reference()

@@ -218,10 +218,8 @@ def retried(read: Callable[[], T], href: str, errors: tuple[type[BaseException],
     """What a function reads, tried again where the web fails for a while; local files are tried once."""
     attempts = ATTEMPTS if is_remote(href) else 1
     for attempt in range(attempts):
-        # GDAL remembers what it saw of a file, a failure too: another attempt looks again.
-        fresh = rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_vsi(href)) if attempt else nullcontext()
         try:
-            with fresh:
+            with anew(href) if attempt else nullcontext():
                 return read()
         except errors as error:
             lasts = isinstance(error, FileNotFoundError | web.BeyondLimits) or LASTING.search(_told(error))
@@ -229,6 +227,11 @@ def retried(read: Callable[[], T], href: str, errors: tuple[type[BaseException],
                 raise
             time.sleep(FIRST_DELAY * 2**attempt)
     raise AssertionError("unreachable")
+
+
+def anew(href: str) -> rasterio.Env:
+    """Context in which a file on the web is read as it is now: GDAL remembers what it saw of it, a failure too."""
+    return rasterio.Env(CPL_VSIL_CURL_NON_CACHED=_vsi(href))
 
 
 def reason(error: BaseException) -> str:

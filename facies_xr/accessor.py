@@ -38,6 +38,7 @@ class FaciesAccessor:
     to_cog = _Bound(".export")
     to_table = _Bound(".export")
     plot = _Bound(".plot")
+    explore = _Bound(".explore")
     report = _Bound(".report")
 
     def _repr_html_(self) -> str:

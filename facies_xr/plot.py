@@ -156,10 +156,14 @@ def _relief(ax: Axes, scene: xr.Dataset) -> None:
     if "elevation" not in scene:
         ax.set_facecolor("0.85")
         return
+    ax.imshow(relief(scene), cmap="gray", extent=extent(scene), alpha=0.6, vmin=-0.4, vmax=1.6)
+
+
+def relief(scene: xr.Dataset) -> np.ndarray:
+    """Light from the north-west on the terrain of a scene, about 1 on level ground. (y, x)"""
     z = scene["elevation"].values
     dy, dx = np.gradient(z, float(scene.y[0] - scene.y[1]), float(scene.x[1] - scene.x[0]))
-    light = (1 - 0.7 * dx + 0.7 * dy) / np.sqrt(1 + dx**2 + dy**2)
-    ax.imshow(light, cmap="gray", extent=extent(scene), alpha=0.6, vmin=-0.4, vmax=1.6)
+    return (1 - 0.7 * dx + 0.7 * dy) / np.sqrt(1 + dx**2 + dy**2)
 
 
 def extent(scene: xr.Dataset) -> tuple[float, float, float, float]:

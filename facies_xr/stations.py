@@ -137,6 +137,13 @@ CALIBRATOR: Station = {
         "1",
         optional=True,
     ),
+    "class_separability": Variable(
+        ("facies_class", "other_class"),
+        "float32",
+        "area under the ROC curve of two classes among the samples of the calibrator",
+        "1",
+        optional=True,
+    ),
 }
 """A classifier's calibrator; ``score`` is the coordinate of its knots."""
 

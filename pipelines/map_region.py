@@ -12,7 +12,7 @@ from typing import Any
 import facies_xr as fx
 from facies_xr import batch
 
-MODEL = "synthetic-v1"
+MODEL = "synthetic-v2"
 YEARS = range(2016, 2025)
 RESOLUTION = 10.0
 

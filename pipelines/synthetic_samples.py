@@ -11,12 +11,12 @@ import pandas as pd
 import xarray as xr
 
 import facies_xr as fx
-from facies_xr.classes import NAMES, NODATA
+from facies_xr.classes import NAMES, NODATA, VALUES
 from facies_xr.nn.features import FEATURE_SETS
 from facies_xr.nn.labels import Samples, sample
 from facies_xr.stations import BANDS
 from facies_xr.synthetic import Region, World
-from facies_xr.synthetic.repaint import Palette, Spread, palettes, repaint, uniform
+from facies_xr.synthetic.repaint import Palette, Spread, field, palettes, repaint
 
 FIRST_SEED = 10_000
 
@@ -76,8 +76,8 @@ class Plan:
     """Pixels that choose the epoch."""
     held_out: int = 4_000
     """Pixels of each of the two sets that fit the calibrator and test."""
-    fewest: int = 2_000
-    """Pixels of a scene whose areas count."""
+    fewest: int = 500
+    """Pixels of a glacier whose areas count."""
 
     @property
     def numbers(self) -> list[int]:
@@ -156,23 +156,29 @@ def pixels(scene: xr.Dataset, seen: np.ndarray, n: int, power: float, rng: np.ra
 
 
 def fields(found: Samples, colours: list[Palette], n: int, rng: np.random.Generator) -> Samples:
-    """Samples of wide fields of one surface: real spectra, on terrain of samples."""
+    """Samples of wide fields of one surface: real spectra, on terrain of samples of any class, shadows on shaded ones.
+
+    So terrain does not tell the class there: real glaciers have ice where the worlds have snow.
+    """
+    shaded = found.label == VALUES["shadow"]
     rows: list[int] = []
+    labels: list[int] = []
     patches: list[np.ndarray] = []
     scenes: list[str] = []
     while len(rows) < n:
         colour = colours[rng.integers(len(colours))].varied(rng, FIELD_SPREAD)
-        share = np.array([WIDE[name] for name in colour.spectra])
-        name = rng.choice(list(colour.spectra), p=share / share.sum())
-        of_class = np.flatnonzero(found.label == NAMES.index(name))
-        if of_class.size:
-            k = int(rng.choice(of_class))
+        names = sorted({*colour.spectra, "shadow"})
+        share = np.array([WIDE[name] for name in names])
+        name = str(rng.choice(names, p=share / share.sum()))
+        if (places := np.flatnonzero(shaded == (name == "shadow"))).size:
+            k = int(rng.choice(places))
             patch = found.patches[k].copy()
-            patch[: len(BANDS)] = uniform(patch[: len(BANDS)], str(name), colour, rng)
+            patch[: len(BANDS)] = field(patch[: len(BANDS)], name, colour, rng)
             rows.append(k)
+            labels.append(VALUES[name])
             patches.append(patch)
             scenes.append(f"field {colour.scene}")
-    return Samples(np.stack(patches), found.label[rows], found.glacier[rows], np.array(scenes))
+    return Samples(np.stack(patches), np.array(labels), found.glacier[rows], np.array(scenes))
 
 
 def samples(folder: Path, worlds: range, feature_set: int, most: int) -> Samples:

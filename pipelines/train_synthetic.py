@@ -30,7 +30,7 @@ import facies_xr as fx
 from facies_xr import metrics
 from facies_xr.classes import NAMES, VALUES
 from facies_xr.nn import registry, spectra, train
-from facies_xr.nn.calibration import Calibrator
+from facies_xr.nn.calibration import Calibrator, separability
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.labels import Samples
 from facies_xr.progress import tracked
@@ -42,7 +42,7 @@ SETTINGS = train.Settings(
 )
 """The samples are drawn as the classes shall weigh."""
 
-FEATURE_SET = {"bands-v2": 1}
+FEATURE_SET = {"synthetic-v2": 4, "bands-v2": 1}
 MODELS = Path(fx.__file__).parent / "models"
 PLAN = Plan()
 
@@ -95,6 +95,7 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
     found = train.predict(run.classifier.network, run.classifier.inputs(validated.patches))
     population = "glacier pixels of synthetic worlds, a third in their own colours, the others in those of real scenes"
     calibrator = Calibrator.fit(found.argmax(1), found.max(1), validated.label, population)
+    calibrator = replace(calibrator, separability=separability(found, validated.label))
     classifier = replace(run.classifier, calibrator=calibrator)
     own = np.char.count(tested.scene.astype(str), " ") == 0
     card = {
@@ -116,8 +117,8 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
 
 
 NOT_FOR = (
-    "firn and refrozen-like ice: no labelled ones trained it, and it calls real firn ice or snow; lakes; "
-    "ground off the glaciers; dusty snow and snow under haze, an eighth of which it calls cloud. Look at "
+    "firn and refrozen-like ice of real glaciers: no labelled ones trained it, and it calls real firn ice or snow; "
+    "lakes; ground off the glaciers; dusty snow and snow under haze, some of which it calls cloud. Look at "
     "some of a glacier's scenes before you conclude anything from its maps. docs/models.md has its scores "
     "on real points and scenes."
 )
@@ -140,10 +141,10 @@ def of_site(classifier: Classifier, site: str) -> dict[str, float]:
 
 
 def sites(folder: Path, plan: Plan, settings: train.Settings) -> pd.DataFrame:
-    """Scores of each site by a classifier of the bands that has seen neither it nor the unseen one."""
+    """Scores of each site that trains, by a classifier of the bands that has seen neither it nor the unseen one."""
     validated = data.samples(folder, plan.validation, 1, plan.checked)
     rows = {}
-    for site in data.spectra().site.unique():
+    for site in sorted({*data.spectra().site} - {data.UNSEEN_SITE}):
         fitted = training(folder, plan, 1, (site,))
         run = train.fit(fitted, validated, 1, f"without {site}", settings)
         rows[site] = of_site(run.classifier, site)

@@ -33,7 +33,7 @@ GROUND = (
     "buckets",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb", "batch")
-FRONT = ("accessor", "cli", "plot", "charts", "card", "report", "export", "samples", "demo", "__init__")
+FRONT = ("accessor", "cli", "plot", "explore", "charts", "card", "report", "export", "samples", "demo", "__init__")
 HEAVY = (
     "dask.array", "pystac", "rasterio", "geopandas", "numba", "sklearn", "stackstac", "torch", "matplotlib", "scipy",
     "zarr", "shapely", "pyproj", "rich", "typer",

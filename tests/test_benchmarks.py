@@ -158,6 +158,15 @@ def test_ti_kernel(monkeypatch, capsys):
     printed(capsys, "compiled: forward + 7 gradients", "torch: forward")
 
 
+def test_tabular(monkeypatch, capsys):
+    run = benchmark("tabular")
+    monkeypatch.setattr(run, "ROUNDS", 1)
+    monkeypatch.setattr(run, "EPOCHS", 10)
+    monkeypatch.setattr(sys, "argv", ["tabular.py", "3"])
+    run.main()
+    printed(capsys, "3 members, 10 epochs: batched", "one by one, plain torch", "MiB")
+
+
 def test_season():
     run = benchmark("season")
     stats, true = run.statistics_of({2010: 3, 2011: 6}, 0.05, glaciers=4)

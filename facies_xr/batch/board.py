@@ -146,6 +146,11 @@ class Status:
 
         return page(self)
 
+    def _repr_html_(self) -> str:
+        from .page import card
+
+        return card(self)
+
 
 def status(store: str | Path) -> Status:
     """How a run stands, during and after it, from its records.

@@ -16,53 +16,75 @@ SHOWN = 50
 
 COLOURS = {"done": "#2c7fb8", "failed": "#c0392b", "pending": "#c9ced6"}
 
-STYLE = """
+BARS = """
+.facies-bar { display: flex; height: 1.2em; border-radius: 3px; overflow: hidden; background: #c9ced6; }
+.facies-bar div { height: 100%; } .facies-key span { margin-right: 1.5em; }
+.facies-key i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; }
+"""
+
+STYLE = (
+    BARS
+    + """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #1d2733; }
 h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin-top: 2em; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3em .8em .3em 0;
-border-bottom: 1px solid #e3e6ea; vertical-align: top; } .bar { display: flex; height: 1.2em; border-radius: 3px;
-overflow: hidden; background: #c9ced6; } .bar div { height: 100%; } svg { width: 100%; height: auto; max-height: 24em; }
-.key span { margin-right: 1.5em; } .key i { display: inline-block; width: .8em; height: .8em; margin-right: .4em; }
+border-bottom: 1px solid #e3e6ea; vertical-align: top; } svg { width: 100%; height: auto; max-height: 24em; }
 """
+)
 
 
 def page(status: "Status") -> str:
     """HTML of a status."""
-    tally, manifest = status.tally, status.archive.manifest()
-    facts = _table(None, status.facts().items())
-    zones = _table(
-        ("zone", "done", "failed", "left"),
-        ((zone, done, failed, total - done - failed) for zone, (done, failed, total) in status.zones.items()),
-    )
-    lost = [(record["unit"], record["reason"], record["tries"]) for record in status.failures[:SHOWN]]
-    more = len(status.failures) - len(lost)
-    failures = _table(("unit", "reason", "tries"), lost) if lost else "<p>None.</p>"
-    failures += f"<p>and {more} more in batch/failed</p>" if more > 0 else ""
-    key = "".join(f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in COLOURS.items())
-    stages = {name: float(tally.seconds[name]) for name in ("read", "features", "inference", "write")}
     title = html.escape(str(status.archive).rpartition("/")[2])
+    models = (str(m["model"]).rsplit("/", 1)[-1] for m in status.archive.manifest().configuration["models"])
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}: batch run</title><style>{STYLE}</style></head><body>
 <h1>{title}</h1><p>as of {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, model
-{html.escape(", ".join(str(m["model"]).rsplit("/", 1)[-1] for m in manifest.configuration["models"]))}</p>
-{_bar({"done": tally.done, "failed": tally.failed}, tally.total)}
-<p class="key">{key}</p>{facts}
+{html.escape(", ".join(models))}</p>
+{_progress(status)}{_table(None, status.facts().items())}
 <h2>Tiles</h2>{_map(status)}
-<h2>Where the workers' time goes</h2>{_table(("stage", "hours", "share"), _shares(stages))}
-<h2>Zones</h2>{zones}
-<h2>Failed units</h2>{failures}
+<h2>Where the workers' time goes</h2>{_table(("stage", "hours", "share"), _shares(status))}
+<h2>Zones</h2>{_zones(status)}
+<h2>Failed units</h2>{_failures(status)}
 </body></html>
 """
+
+
+def card(status: "Status") -> str:
+    """The status at a glance, for notebooks."""
+    failures = f"<h4>Failed units</h4>{_failures(status)}" if status.failures else ""
+    facts = _table(None, status.facts().items())
+    return f"<style>{BARS}</style><div>{_progress(status)}{facts}{failures}</div>"
+
+
+def _progress(status: "Status") -> str:
+    """Bar of the units with its key."""
+    key = "".join(f'<span><i style="background:{colour}"></i>{name}</span>' for name, colour in COLOURS.items())
+    tally = status.tally
+    return f'{_bar({"done": tally.done, "failed": tally.failed}, tally.total)}<p class="facies-key">{key}</p>'
+
+
+def _zones(status: "Status") -> str:
+    rows = ((zone, done, failed, total - done - failed) for zone, (done, failed, total) in status.zones.items())
+    return _table(("zone", "done", "failed", "left"), rows)
+
+
+def _failures(status: "Status") -> str:
+    lost = [(record["unit"], record["reason"], record["tries"]) for record in status.failures[:SHOWN]]
+    more = len(status.failures) - len(lost)
+    table = _table(("unit", "reason", "tries"), lost) if lost else "<p>None.</p>"
+    return table + (f"<p>and {more} more in batch/failed</p>" if more > 0 else "")
 
 
 def _bar(parts: dict[str, int], total: int) -> str:
     widths = ((name, 100 * count / max(total, 1)) for name, count in parts.items())
     inner = "".join(f'<div style="width:{width:.2f}%;background:{COLOURS[name]}"></div>' for name, width in widths)
-    return f'<div class="bar" role="img" aria-label="progress">{inner}</div>'
+    return f'<div class="facies-bar" role="img" aria-label="progress">{inner}</div>'
 
 
-def _shares(stages: dict[str, float]) -> Iterable[tuple[str, str, str]]:
+def _shares(status: "Status") -> Iterable[tuple[str, str, str]]:
+    stages = {name: float(status.tally.seconds[name]) for name in ("read", "features", "inference", "write")}
     whole = sum(stages.values()) or 1.0
     return ((name, f"{seconds / 3600:.2f}", f"{100 * seconds / whole:.0f} %") for name, seconds in stages.items())
 

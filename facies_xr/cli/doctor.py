@@ -33,7 +33,7 @@ VECTORS = ("GPKG", "ESRI Shapefile", "GeoJSON")
 PROJ_VARIABLES = ("PROJ_DATA", "PROJ_LIB", "GDAL_DATA")
 """Of another installation, these make coordinate systems unknown."""
 
-OURS = ("test", "docs")
+OURS = ("test", "docs", "dev")
 """Extras that only developers need."""
 
 

@@ -1,4 +1,4 @@
-"""``facies-xr fetch``: records, published weights and patches, into the user's cache."""
+"""``facies-xr fetch``: records, published weights, patches and data sets, into the user's cache."""
 
 import sys
 from typing import Annotated
@@ -11,7 +11,7 @@ from .shell import console
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="wgms, nve, maslov-weights or maslov-patches.")],
+    name: Annotated[str, typer.Argument(help="wgms, nve, maslov-weights, maslov-patches or glaunti.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Fetch what others published, after saying its size and licence; again, it continues.
@@ -20,13 +20,15 @@ def fetch(
     """
     from ..nn import releases
     from ..smb import download
+    from ..smb.glaunti import release as glaunti
 
-    one_of("NAME", name, [*download.SOURCES, *releases.RELEASES])
+    known = {**releases.RELEASES, "glaunti": glaunti.dataset}
+    one_of("NAME", name, [*download.SOURCES, *known])
     if name in download.SOURCES:
         for path in download.fetch(name):
             console.print(str(path), markup=False, soft_wrap=True)
         return
-    release = releases.RELEASES[name]()
+    release = known[name]()
     folder = releases.home() / name
     console.print(
         f"{name}: {len(release.files)} files, {size(release.size)}, to {folder}. Licence: {release.licence}, "

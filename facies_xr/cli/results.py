@@ -71,8 +71,12 @@ def smb(
     out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
         "balance.csv"
     ),
-    method: Annotated[str, typer.Option(help="pooled, eq2, eq3, or temperature-index with --climate.")] = "regression",
-    climate: Annotated[list[Path] | None, typer.Option(help="Weather for temperature-index; once a file.")] = None,
+    method: Annotated[
+        str, typer.Option(help="pooled, eq2, eq3; temperature-index or ff-fcnn with --climate.")
+    ] = "regression",
+    climate: Annotated[
+        list[Path] | None, typer.Option(help="Weather for temperature-index, months for ff-fcnn; once a file.")
+    ] = None,
     accumulated: Annotated[
         str | None,
         typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
@@ -90,8 +94,12 @@ def smb(
     weather = None
     if climate:
         from ..smb.climate.weather import weather as read
+        from ..smb.features.monthly import read as read_months
 
-        weather = read(climate, accumulated=accumulated)
+        if method == "ff-fcnn":
+            weather = read_months(climate, accumulated=accumulated or "day of month")
+        else:
+            weather = read(climate, accumulated=accumulated)
     balances = fx.smb(fx.open_store(store), records, method=method, climate=weather)
     path = to_table(balances, out)
     shell.show(fx.scores(balances), "Scores", as_json=as_json)
@@ -99,36 +107,100 @@ def smb(
         console.print(escape(str(path)))
 
 
-def evaluate(
-    table: Annotated[Path, typer.Argument(help="CSV file, a row a glacier and balance year.")],
-    target: Annotated[str, typer.Option(help="Column of the balance, in m w.e.")],
-    groups: Annotated[str, typer.Option(help="Column of the glacier.")],
-    year: Annotated[str | None, typer.Option(help="Column of the balance year; by default year.")] = None,
-    epochs: Annotated[int, typer.Option(help="Of the network, at most.")] = 500,
-    out: Annotated[Path | None, typer.Option("-o", "--out", help="Report to write, JSON.")] = None,
-    as_json: Json = False,
-) -> None:
-    """A small neural network on a table of features beside its baselines, all on the same folds.
-
-    Example: `facies-xr smb evaluate table.csv --target balance --groups glacier --out report.json`
-    """
-    import json
-
-    import pandas as pd
-
-    from ..smb.methods.tabular import protocol
+def _tabular(table: Path, target: str, groups: str, year: str | None, site: str | None, epochs: int) -> tuple[Any, Any]:
+    """The problem of a table, and the network as published with fewer members and epochs."""
     from ..smb.methods.tabular.method import FeedForward
     from ..smb.methods.tabular.network import Settings
     from ..smb.methods.tabular.table import problem_of
 
     network = FeedForward(Settings(epochs=epochs, patience=60), members=5, trees=100)
-    problem = problem_of(table, target, groups, year)
-    report = protocol.evaluate(problem, {**protocol.baselines(), "network": network})
+    return problem_of(table, target, groups, year, site=site), network
+
+
+Table = Annotated[Path, typer.Argument(help="CSV file, a row a glacier and balance year.")]
+Target = Annotated[str, typer.Option(help="Column of the balance, in m w.e.")]
+Groups = Annotated[str, typer.Option(help="Column of the glacier.")]
+Year = Annotated[str | None, typer.Option(help="Column of the balance year; by default year.")]
+Site = Annotated[str | None, typer.Option(help="Column of the stake, of tables with several rows a glacier and year.")]
+Epochs = Annotated[int, typer.Option(help="Of the network, at most.")]
+Schemes = Annotated[
+    list[str] | None, typer.Option("--leave-out", help="random, glacier, block or 'glacier and block'; once each.")
+]
+Report = Annotated[Path | None, typer.Option("-o", "--out", help="Report to write, JSON; begun, it goes on.")]
+
+
+def evaluate(
+    table: Table,
+    target: Target,
+    groups: Groups,
+    year: Year = None,
+    site: Site = None,
+    epochs: Epochs = 500,
+    settings: Annotated[int, typer.Option(help="Settings of the network that inner folds choose among, and 2.")] = 12,
+    leave_out: Schemes = None,
+    fold: Annotated[str | None, typer.Option(help="Column of folds of your own, judged as one more scheme.")] = None,
+    blocks: Annotated[int, typer.Option(help="Blocks of years.")] = 6,
+    test: Annotated[float, typer.Option(help="Share of glaciers to set aside first and to judge once; 0: none.")] = 0.0,
+    out: Report = None,
+    as_json: Json = False,
+) -> None:
+    """A small neural network on a table of features beside its baselines, all chosen and judged on the same folds.
+
+    Example: `facies-xr smb evaluate table.csv --target balance --groups glacier --out report.json`
+    """
+    import pandas as pd
+
+    from ..smb.methods.tabular import protocol
+    from ..smb.methods.tabular.baselines import baselines
+    from ..smb.methods.tabular.report import evaluate as run
+    from ..smb.methods.tabular.search import settings as drawn
+
+    problem, network = _tabular(table, target, groups, year, site, epochs)
+    own = None if fold is None else _column(table, fold)
+    if test > 0:
+        problem, _ = protocol.freeze(problem, test)
+    families = {**baselines(problem), "network": drawn(problem, network, settings), "network, as published": network}
+    schemes = tuple(leave_out or protocol.SCHEMES)
+    report = run(problem, families, schemes, fold=own, blocks=blocks, out=out, shown=not as_json)
     shown = pd.DataFrame(report["scores"]).set_index(["left out", "method"])
-    shell.show(shown[["n", "r2", "rmse", "bias", "r", "r2_anomalies"]], f"Scores of {target}", as_json=as_json)
+    columns = ["n", "r2", "rmse", "rmse_lower", "rmse_upper", "bias", "r2_anomalies", "crps", "within_90"]
+    shell.show(shown[columns], f"Scores of {target}", as_json=as_json)
     if out is not None:
-        out.write_text(json.dumps(report))
         console.print(escape(str(out)), soft_wrap=True)
+
+
+def ablations(
+    table: Table,
+    target: Target,
+    groups: Groups,
+    year: Year = None,
+    site: Site = None,
+    epochs: Epochs = 500,
+    leave_out: Schemes = None,
+    out: Report = None,
+    as_json: Json = False,
+) -> None:
+    """The network with and without each of its parts: location, albedo, topography, noise, L1, weights, k and size.
+
+    Example: `facies-xr smb ablations table.csv --target balance --groups glacier`
+    """
+    from ..smb.methods.tabular.ablations import SCHEMES
+    from ..smb.methods.tabular.ablations import ablations as run
+
+    problem, network = _tabular(table, target, groups, year, site, epochs)
+    found, _ = run(problem, network, tuple(leave_out or SCHEMES), out=out, shown=not as_json)
+    shell.show(found.set_index(["left out", "method"]), f"Parts of the network, {target}", as_json=as_json)
+
+
+def _column(table: Path, name: str) -> Any:
+    import pandas as pd
+
+    from ..errors import InputError
+
+    rows = pd.read_csv(table)
+    if name not in rows:
+        raise InputError(f"the table has no column {name!r} of folds.")
+    return rows[name].to_numpy()
 
 
 class _Balances(TyperGroup):
@@ -143,6 +215,7 @@ class _Balances(TyperGroup):
 smb_app = typer.Typer(cls=_Balances, no_args_is_help=True, help="Balances of maps (STORE RECORDS), or of a table.")
 smb_app.command(name="maps")(smb)
 smb_app.command(name="evaluate")(evaluate)
+smb_app.command(name="ablations")(ablations)
 
 
 def export(

@@ -21,7 +21,8 @@ from .codes import EDGE, HIDDEN, Coder
 from .counting import Counts
 from .glaciers import Glaciers
 from .hypsometry import Bands
-from .uncertainty import Drawer, Draws, PriorWeights, sampled
+from .uncertainty import Drawer, Draws, sampled
+from .weighting import SEPARABLE, PriorWeights, confused
 
 MIN_COVERAGE = 0.8
 """Share of a glacier that must be seen."""
@@ -51,7 +52,7 @@ def statistics(
     season: Any = None,
     hidden: str = "fill",
     min_coverage: float = MIN_COVERAGE,
-    draws: int = DRAWS,
+    draws: int | None = None,
     correction: str = "scenes",
 ) -> xr.Dataset:
     """Glacier statistics of maps, lazily, for all glaciers in one pass; ``.compute()`` the result as a whole.
@@ -72,8 +73,9 @@ def statistics(
     min_coverage : float
         Share of a glacier that must be seen; below it, and where less than half of the bands around the snow line is
         seen, accumulation area and snow lines are NaN.
-    draws : int
-        Of the accumulation area, for the intervals; 0 leaves them out.
+    draws : int, optional
+        Of the accumulation area, for the intervals; 0 leaves them out. By default 100, or, with a warning, 0 where the
+        classifier cannot tell the accumulation area from another class.
     correction : {"scenes", "prior", "none"}
         Labelled samples are not like all pixels of a map, so the areas that probabilities lead to are biased. With
         "scenes" each draw takes the class weights of a scene on which the classifier was checked, if it has any; with
@@ -96,7 +98,8 @@ def statistics(
         If the maps have no glaciers, elevation or time.
     InputError
         If a class, a rule or a number is not possible; when computed, if elevations cannot be, or the probabilities
-        are not those of the labels shown.
+        are not those of the labels shown. If draws are asked for and the classifier cannot tell the accumulation area
+        from another class: their separability is below ``weighting.SEPARABLE``.
 
     Notes
     -----
@@ -112,7 +115,8 @@ def statistics(
     _check_maps(maps)
     _report_unseen(maps)
     box = grids.geobox(maps)
-    uncertain = draws > 0 and "probability" in maps and "calibrated" in maps["confidence"].attrs
+    draws = _possible_draws(maps, classes, draws)
+    uncertain = draws > 0
     glaciers = Glaciers(
         numbers=tuple(maps["glacier_number"].values.tolist()),
         bands=Bands.spanning(*(maps[f"glacier_elevation_{end}"].values for end in ("min", "max"))),
@@ -122,7 +126,7 @@ def statistics(
         pixel=abs(box.affine.a * box.affine.e) * 1e-6,
         uncertain=uncertain,
     )
-    values = _counted(maps, box.affine, glaciers, draws if uncertain else 0, correction)
+    values = _counted(maps, box.affine, glaciers, draws, correction)
     result = _dataset(maps, values, glaciers.bands)
     given = Season.parse(season) if season is not None else None
     usual = given or Season.of(maps) or Season.at(*reversed(grids.centre_lonlat(box)))
@@ -132,7 +136,9 @@ def statistics(
     )
 
 
-def _check_options(classes: tuple[str, ...], hidden: str, min_coverage: float, draws: int, correction: str) -> None:
+def _check_options(
+    classes: tuple[str, ...], hidden: str, min_coverage: float, draws: int | None, correction: str
+) -> None:
     if (unknown := set(classes) - set(NAMES)) or not classes:
         raise InputError(f"unknown classes {sorted(unknown)}; there are {', '.join(NAMES)}.")
     if set(classes) & set(HIDDEN):
@@ -143,8 +149,28 @@ def _check_options(classes: tuple[str, ...], hidden: str, min_coverage: float, d
     one_of("correction", correction, CORRECTIONS)
     if not 0 <= min_coverage <= 1:
         raise InputError(f"min_coverage={min_coverage!r} is not a share between 0 and 1.")
-    if draws < 0:
+    if draws is not None and draws < 0:
         raise InputError(f"draws={draws!r}: give a number of draws, or 0 for no intervals.")
+
+
+def _possible_draws(maps: xr.Dataset, classes: tuple[str, ...], asked: int | None) -> int:
+    """Number of draws: none without calibrated probabilities, nor of classes that are not told apart."""
+    if asked == 0 or "probability" not in maps or "calibrated" not in maps["confidence"].attrs:
+        return 0
+    if "class_separability" in maps:
+        told = maps["class_separability"].transpose("facies_class", "other_class").values
+        if pairs := confused(told, [VALUES[name] for name in classes]):
+            which = ", ".join(f"{NAMES[a]} from {NAMES[b]} ({told[a, b]:.2f})" for a, b in pairs)
+            why = (
+                f"the classifier of these maps cannot tell {which}: of its own samples it ranks a pair right in less "
+                f"than {SEPARABLE:.0%} of the cases, so an interval of their areas means nothing. Ask for the sum "
+                "(classes=...) where that is what you need, or train with labels of these classes."
+            )
+            if asked:
+                raise InputError(f"draws={asked}: {why} draws=0 counts the labels as they are.")
+            warnings.warn(f"no intervals of areas: {why}", stacklevel=3)
+            return 0
+    return DRAWS if asked is None else asked
 
 
 def _check_maps(maps: xr.Dataset) -> None:

@@ -33,9 +33,6 @@ COVERED = 0.95
 SAMPLED = 32
 """One of so many pixels estimates the areas of a scene for its prior."""
 
-MOST = 20.0
-"""Largest weight of a class."""
-
 TOLERANCE = 1e-3
 """Largest difference between a confidence and the probability of the label; both may have been rounded in a file."""
 
@@ -65,56 +62,6 @@ def surface_probability(label: np.ndarray, probability: np.ndarray) -> np.ndarra
     total = surface.sum(1, keepdims=True)
     shown = (np.array(SURFACE) == label[:, None]).astype("float64")
     return np.divide(surface, total, out=shown, where=total > 0)
-
-
-def weights_for(probability: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    """Weights of the classes with which probabilities give certain areas.
-
-    Parameters
-    ----------
-    probability : ndarray (pixel, class)
-    areas : ndarray (class)
-        Share of each class.
-
-    Returns
-    -------
-    ndarray (class)
-        None above ``MOST``, nor below its inverse.
-    """
-    weights = np.ones(areas.size)
-    for _ in range(300):
-        weighted = probability * weights
-        mean = (weighted / weighted.sum(1, keepdims=True)).mean(0)
-        step = np.divide(np.maximum(areas, 1e-9), mean, out=np.ones(areas.size), where=mean > 1e-12)
-        before, weights = weights, np.clip(weights * step, 1 / MOST, MOST)
-        if np.abs(np.log(weights / before)).max() < 1e-4:
-            break
-    return weights
-
-
-def prior_weights(probability: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """Weights of the classes for a scene whose areas differ from the shares among the labelled samples.
-
-    Parameters
-    ----------
-    probability : ndarray (pixel, class)
-        Calibrated for the samples.
-    prior : ndarray (class)
-        Share of each class among them.
-
-    References
-    ----------
-    Saerens, M., Latinne, P. and Decaestecker, C. (2002): Adjusting the outputs of a classifier to new a priori
-    probabilities. Neural Computation 14, 21-41: their expectation maximisation.
-    """
-    prior = np.maximum(prior, 1e-6)
-    areas = prior
-    for _ in range(500):
-        weighted = probability * (areas / prior)
-        before, areas = areas, (weighted / weighted.sum(1, keepdims=True)).mean(0)
-        if np.abs(areas - before).max() < 1e-6:
-            break
-    return np.clip(areas / prior, 1 / MOST, MOST)
 
 
 @dataclass(frozen=True)
@@ -210,24 +157,6 @@ def sampled(codes, index, elevation, confidence, probability, window) -> tuple[n
     r, c = r + rows.start, c + columns.start
     some = (r * 73_856_093 ^ c * 19_349_663) % SAMPLED == 0
     return np.stack([r, c], 1)[some], p[some]
-
-
-@dataclass(frozen=True)
-class PriorWeights:
-    """Class weights of :func:`prior_weights` from the samples of a date's blocks."""
-
-    shares: tuple[float, ...]
-    """Of the classes among the labelled samples."""
-
-    def __call__(self, parts: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Weights of all classes. (1, facies_class)"""
-        position, p = (np.concatenate(each) for each in zip(*parts, strict=True))
-        weights = np.ones((1, len(NAMES)))
-        if len(p):
-            surface = list(SURFACE)
-            order = np.lexsort(position.T)
-            weights[0, surface] = prior_weights(p[order], np.array(self.shares)[surface])
-        return {"weights": weights}
 
 
 # -- the field --------------------------------------------------------------------------------------------------

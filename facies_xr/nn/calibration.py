@@ -7,7 +7,7 @@ of the class there are. In a classifier's file it is JSON, beside maps it is var
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from .model_file import is_number
 KNOTS = 64
 """Knots of a stored map."""
 
-DECIMALS = {"calibrator_correct": 6, "class_share": 6, "scene_weight": 4}
+DECIMALS = {"calibrator_correct": 6, "class_share": 6, "scene_weight": 4, "class_separability": 4}
 """Of what is stored, few enough for variables of float32 to give the same numbers again."""
 
 LARGEST_WEIGHT = 1000.0
@@ -29,6 +29,9 @@ LARGEST_WEIGHT = 1000.0
 
 PRIOR = 200.0
 """Samples of all classes that a class's own map is blended with."""
+
+COMPARED = 30
+"""Samples of a class below which nothing is said of how it is told from others."""
 
 METHOD = "isotonic by class, blended with all classes"
 
@@ -49,6 +52,8 @@ class Calibrator:
     scenes: tuple[tuple[float, ...], ...] = ()
     """For each scene on which the classifier was checked the weights of the classes with which its probabilities give
     the true areas; none if no scene's areas were known."""
+    separability: Mapping[str, float] = field(default_factory=dict)
+    """How well two classes are told apart ("ice/snow"): :func:`separability` of the samples; none if not known."""
 
     def __post_init__(self) -> None:
         def hold(name: str, value: Any) -> None:
@@ -67,6 +72,10 @@ class Calibrator:
         hold("scenes", tuple(_numbers("the weights of a scene", w, limits, len(NAMES)) for w in self.scenes))
         if not all(map(any, self.scenes)):
             raise ModelError("this is not a calibrator: the weights of a scene are all 0.")
+        if not isinstance(self.separability, Mapping) or not set(self.separability) <= set(_PAIRS):
+            raise ModelError("this is not a calibrator: its separability is not that of pairs of classes.")
+        told = _numbers("the separability of its classes", self.separability.values(), (0.0, 1.0))
+        hold("separability", dict(zip(self.separability, told, strict=True)))
         for what in ("population", "method"):
             text = getattr(self, what)
             if not isinstance(text, str) or not text.strip() or not text.isprintable():
@@ -131,6 +140,11 @@ class Calibrator:
             variables["class_share"] = ("facies_class", np.array(self.shares, "float32"))
         if self.scenes:
             variables["scene_weight"] = (("scene", "facies_class"), np.array(self.scenes, "float32"))
+        if self.separability:
+            told = np.full((len(NAMES), len(NAMES)), np.nan, "float32")
+            for pair, value in self.separability.items():
+                told[_PAIRS[pair]] = told[_PAIRS[pair][::-1]] = value
+            variables["class_separability"] = (("facies_class", "other_class"), told)
         return variables
 
     @classmethod
@@ -158,6 +172,7 @@ class Calibrator:
             str(correct.attrs["method"]),
             tuple(rounded("class_share").tolist()) if "class_share" in data else (),
             tuple(map(tuple, rounded("scene_weight").tolist())) if "scene_weight" in data else (),
+            _of_pairs(rounded("class_separability")) if "class_separability" in data else {},
         )
 
     def to_json(self) -> str:
@@ -182,6 +197,7 @@ class Calibrator:
                 found["method"],
                 found.get("shares", ()),
                 found.get("scenes", ()),
+                found.get("separability", {}),
             )
         except KeyError as error:
             raise ModelError(f"this is not a calibrator: it lacks {error}.") from error
@@ -189,6 +205,45 @@ class Calibrator:
             if isinstance(error, ModelError):
                 raise
             raise ModelError(f"this is not a calibrator: {error}.") from error
+
+
+_PAIRS = {
+    f"{first}/{second}": (a, b) for a, first in enumerate(NAMES) for b, second in enumerate(NAMES[a + 1 :], a + 1)
+}
+"""Places of two classes in the order of :data:`NAMES`."""
+
+
+def _of_pairs(told: np.ndarray) -> dict[str, float]:
+    """Known values of a table (facies_class, other_class), by pair."""
+    return {pair: float(told[place]) for pair, place in _PAIRS.items() if np.isfinite(told[place])}
+
+
+def separability(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """How well each two classes are told apart.
+
+    Parameters
+    ----------
+    scores : ndarray (n, facies_class)
+        Of samples that the classifier did not learn from.
+    truth : ndarray (n) of int
+
+    Returns
+    -------
+    dict
+        For "ice/snow" the probability that of a pixel of ice and one of snow the first has the larger ratio of the
+        scores of ice and snow (area under the ROC curve, ties half): 1 if they are always told apart, .5 if at
+        random. Classes with fewer than :data:`COMPARED` samples are left out.
+    """
+    from scipy.stats import mannwhitneyu
+
+    logs = np.log(np.maximum(scores, np.finfo("float32").tiny))
+    found = {}
+    for pair, (a, b) in _PAIRS.items():
+        first, second = (logs[truth == value][:, a] - logs[truth == value][:, b] for value in (a, b))
+        if min(first.size, second.size) >= COMPARED:
+            area = mannwhitneyu(first, second).statistic / (first.size * second.size)
+            found[pair] = round(float(area), DECIMALS["class_separability"])
+    return found
 
 
 def _numbers(

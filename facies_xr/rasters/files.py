@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import numpy as np
 from affine import Affine
@@ -23,9 +24,13 @@ T = TypeVar("T")
 
 
 def version(href: str) -> tuple:
-    """State of a local file and what lies beside it: sizes and times of change; nothing of a file on the web."""
+    """State of a local file and what lies beside it: sizes and times of change.
+
+    A file on the web says neither for certain: each call gives a state of its own, so that none of its pixels is kept
+    beyond what is made of this one.
+    """
     if access.is_remote(href):
-        return ()
+        return (uuid4().hex,)
     path = href.removeprefix("file://")
     states = ((end, path + end) for end in ("", ".aux.xml", ".msk", ".ovr"))
     found = [(end, os.stat(name)) for end, name in states if os.path.exists(name)]

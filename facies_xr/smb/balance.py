@@ -1,6 +1,7 @@
 """Surface mass balance of the glaciers of some maps, by a method fitted to records and judged on what it never saw."""
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from . import judge
 from . import records as _records
 from .climate.bands import with_weather
 from .climate.weather import weather
+from .features.problem import with_features
 from .fitted import Fit
+from .glaunti import grids
 from .match import match
-from .methods.named import EVERY, WITH_WEATHER, method_named
+from .methods.named import EVERY, ON_GRIDS, WITH_WEATHER, method_named
 from .problem import FLAGS, Problem, of_statistics, with_records, with_survey
 
 MIN_RECORDS = 8
@@ -50,10 +53,12 @@ def smb(
         As ``classify`` gives them, lazy or from a store, which are read once; or their ``statistics``.
     observations : path or DataFrame, optional
         Records, see :func:`facies_xr.smb.records.read`; needed unless ``model`` is given.
-    method : {"regression", "pooled", "eq2", "eq3", "temperature-index"}
+    method : {"regression", "pooled", "eq2", "eq3", "temperature-index", "glaunti", "ff-fcnn"}
         "pooled" (which "regression" stands for): partial pooling between glaciers and years; "eq2" and "eq3": the
         published regressions for all glaciers and for each; "temperature-index": degree days of ``climate`` over the
-        elevation bands, which need no map (:mod:`facies_xr.smb.methods`).
+        elevation bands, which need no map; "glaunti": degree days on a grid of 100 m, whose parameters a network
+        corrects that reads the maps (``docs/glaunti.md``); "ff-fcnn": small networks on selected months of
+        ``climate``, the maps' summer albedo, and topography (:mod:`facies_xr.smb.methods`).
     model : Fit or path, optional
         A fit to apply instead of fitting one: what :func:`fit` gave or ``Fit.save`` wrote, from maps made alike.
         Glaciers and years of which it had records keep what is particular to them.
@@ -73,8 +78,10 @@ def smb(
         Whether the days between the scenes' day and the survey of a record, if records tell it, are a predictor, whose
         weight is the mean melt of these days.
     climate : Dataset or path, optional
-        Weather for "temperature-index": daily, with ``height``, of cells (time, latitude, longitude) or of the glaciers
-        (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it reads.
+        Weather for "temperature-index" and "glaunti": daily, with ``height``, of cells (time, latitude, longitude) or
+        of the glaciers (glacier, time), as :func:`facies_xr.smb.climate.weather.weather` gives it; or files that it
+        reads. For "ff-fcnn" monthly climate, as :func:`facies_xr.smb.features.monthly.read` takes it, or candidate
+        features, as :func:`facies_xr.smb.features.build.candidates` gives them.
 
     Returns
     -------
@@ -102,7 +109,7 @@ def smb(
     stats = _statistics(maps, areas, classes, season)
     problem = of_statistics(stats, rule=rule, areas=areas)
     flags = problem.rows["flags"].to_numpy()
-    problem = _with_climate(problem, climate, method if fitted is None else fitted.method)
+    problem = _forced(problem, climate, method if fitted is None else fitted.method, maps, stats)
     if observations is not None:
         problem = _observed(problem, observations, stats, needed=model is None)
     if to_survey:
@@ -141,12 +148,13 @@ def fit(
     areas: str = "map",
     classes: tuple[str, ...] | None = None,
     season: Any = None,
+    climate: Any = None,
 ) -> Fit:
     """A method fitted to all records of the glaciers of some maps, to keep and to apply elsewhere.
 
     Parameters
     ----------
-    maps, observations, method, rule, areas, classes, season
+    maps, observations, method, rule, areas, classes, season, climate
         As :func:`smb` takes them.
 
     Returns
@@ -161,15 +169,20 @@ def fit(
     """
     method = method_named(method)
     stats = _statistics(maps, areas, classes, season)
-    return Fit.of(_observed(of_statistics(stats, rule=rule, areas=areas), observations, stats, needed=True), method)
+    problem = _forced(of_statistics(stats, rule=rule, areas=areas), climate, method, maps, stats)
+    return Fit.of(_observed(problem, observations, stats, needed=True), method)
 
 
-def _with_climate(problem: Problem, climate: Any, method: str) -> Problem:
-    """The problem with its weather, if the method rests on that."""
+def _forced(problem: Problem, climate: Any, method: str, maps: xr.Dataset, stats: xr.Dataset) -> Problem:
+    """The problem with what the method rests on: weather, features of months, the maps pixel by pixel."""
     if (climate is None) == (method in WITH_WEATHER):
         raise InputError(f"climate= goes with method {', '.join(WITH_WEATHER)}, which needs it, and with no other.")
     if climate is None:
         return problem
+    if method == "ff-fcnn":
+        return with_features(problem, climate, stats)
+    if method in ON_GRIDS:
+        problem = replace(problem, grids=grids.of_maps(maps, stats, rule=str(problem.definitions["rule"])))
     return with_weather(problem, climate if isinstance(climate, xr.Dataset) else weather(climate))
 
 

@@ -82,6 +82,8 @@ def nested(
     problem: Problem,
     candidates: Mapping[Name, Fits],
     parts: Iterable[tuple[np.ndarray, np.ndarray, list[Split]]],
+    *,
+    refitted: Mapping[Name, Fits] | None = None,
 ) -> tuple[Prediction, list[Name]]:
     """Balances of held-out rows by the candidate that the training rows themselves choose.
 
@@ -91,6 +93,9 @@ def nested(
     candidates : mapping of Fits
     parts : iterable of (train, test, inner splits)
         As ``folds.nested`` gives them.
+    refitted : mapping of Fits, optional
+        What the chosen name stands for when it is fitted to all training rows, such as the same method with more
+        members; by default the candidate.
 
     Returns
     -------
@@ -101,7 +106,8 @@ def nested(
     """
     parts = list(parts)
     chosen = _best_of_each(problem, candidates, [inner for _, _, inner in parts])
-    tasks = ((candidates[name], train, test) for name, (train, test, _) in zip(chosen, parts, strict=True))
+    last = candidates if refitted is None else refitted
+    tasks = ((last[name], train, test) for name, (train, test, _) in zip(chosen, parts, strict=True))
     return _held_out(problem, tasks), chosen
 
 

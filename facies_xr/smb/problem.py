@@ -67,6 +67,8 @@ class Problem:
     """Area of each elevation band (glacier, elevation_band), for methods that integrate over it."""
     forcing: xr.Dataset | None = None
     """Weather at the glaciers (glacier, time), for methods that need it."""
+    grids: Mapping[str, xr.Dataset] | None = None
+    """Geometry and facies of each glacier on a grid, for methods that run on one."""
     held_back: frozenset[str] = frozenset()
     """Test glaciers, which no fit may see."""
 

@@ -13,6 +13,8 @@ import pandas as pd
 
 from ..classes import VALUES
 from ..stations import BANDS
+from .sky import AMBIENT
+from .spectra import PATH
 
 VISIBLE = slice(0, 4)
 """Bands that vary together: blue to near infrared."""
@@ -25,6 +27,22 @@ CONTRAST = 0.08
 
 FEWEST = 20
 """Spectra of a class without which a real scene has no say about it."""
+
+MIXED = {"snow": ("debris", 0.12), "ice": ("debris", 0.5), "debris": ("ice", 0.25)}
+"""The surface that a field of a class may hold too, and its largest share: dust on snow, dirt on ice, ice that shows
+through rock. A mixed pixel is ice up to three quarters of rock; fields stop at a half."""
+
+LIGHT = {"snow": (0.75, 1.1), "ice": (0.6, 1.1), "debris": (0.4, 1.3)}
+"""Least and most light on a field, relative to that on level ground: slopes that the sun grazes, or faces."""
+
+SHADED = {"snow": 0.7, "ice": 0.3}
+"""What lies in the shadows that are made of sunlit spectra, and its share."""
+
+AMBIENT_SPREAD = 0.2
+"""Standard deviation of the logarithm of the light in them."""
+
+PLAIN = 0.5
+"""Share of the fields that are pure, and of those that are level."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +160,43 @@ def uniform(values: np.ndarray, name: str, palette: Palette, rng: np.random.Gene
     rank = np.clip(rng.uniform(0.02, 0.98) + CONTRAST * rng.uniform(0.2, 1) * contrast, 0, 1)
     found = _drawn(rank.ravel(), palette.spectra[name], rng)
     return found.T.reshape(values.shape).astype("float32")
+
+
+def field(values: np.ndarray, name: str, palette: Palette, rng: np.random.Generator) -> np.ndarray:
+    """A wide field of one class: half of them pure, half of them level, the others with dust or dirt, or on a slope.
+
+    Parameters
+    ----------
+    values, palette, rng
+        As of :func:`uniform`.
+    name : str
+        One of the palette's, or shadow: half of the shadows, and all where the palette has none, are what is left of
+        the light of sunlit snow or ice.
+
+    Returns
+    -------
+    ndarray (band, y, x)
+        float32
+    """
+    if name == "shadow" and (name not in palette.spectra or rng.random() >= PLAIN):
+        sunlit = [one for one in SHADED if one in palette.spectra]
+        share = np.array([SHADED[one] for one in sunlit])
+        of = uniform(values, rng.choice(sunlit, p=share / share.sum()), palette, rng)
+        return _lit(of, np.array(AMBIENT) * np.exp(rng.normal(0, AMBIENT_SPREAD)))
+    found = uniform(values, name, palette, rng)
+    other, most = MIXED.get(name, ("", 0.0))
+    if other in palette.spectra and rng.random() >= PLAIN:
+        part = most * rng.random()
+        found = (1 - part) * found + part * uniform(values, other, palette, rng)
+    if name in LIGHT and rng.random() >= PLAIN:
+        found = _lit(found, np.full(len(BANDS), rng.uniform(*LIGHT[name])))
+    return found
+
+
+def _lit(values: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """A patch in another light, each band in its own; the air's stays."""
+    air = np.array(PATH)[:, None, None]
+    return (air + np.maximum(values - air, 0) * light[:, None, None]).astype("float32")
 
 
 def _ranked(brightness: np.ndarray, spectra: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -89,7 +89,8 @@ def of_file(href: str) -> rasters.Raster:
         _require_file(Path(href.removeprefix("file://")), shown)
     driver = DRIVERS.get(Path(urlsplit(href).path if access.is_remote(href) else href).suffix.lower())
     try:
-        header = rasters.Raster(href, driver=driver).header()
+        with access.anew(href):
+            header = rasters.Raster(href, driver=driver).header()
     except (OSError, rasterio.errors.RasterioError) as error:
         raise InputError(f"DEM {shown} cannot be opened: {access.reason(error)}") from error
     if header.driver not in DRIVERS.values():

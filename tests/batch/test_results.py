@@ -154,7 +154,13 @@ def test_the_command_runs_what_it_planned(edge, tiny, quiet, tmp_path, monkeypat
     told = command("status", "archive", "--json")
     assert "0 failed" in json.loads(told.stdout)["units"]
     assert command("status", "archive", "--html", "page.html").exit_code == 0
-    assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
+    page, card = (tmp_path / "page.html").read_text(), batch.status("archive")._repr_html_()
+    assert page.startswith("<!doctype html>")
+    for shown in (page, card):
+        assert re.search(r'class="facies-bar".*width:100.00%;background:#2c7fb8', shown)  # all units are done
+        assert " done, 0 failed, 0 running, 0 left of " in shown
+    assert "Failed units" in page
+    assert "Failed units" not in card
     wrong = command("run", "nothing.parquet", "archive")
     assert isinstance(wrong.exception, InputError)
     assert "cannot be read as a manifest" in str(wrong.exception)

@@ -15,6 +15,7 @@ import facies_xr as fx
 from facies_xr import grids
 from facies_xr.errors import FaciesError
 
+from ..servers import Files
 from . import heard, read_or_refused
 
 LEFT, TOP, SIZE = 600000, 5190000, 120
@@ -122,6 +123,15 @@ def test_a_dem_repaired_under_its_name(tmp_path):
     before = terrain(path)[1]
     write(path, CONE + 100)
     assert terrain(path)[1] == pytest.approx(before + 100)
+
+
+def test_a_dem_repaired_on_its_server(tmp_path):
+    """As above, though neither its size nor, to the second, its time tells."""
+    path = write(tmp_path / "dem.tif", CONE)
+    with Files(tmp_path).serve() as home:
+        before = terrain(f"{home}/dem.tif")[1]
+        write(path, CONE + 100)
+        assert terrain(f"{home}/dem.tif")[1] == pytest.approx(before + 100)
 
 
 @pytest.mark.parametrize("layout", ["esa", "alos", "aspect", "mac"])

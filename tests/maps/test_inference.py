@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import facies_xr as fx
 from facies_xr import lazy, stations
-from facies_xr.classes import NAMES, NODATA
+from facies_xr.classes import NAMES, NODATA, VALUES
 from facies_xr.errors import GridError, InputError, MissingVariableError, ModelError
 from facies_xr.nn import evaluate, features, patches
 from facies_xr.nn.network import ARCHITECTURES
@@ -162,7 +162,7 @@ def of_the_labels(maps):
 
 def test_probabilities_take_the_place_of_scores(cube, classifier, no_compute, tmp_path):
     weights = tuple(map(tuple, np.linspace(0.5, 2, 16).reshape(2, 8).tolist()))
-    weighted = dataclasses.replace(classifier.calibrator, scenes=weights)
+    weighted = dataclasses.replace(classifier.calibrator, scenes=weights, separability={"snow/firn": 0.75})
     maps = fx.classify(cube, dataclasses.replace(classifier, calibrator=weighted), class_score=True)
     part = maps.isel(time=[1], y=slice(30, 130), x=slice(30, 130))
     with no_compute():
@@ -186,6 +186,9 @@ def test_probabilities_take_the_place_of_scores(cube, classifier, no_compute, tm
     again = fx.calibrate(fx.write(part, tmp_path / "maps.zarr", progress=False)).compute()
     np.testing.assert_array_equal(again.probability, found.probability)
     np.testing.assert_array_equal(again.scene_weight, np.array(weights, "float32"))
+    told = again.class_separability.transpose("facies_class", "other_class").values
+    assert told[VALUES["snow"], VALUES["firn"]] == told[VALUES["firn"], VALUES["snow"]] == 0.75
+    assert np.isfinite(told).sum() == 2
 
 
 def test_outputs_are_dressed_as_their_stations_say(scene, classifier):

@@ -8,7 +8,7 @@ from scipy.stats import kstest
 import facies_xr as fx
 from facies_xr.classes import NAMES, NODATA, VALUES
 from facies_xr.errors import InputError
-from facies_xr.maps import uncertainty
+from facies_xr.maps import uncertainty, weighting
 from facies_xr.maps.statistics import statistics
 from facies_xr.synthetic import World
 
@@ -144,7 +144,7 @@ def test_weights_give_the_areas_that_they_are_for():
     rng = np.random.default_rng(0)
     p = rng.dirichlet(np.ones(6), 5000)
     areas = np.array([0.4, 0.3, 0.1, 0.1, 0.05, 0.05])
-    weighted = p * uncertainty.weights_for(p, areas)
+    weighted = p * weighting.weights_for(p, areas)
     np.testing.assert_allclose((weighted / weighted.sum(1, keepdims=True)).mean(0), areas, atol=1e-3)
 
 
@@ -155,7 +155,7 @@ def test_the_prior_correction_finds_a_shifted_prior():
     x = rng.normal(np.where(truth, 1.0, -1.0))
     odds = np.exp(2 * x)  # of the second class, at equal shares
     p = np.stack([1 / (1 + odds), odds / (1 + odds)], 1)
-    weighted = p * uncertainty.prior_weights(p, np.array([0.5, 0.5]))
+    weighted = p * weighting.prior_weights(p, np.array([0.5, 0.5]))
     corrected = weighted[:, 1] / weighted.sum(1)
     assert p[:, 1].mean() > 0.2
     assert corrected.mean() == pytest.approx(truth.mean(), abs=0.01)

@@ -2,15 +2,18 @@
 
 import json
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+import facies_xr as fx
 from facies_xr import cli, metrics
+from facies_xr.classes import NODATA
 from facies_xr.errors import InputError
-from facies_xr.nn import learning, patchfiles, train
+from facies_xr.nn import labels, learning, patchfiles, train
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.labels import Samples
 from facies_xr.nn.patchstore import PatchStore, writing
@@ -125,3 +128,25 @@ def test_arguments_that_make_no_sense_are_named_and_nothing_is_written(arguments
     with pytest.raises(InputError, match=message):
         CliRunner().invoke(cli.app, ["train", *arguments, "-o", "out"], catch_exceptions=False)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_points_and_a_cube_become_tables_and_classifiers(world, region, cube, tmp_path):
+    """From a GeoPackage of points and a stored cube; each glacier is a fold and scored by models that never saw it."""
+    stored = fx.write(cube, tmp_path / "cube.zarr", progress=False)
+    glaciers = stored.glacier.values.tolist()
+    pd.DataFrame({"glacier": glaciers, "fold": range(len(glaciers))}).to_csv(tmp_path / "folds.csv", index=False)
+    options = ["--epochs", 1, "--batch", 64, "--feature-set", 1, "--protocol", "published", "--json"]
+    places = ["--points", region.points, "--cube", tmp_path / "cube.zarr", "--folds", tmp_path / "folds.csv"]
+    shown = json.loads(run(*places, "-o", tmp_path / "out", *options).splitlines()[-1])
+    assert [row["class"] for row in shown][-1] == "average"
+    scored = xr.open_zarr(tmp_path / "out" / "scores.zarr")
+    inside = labels.sample(cube, gpd.read_file(region.points), 1)
+    assert scored.sizes["sample"] == len(inside)
+    assert sorted(scored.label.values) == sorted(inside.label)
+    for k, name in enumerate(glaciers):
+        assert set(scored.glacier.values[scored.fold.values == k]) == {name}
+        assert "without test fold" in Classifier.load(tmp_path / "out" / f"fold-{k}.safetensors").card["trained_on"]
+    maps = fx.classify(cube.isel(time=[0]), tmp_path / "out" / "fold-0.safetensors").compute()
+    assert (maps.facies_map != NODATA).any()

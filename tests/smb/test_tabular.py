@@ -1,9 +1,6 @@
 """FF-FCNN: what must hold of selection, network and protocol, whatever the scores are."""
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +8,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from facies_xr import folds, metrics
 from facies_xr.cli import app
@@ -19,9 +18,11 @@ from facies_xr.errors import InputError
 from facies_xr.smb import judge
 from facies_xr.smb.methods.tabular import protocol
 from facies_xr.smb.methods.tabular import table as tables
+from facies_xr.smb.methods.tabular.baselines import DegreeDays, Estimated
 from facies_xr.smb.methods.tabular.method import FeedForward
 from facies_xr.smb.methods.tabular.network import WEIGHTS, Settings, _Training, noise, parameters, row_weights, train
 from facies_xr.smb.methods.tabular.regressor import NetworkRegressor, stopped_by
+from facies_xr.smb.methods.tabular.scores import scores
 from facies_xr.smb.methods.tabular.selection import Selection
 from facies_xr.smb.problem import Problem
 
@@ -198,6 +199,33 @@ def test_the_estimator_is_one_of_scikit_learn():
     assert (spread > 0.1).all()
 
 
+SCIKIT_LEARN = [
+    NetworkRegressor(hidden=(8,), epochs=120, patience=60, members=2, rate=3e-2),
+    Selection(3, trees=10),
+]
+
+
+@parametrize_with_checks(SCIKIT_LEARN)
+def test_scikit_learn_checks_its_estimators(estimator, check):
+    """All of its checks apply and hold; ``check_array_api_input`` skips itself where SciPy's array API is off."""
+    check(estimator)
+
+
+def test_parameters_travel_with_clones_into_searches():
+    rows = table_of(6, 8)
+    x, y = rows[[f"t{k}" for k in range(6)]], rows.observed
+    model = make_pipeline(Selection(2, trees=0), NetworkRegressor((6,), epochs=100, rate=1e-2, members=1))
+    copied = clone(model).set_params(selection__k=3, networkregressor__sigma=0.2)
+    assert copied.get_params()["selection__k"] == 3
+    assert model.get_params()["selection__k"] == 2
+    with pytest.raises(ValueError, match="Invalid parameter 'depth'"):
+        copied.set_params(networkregressor__depth=3)
+    grid = {"networkregressor__rate": [0.0, 1e-2]}
+    found = GridSearchCV(model, grid, cv=GroupKFold(3)).fit(x, y, groups=rows.glacier)
+    assert found.best_params_ == {"networkregressor__rate": 1e-2}
+    assert found.best_score_ > 0.3
+
+
 def test_selection_drops_what_is_empty_constant_or_said_twice():
     rng = np.random.default_rng(0)
     y = rng.standard_normal(60)
@@ -274,6 +302,18 @@ def test_a_fit_comes_back_from_json():
         ({"balance_year": lambda t: 2000}, "g0 in 2000 twice"),
         ({"observed": lambda t: 1000 * t.observed}, r"is it in mm w\.e\.\?"),
         ({"t2m_jul": lambda t: 275.0 + t.t0}, "'t2m_jul' has a median of 27.*degrees Celsius"),
+        ({"tp_jul": lambda t: 120.0 + t.t0}, r"'tp_jul' is 1.*, where 0 to 10\.85 is possible in its unit"),
+        (
+            {"t_rain": lambda t: np.where(t.glacier == "g2", 900.0, 0.9) + 0.01 * t.t0},
+            "'t_rain' of glacier g2 is 9.* in the median, of the others 0.9.*: a thousand times off",
+        ),
+        ({"observed": lambda t: t.observed / 1000}, r"observed is 0\.00.* m w\.e\. at most, a thousandth"),
+        ({"t_Bw": lambda t: t.t0}, "'t_Bw' is made of the balance, by its name"),
+        ({"t9": lambda t: np.exp(t.observed)}, "'t9' is 'observed' under another name: their ranks"),
+        (
+            {"t9": lambda t: t.observed + 3.0 * t.glacier.str[1:].astype(int)},
+            "'t9' is 'observed' under another name: their anomalies",
+        ),
     ],
 )
 def test_bad_tables_are_named(change, message):
@@ -289,8 +329,19 @@ def test_places_and_balances_are_no_features_unless_asked_for():
     assert problem.predictors == tuple(f"t{k}" for k in range(6))
     with pytest.raises(InputError, match="no column 'name'"):
         tables.problem_of(rows, "observed", "name")
-    with pytest.raises(InputError, match="'g1' is among the training rows and the test rows"):
-        tables.require_apart(problem, np.arange(10), np.arange(9, 20))
+    with pytest.warns(UserWarning, match="lat among the features: a network can remember a glacier by its place"):
+        asked = tables.problem_of(rows, "observed", "glacier", "balance_year", ["t0", "lat"])
+    assert asked.predictors == ("t0", "lat")
+
+
+def test_stakes_are_several_rows_a_glacier_and_year():
+    rows = table_of(4, 6)
+    twice = pd.concat([rows.assign(stake="a"), rows.assign(stake="b", observed=rows.observed - 9.0)])
+    with pytest.raises(InputError, match="twice"):
+        tables.problem_of(twice, "observed", "glacier", "balance_year")
+    assert len(tables.problem_of(twice, "observed", "glacier", "balance_year", site="stake")) == 48
+    with pytest.raises(InputError, match="g0 in 2000 at a twice"):
+        tables.problem_of(twice.assign(stake="a"), "observed", "glacier", "balance_year", site="stake")
 
 
 def test_folds_share_no_glacier_and_keep_a_year_of_distance():
@@ -327,26 +378,17 @@ def test_selection_outside_the_folds_flatters_real_records_and_a_temperature_ind
     features = [name for name in table if name.startswith(("t2m_", "tp_"))]
     problem = tables.problem_of(table, "y", "name", "year", features)
     splits = list(folds.splits(problem.balance_year))
-    nested = protocol.Estimated(make_pipeline(Selection(8, trees=0), Ridge()))
-    leaky = protocol.Estimated(Ridge())
+    nested = Estimated(make_pipeline(Selection(8, trees=0), Ridge()))
+    leaky = Estimated(Ridge())
     chosen = Selection(8, trees=0).fit(problem.design, problem.observed).kept_
     few = problem.using(tuple(problem.predictors[k] for k in chosen))
     r2 = {
-        "nested": protocol.scores(problem, judge.out_of_fold(problem, nested, splits))["r2"],
-        "leaky": protocol.scores(few, judge.out_of_fold(few, leaky, splits))["r2"],
-        "index": protocol.scores(problem, judge.out_of_fold(problem, _index(), splits))["r2"],
+        "nested": scores(problem, judge.out_of_fold(problem, nested, splits))["r2"],
+        "leaky": scores(few, judge.out_of_fold(few, leaky, splits))["r2"],
+        "index": scores(problem, judge.out_of_fold(problem, DegreeDays(), splits))["r2"],
     }
     assert r2["nested"] < r2["leaky"]
     assert r2["index"] > 0.3
-
-
-def _index():
-    home = Path(protocol.__file__).parents[4] / "examples"
-    spec = importlib.util.spec_from_file_location("tabular_example", home / "tabular.py")
-    example = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = example
-    spec.loader.exec_module(example)
-    return example.TemperatureIndex()
 
 
 @pytest.mark.slow
@@ -361,6 +403,8 @@ def test_the_command_line_evaluates_a_table(tmp_path, capsys):
         "balance_year",
         "--epochs",
         "10",
+        "--settings",
+        "1",
         "--json",
         "--out",
     ]

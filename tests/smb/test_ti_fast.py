@@ -8,6 +8,7 @@ from facies_xr.smb.degreeday import fast, integrate, loops, steps
 from facies_xr.smb.degreeday.fast import Days, Weather
 from facies_xr.smb.degreeday.parameters import SMOOTH, TRAINABLE, free, resolved
 from facies_xr.smb.glaunti import published
+from facies_xr.smb.glaunti.correction import corrected
 
 
 def case(pixels=300, days=200, cells=None, seed=0):
@@ -165,3 +166,46 @@ def test_rows_of_the_buffer_do_not_overlap():
     starts += [loops.STATE + k * loops.WIDTH for k in range(loops.CARRIED)]
     starts += [loops.DERIVED + k * loops.WIDTH for k in range(loops.RATIO_ROW + 1)]
     assert sorted(starts) == [k * loops.WIDTH for k in range(loops.ROWS)]
+
+
+def test_the_conserving_store_compiled():
+    """Balances, snow and derivatives as by the plain step in float64; the budget closes to float32."""
+    temperature, precipitation, snow, rng = case(days=160)
+    shifts = rng.normal(0, 0.1, (5, 300))
+    found = {}
+    for dtype in (torch.float64, torch.float32):
+        raw = {n: v.to(dtype).requires_grad_(n in TRAINABLE[:5]) for n, v in free().items()}
+        d, start = (torch.tensor(v, dtype=dtype, requires_grad=True) for v in (shifts, snow))
+        p, warming = corrected(resolved(raw), d)
+        warm, wet = (torch.tensor(v, dtype=dtype) for v in (temperature, precipitation))
+        winter = fast.period(p, warm[:90], wet[:90], start, warming, store="conserving")
+        summer = fast.period(p, warm[89:], wet[89:], winter.snow, warming, store="conserving")
+        value = ((winter.balance - 0.5) ** 2 + (summer.balance + 1) ** 2 + 0.3 * summer.snow).mean()
+        leaves = [*(raw[n] for n in TRAINABLE[:5]), d, start]
+        found[dtype] = (winter.balance, summer.balance, summer.snow, *torch.autograd.grad(value, leaves))
+    left = found[torch.float64][2].detach()
+    assert left.min() < 1e-3 < 0.03 < left.max()
+    for k, (exact, ours) in enumerate(zip(found[torch.float64], found[torch.float32], strict=True)):
+        scale = 1.0 if k < 3 else float(exact.abs().max())
+        np.testing.assert_allclose(ours.detach(), exact.detach(), atol=2e-5 * scale, err_msg=str(k))
+    # Where no ice melts, the balance is what the store has gained.
+    p = resolved(free(dtype=torch.float32))._replace(ice_to_snow=0.0)
+    warm, wet = (torch.tensor(v, dtype=torch.float32) for v in (temperature, precipitation))
+    with torch.no_grad():
+        run = fast.period(p, warm, wet, torch.tensor(snow, dtype=torch.float32), store="conserving")
+    np.testing.assert_allclose(run.balance, run.snow - torch.tensor(snow, dtype=torch.float32), atol=1e-6)
+
+
+def test_the_conserving_store_has_no_compiled_gradient_of_the_weather():
+    temperature, precipitation, snow, _ = case(pixels=4, days=30)
+    warm, wet, start = (torch.tensor(v, dtype=torch.float32) for v in (temperature, precipitation, snow))
+    p = resolved(free(dtype=torch.float32))
+    leaf = warm.clone().requires_grad_()
+    balance = fast.period(p, leaf, wet, start, store="conserving").balance.sum()  # by the plain steps
+    ours = torch.autograd.grad(balance, leaf)[0]
+    exact = warm.double().requires_grad_()
+    q = resolved(free())
+    other = integrate.period(steps.conserving, q, exact, wet.double(), start.double()).balance.sum()
+    np.testing.assert_allclose(ours, torch.autograd.grad(other, exact)[0], atol=1e-5)
+    with pytest.raises(NotImplementedError, match="no gradient of the weather"):
+        fast.periods(p, Weather.of_pixels(leaf, wet), Days.daily(30), start, store="conserving")

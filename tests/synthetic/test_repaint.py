@@ -6,7 +6,9 @@ import pytest
 
 from facies_xr.classes import NODATA, VALUES
 from facies_xr.stations import BANDS
-from facies_xr.synthetic.repaint import FEWEST, Palette, Spread, palettes, repaint, uniform
+from facies_xr.synthetic import repaint as painting
+from facies_xr.synthetic.repaint import FEWEST, Palette, Spread, field, palettes, repaint, uniform
+from facies_xr.synthetic.spectra import PATH
 
 
 def table(seed=0):
@@ -101,3 +103,40 @@ def test_a_uniform_patch_is_of_one_class_and_of_near_brightness():
         found = uniform(rng.uniform(0, 1, (6, 33, 33)), "snow", palette, rng)
         places = np.array([ranks[tuple(pixel)] for pixel in found.reshape(6, -1).T]) / len(ranks)
         assert np.quantile(places, 0.75) - np.quantile(places, 0.25) < 0.25
+
+
+def level(name, *values):
+    """A palette of one spectrum a class."""
+    return {name: np.tile(values, (FEWEST, 1)).astype("float64")}
+
+
+GREY = Palette("grey", level("ice", *[0.3] * 6) | level("debris", *[0.1] * 6) | level("snow", *[0.7] * 6))
+
+
+def test_fields_hold_dirt_and_slopes_within_their_limits():
+    """Ice of .3 with at most a half of rock of .1 lies at .2 to .3 in equal light; half of the fields are pure."""
+    rng = np.random.default_rng(5)
+    found = np.array([field(rng.uniform(0, 1, (6, 9, 9)), "ice", GREY, rng)[:, 4, 4] for _ in range(2000)])
+    low, high = painting.LIGHT["ice"]
+    swir = found[:, 4]  # without light of the air
+    assert swir.min() >= 0.2 * low - 1e-6
+    assert swir.max() <= 0.3 * high + 1e-6
+    assert (np.isclose(swir, 0.3)).mean() == pytest.approx(0.25, abs=0.03)  # neither dirty nor on a slope
+    assert ((swir > 0.2) & (swir < 0.3 - 1e-6)).mean() > 0.2
+    pure = np.isclose(found[:, 0], PATH[0] + (0.3 - PATH[0]) * swir / 0.3)
+    assert pure.mean() == pytest.approx(0.5, abs=0.04)  # the others hold rock
+
+
+def test_shadows_are_what_the_sky_leaves_of_snow_and_ice():
+    """A palette without shadow has them, too: the sky's light over its own snow or ice, bluer than in the sun."""
+    rng = np.random.default_rng(6)
+    for name, value in (("snow", 0.7), ("ice", 0.3)):
+        palette = Palette("one", level(name, *[value] * 6))
+        found = np.array([field(rng.uniform(0, 1, (6, 9, 9)), "shadow", palette, rng)[:, 4, 4] for _ in range(500)])
+        light = (found - PATH) / (value - np.array(PATH))
+        np.testing.assert_allclose(np.exp(np.log(light).mean(0)), painting.AMBIENT, rtol=0.05)
+        np.testing.assert_allclose(light / light[:, :1], np.tile(light[0] / light[0, 0], (500, 1)), rtol=1e-3)
+        assert np.log(light[:, 0]).std() == pytest.approx(painting.AMBIENT_SPREAD, rel=0.1)
+    own = Palette("own", level("shadow", *[0.01] * 6) | level("snow", *[0.7] * 6))
+    found = np.array([field(rng.uniform(0, 1, (6, 9, 9)), "shadow", own, rng)[0, 4, 4] for _ in range(500)])
+    assert np.isclose(found, 0.01).mean() == pytest.approx(0.5, abs=0.06)

@@ -53,7 +53,7 @@ class Bands:
             raise InputError("the temperature-index model needs the area of each elevation band (band_area).")
         glaciers = list(dict.fromkeys(map(str, problem.glacier)))
         forcing = problem.forcing.sel(glacier=glaciers).transpose("time", "glacier", ...)
-        _require_whole(forcing)
+        require_whole(forcing)
         area = problem.hypsometry["band_area"].sel(glacier=glaciers).transpose("glacier", "elevation_band").fillna(0)
         owner, band = np.nonzero(area.values > 0)
         if bare := [g for k, g in enumerate(glaciers) if k not in set(owner.tolist())]:
@@ -61,9 +61,9 @@ class Bands:
         heights = area["elevation_band"].values[band]
         offset = LAPSE_RATE * (heights - forcing["height"].values[owner])
         share = area.values[owner, band] / area.values.sum(1)[owner]
-        latitude = problem.position[1]
-        south = np.isfinite(latitude).any() and np.nanmean(latitude) < 0
-        years, days = _years(forcing["time"].values, year_start or (SOUTH if south else NORTH))
+        periods = whole_years(forcing["time"].values, year_start or year_start_of(problem))
+        years, bounds = np.array(list(periods)), list(periods.values())
+        days = Days.of_periods(bounds[0], *bounds)
         warm, wet = (torch.from_numpy(forcing[n].values.astype("float32")) for n in ("temperature", "precipitation"))
         weather = Weather(warm, wet, torch.from_numpy(owner), torch.from_numpy(offset.astype("float32")))
         return cls(glaciers, years, weather, days, share, owner)
@@ -96,7 +96,13 @@ class Bands:
         return total[:, 1:]
 
 
-def _require_whole(forcing: xr.Dataset) -> None:
+def require_whole(forcing: xr.Dataset) -> None:
+    """Refuse weather of glaciers that is missing on some day, not daily, or of no height.
+
+    Raises
+    ------
+    InputError
+    """
     missing = forcing["temperature"].isnull() | forcing["precipitation"].isnull()
     if bool(missing.any()):
         glacier = str(forcing["glacier"].values[missing.any("time").values][0])
@@ -111,8 +117,20 @@ def _require_whole(forcing: xr.Dataset) -> None:
         raise InputError("the weather is not of consecutive days; see facies_xr.smb.climate.daily.days.")
 
 
-def _years(time: np.ndarray, start: str) -> tuple[np.ndarray, Days]:
-    """Balance years that are there whole, from a day to the same of the next year."""
+def year_start_of(problem: Problem) -> str:
+    """First day of the balance year of the glaciers of a problem, month and day."""
+    latitude = problem.position[1]
+    return SOUTH if np.isfinite(latitude).any() and np.nanmean(latitude) < 0 else NORTH
+
+
+def whole_years(time: np.ndarray, start: str) -> dict[int, tuple[int, int]]:
+    """Balance years that are there whole, from a day to the same of the next year: their first and last steps.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     stamps = pd.DatetimeIndex(time)
     periods = {}
     for year in range(stamps[0].year, stamps[-1].year + 2):
@@ -123,8 +141,7 @@ def _years(time: np.ndarray, start: str) -> tuple[np.ndarray, Days]:
         raise InputError(
             f"the weather, {stamps[0]:%Y-%m-%d} to {stamps[-1]:%Y-%m-%d}, has no whole balance year from {start} on."
         )
-    bounds = list(periods.values())
-    return np.array(list(periods)), Days.of_periods(bounds[0], *bounds)
+    return periods
 
 
 def with_weather(problem: Problem, climate: xr.Dataset) -> Problem:

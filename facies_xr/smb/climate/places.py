@@ -1,7 +1,9 @@
 """Weather of cells at glaciers and on their grids."""
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 import xarray as xr
 
 from ...errors import InputError
@@ -52,8 +54,70 @@ def at_glaciers(weather: xr.Dataset, glaciers: pd.DataFrame | xr.Dataset) -> xr.
         place[axis] = xr.DataArray(away.argmin(0), dims="glacier")
     one_cell = {axis: 1 for axis in place if axis not in weather.dims}
     found = weather.expand_dims(list(one_cell)) if one_cell else weather
-    found = found.isel(place).drop_vars(list(place)).assign_coords(glacier=table.glacier.astype(str).to_numpy())
+    found = _gathered(found, place["latitude"], place["longitude"])
+    found = found.assign_coords(glacier=table.glacier.astype(str).to_numpy())
     return found.transpose("glacier", "time", ...)
+
+
+def over_outlines(weather: xr.Dataset, outlines: gpd.GeoDataFrame) -> xr.Dataset:
+    """Weather of the cells under each glacier, averaged by the area that it has in them; lazily.
+
+    Parameters
+    ----------
+    weather : Dataset (time, latitude, longitude)
+    outlines : GeoDataFrame
+        Column ``glacier``.
+
+    Returns
+    -------
+    Dataset (glacier, time)
+        Cells without a value count for nothing; where all are, that is NaN.
+
+    Raises
+    ------
+    InputError
+        If a glacier lies outside of the cells.
+    """
+    centres = [weather[axis].values.astype(float) for axis in ("longitude", "latitude")]
+    east = centres[0].max() > 180
+    half = [np.abs(np.diff(c)).min() / 2 if c.size > 1 else FARTHEST / 2 for c in centres]
+    x, y = (g.ravel() for g in np.meshgrid(*centres))
+    cells = shapely.box(x - half[0], y - half[1], x + half[0], y + half[1])
+    tree, found = shapely.STRtree(cells), []
+    for glacier, shape in zip(outlines["glacier"], outlines.geometry.to_crs(4326), strict=True):
+        shape = shapely.transform(shape, lambda v: np.column_stack([v[:, 0] % 360, v[:, 1]])) if east else shape
+        hit = tree.query(shape)
+        area = shapely.area(shapely.intersection(cells[hit], shape))
+        if area.sum() < 0.5 * shape.area:
+            raise InputError(f"glacier {str(glacier)!r} lies outside of the weather, or most of it does.")
+        found.append((hit[area > 0], area[area > 0]))
+    most = max(len(hit) for hit, _ in found)
+    position, weight = np.zeros((len(found), most), int), np.zeros((len(found), most))
+    for k, (hit, area) in enumerate(found):
+        position[k, : len(hit)], weight[k, : len(hit)] = hit, area / area.sum()
+    row, column = (xr.DataArray(p, dims=("glacier", "cell")) for p in np.divmod(position, centres[0].size))
+    share = xr.DataArray(weight, dims=("glacier", "cell"))
+    mean = _gathered(weather, row, column).weighted(share).mean("cell")
+    return mean.assign_coords(glacier=outlines["glacier"].astype(str).to_numpy()).transpose("glacier", "time", ...)
+
+
+def _gathered(weather: xr.Dataset, row: xr.DataArray, column: xr.DataArray) -> xr.Dataset:
+    """Cells by their rows and columns; lazily a task a block of time, where pointwise indexing makes one a cell."""
+    axes = ("latitude", "longitude")
+    window = {axis: slice(int(p.min()), int(p.max()) + 1) for axis, p in zip(axes, (row, column), strict=True)}
+    found = weather.isel(window).drop_vars(list(axes))
+    found = found.chunk(dict.fromkeys(axes, -1)) if found.chunks else found
+
+    def gather(data: xr.DataArray) -> xr.DataArray:
+        if not set(axes) <= set(data.dims):
+            return data
+        return xr.apply_ufunc(
+            lambda values, r, c: values[..., r, c], data, row - int(row.min()), column - int(column.min()),
+            input_core_dims=[axes, row.dims, row.dims], output_core_dims=[row.dims], dask="parallelized",
+            output_dtypes=[data.dtype], keep_attrs="override",
+        )  # fmt: skip
+
+    return found.map(gather)
 
 
 def at_heights(weather: xr.Dataset, heights: xr.DataArray, *, lapse_rate: float = LAPSE_RATE) -> xr.Dataset:

@@ -57,7 +57,7 @@ def read(
     InputError
         If a file cannot be read, a variable is not found, times repeat, or the calendar has days that do not exist.
     """
-    data = sources if isinstance(sources, xr.Dataset) else _opened(sources)
+    data = sources if isinstance(sources, xr.Dataset) else opened(sources)
     wanted = dict(names or {})
     found = {}
     for ours, candidates in NAMES.items():
@@ -73,13 +73,20 @@ def read(
     data = data[[n for n, ours in found.items() if n not in data.coords]].rename(
         {n: ours for n, ours in found.items() if n != ours}
     )
-    data = _dated(data.drop_vars([c for c in data.coords if c not in ("time", "latitude", "longitude")]))
+    data = dated(data.drop_vars([c for c in data.coords if c not in ("time", "latitude", "longitude")]))
     for name, unit in (units or {}).items():
         data[name] = data[name].assign_attrs(units=unit)
-    return _with_height(data)
+    return with_height(data)
 
 
-def _opened(sources: str | Path | Sequence[str | Path]) -> xr.Dataset:
+def opened(sources: str | Path | Sequence[str | Path]) -> xr.Dataset:
+    """Files beside one another, as they are.
+
+    Raises
+    ------
+    InputError
+        If one cannot be read, or they do not fit together.
+    """
     paths = [Path(p) for p in ([sources] if isinstance(sources, str | Path) else sources)]
     parts = []
     for path in paths:
@@ -109,8 +116,14 @@ def _opened(sources: str | Path | Sequence[str | Path]) -> xr.Dataset:
         raise InputError(f"the files of weather do not fit together: {str(error).splitlines()[0][:200]}") from error
 
 
-def _dated(data: xr.Dataset) -> xr.Dataset:
-    """Times as real dates, in order, each once."""
+def dated(data: xr.Dataset) -> xr.Dataset:
+    """Times as real dates, in order, each once.
+
+    Raises
+    ------
+    InputError
+        If they are no dates, or one is there twice.
+    """
     time = data["time"]
     if time.dtype == object:
         if (calendar := time.dt.calendar) in UNREAL:
@@ -125,7 +138,7 @@ def _dated(data: xr.Dataset) -> xr.Dataset:
     return data
 
 
-def _with_height(data: xr.Dataset) -> xr.Dataset:
+def with_height(data: xr.Dataset) -> xr.Dataset:
     """The cells' height, from the geopotential where that is what there is."""
     if "height" not in data and "geopotential" in data:
         data["height"] = data["geopotential"] / GRAVITY

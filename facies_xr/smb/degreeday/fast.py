@@ -1,8 +1,8 @@
-"""The smooth model over periods, by the compiled loops where they can, and else by the plain ones.
+"""The smooth models over periods, by the compiled loops where they can, and else by the plain ones.
 
 The loops take float32 on the processor; other tensors go through :mod:`facies_xr.smb.degreeday.integrate`, to which the
 loops are held. Gradients of parameters and of the first snow are carried forward beside the snow, so nothing is kept a
-day; those of the weather are taken backwards, block by block.
+day; those of the weather are taken backwards, block by block, of the published store alone.
 """
 
 from collections.abc import Callable
@@ -14,12 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from . import integrate, loops, steps
+from . import conserving, integrate, loops, steps
 from .parameters import Number, Smooth
 from .steps import After
 
 FIELDS = ("precipitation_factor", "degree_day_factor_snow", "ice_to_snow", "rain_centre")
 """Parameters that may differ from pixel to pixel."""
+
+PUBLISHED = "published"
+LOOPS: dict[str, tuple[Callable[..., None], Callable[..., None]]] = {
+    PUBLISHED: (loops.forward, loops.tangents),
+    "conserving": (conserving.forward, conserving.tangents),
+}
+"""By the name of the snow store: without and with derivatives."""
 
 
 @dataclass(frozen=True)
@@ -66,35 +73,41 @@ class Days:
         return cls(np.arange(days), np.asarray(integrate.weights(days)), np.arange(days))
 
 
-def period(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, warming: Number = 0.0) -> After:
-    """As :func:`facies_xr.smb.degreeday.integrate.period` with the published step."""
-    if not _fits(temperature):
-        return integrate.period(steps.smooth, p, temperature, precipitation, snow, warming)
+def period(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, warming: Number = 0.0,
+           store: str = PUBLISHED) -> After:  # fmt: skip
+    """As :func:`facies_xr.smb.degreeday.integrate.period`, with a smooth store by its name."""
+    if not _fits(store, temperature, precipitation):
+        return integrate.period(steps.STEPS[store], p, temperature, precipitation, snow, warming)
     balance, after = _on_pixels(
-        p, temperature, precipitation, snow, warming, Days.of_periods((0, len(temperature) - 1))
+        p, temperature, precipitation, snow, warming, Days.of_periods((0, len(temperature) - 1)), store
     )
     return After(balance[0], after)
 
 
-def series(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, warming: Number = 0.0) -> After:
+def series(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, warming: Number = 0.0,
+           store: str = PUBLISHED) -> After:  # fmt: skip
     """Balance of each day of a period (time, ...), and the snow at its end (...)."""
-    if not _fits(temperature):
-        run = integrate.series(steps.smooth, p, temperature, precipitation, snow, warming)
+    if not _fits(store, temperature, precipitation):
+        run = integrate.series(steps.STEPS[store], p, temperature, precipitation, snow, warming)
         return After(run.balance, run.snow[-1])
-    return _on_pixels(p, temperature, precipitation, snow, warming, Days.daily(len(temperature)))
+    return _on_pixels(p, temperature, precipitation, snow, warming, Days.daily(len(temperature)), store)
 
 
-def _fits(tensor: Tensor) -> bool:
-    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
+def _fits(store: str, *weather: Tensor) -> bool:
+    """Whether the loops can do it: float32 on the processor, and no gradient of the weather that they do not have."""
+    differentiated = torch.is_grad_enabled() and any(w.requires_grad for w in weather)
+    return all(w.dtype == torch.float32 and w.device.type == "cpu" for w in weather) and not (
+        differentiated and store != PUBLISHED
+    )
 
 
-def _on_pixels(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, warming: Number, days: Days
-               ) -> After:  # fmt: skip
+def _on_pixels(p: Smooth, temperature: Tensor, precipitation: Tensor, snow: Tensor, warming: Number, days: Days,
+               store: str) -> After:  # fmt: skip
     shape = temperature.shape[1:]
     flat = [t.reshape(len(t), -1) for t in torch.broadcast_tensors(temperature, precipitation)]
     fields = {name: _flat(getattr(p, name), shape) for name in FIELDS}
     balance, after = periods(p._replace(**fields), Weather.of_pixels(*flat), days, _flat(snow, shape),
-                             _flat(warming, shape))  # fmt: skip
+                             _flat(warming, shape), store)  # fmt: skip
     return After(balance.reshape(-1, *shape), after.reshape(shape))
 
 
@@ -102,7 +115,8 @@ def _flat(value: Number, shape: torch.Size) -> Tensor:
     return torch.as_tensor(value, dtype=torch.float32).expand(shape).reshape(-1)
 
 
-def periods(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Number = 0.0) -> After:
+def periods(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Number = 0.0, store: str = PUBLISHED
+            ) -> After:  # fmt: skip
     """Balance of each period (period, pixel), and the snow at the end (pixel,), by the compiled loops. [m w.e.]
 
     Parameters
@@ -115,26 +129,27 @@ def periods(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Numb
         Before the first day. [m w.e.]
     warming : float or Tensor (pixel,)
         Added to the temperature that melts. [K]
+    store : {"published", "conserving"}
     """
     shape = weather.cell.shape
     fields = [_flat(getattr(p, name), shape) for name in FIELDS]
     numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
     if not torch.is_grad_enabled():
         ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
-                          [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days)  # fmt: skip
+                          [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days, store)  # fmt: skip
         balance, after, *_ = ready.alone()
         return After(ready.back(balance), ready.back(after))
     return After(*_Periods.apply(weather.temperature, weather.precipitation, *fields, _flat(warming, shape),
-                                 _flat(snow, shape), *numbers, weather.cell, weather.offset, days))  # fmt: skip
+                                 _flat(snow, shape), *numbers, weather.cell, weather.offset, days, store))  # fmt: skip
 
 
-def derivatives(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Number = 0.0
-                ) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
+def derivatives(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Number = 0.0,
+                store: str = PUBLISHED) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # fmt: skip
     """Balance of each period (period, pixel), and what it changes with each pixel's parameters. [m w.e.]
 
     Parameters
     ----------
-    p, weather, days, snow, warming
+    p, weather, days, snow, warming, store
         As :func:`periods` takes them.
 
     Returns
@@ -148,7 +163,7 @@ def derivatives(p: Smooth, weather: Weather, days: Days, snow: Number, warming: 
     fields = [_flat(getattr(p, name), shape) for name in FIELDS]
     numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
     ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
-                      [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days)  # fmt: skip
+                      [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days, store)  # fmt: skip
     balance, _, changes, _ = ready.with_tangents()
     names = {"precipitation_factor": 0, "degree_day_factor_snow": 1, "rain_steepness": 2, "rain_centre": 3,
              "depletion_steepness": 4, "depletion_centre": 5, "warming": 6, "ice_to_snow": loops.RATIO_ROW}  # fmt: skip
@@ -159,7 +174,8 @@ class _Prepared:
     """Arrays of the loops: pixels in the order of cells and temperatures, filled up to whole blocks."""
 
     def __init__(self, weather: tuple[Tensor, Tensor], cell: Tensor, offset: Tensor, fields: list[Tensor],
-                 numbers: list[Tensor], days: Days):  # fmt: skip
+                 numbers: list[Tensor], days: Days, store: str):  # fmt: skip
+        self.plain, self.carrying = LOOPS[store]
         cells, offsets = cell.numpy().astype("int32"), offset.numpy().astype("float32")
         order = np.lexsort((offsets, cells)) if len(cells) > weather[0].shape[1] else np.arange(len(cells))
         self.count, extra = len(cells), -len(cells) % loops.WIDTH
@@ -200,14 +216,14 @@ class _Prepared:
         changes = np.empty((loops.RATIO_ROW + 1, self.periods, size), "float32")
         states = np.zeros((loops.CARRIED, size), "float32")
         states[-1] = 1
-        self.run(loops.tangents, self.snow, balance, after, changes, states)
+        self.run(self.carrying, self.snow, balance, after, changes, states)
         return balance, after, changes, states
 
     def alone(self) -> tuple[np.ndarray, ...]:
         """Balances and last snow."""
         size, nothing = len(self.order), np.empty((0, self.periods, 0), "float32")
         balance, after = np.empty((self.periods, size), "float32"), np.empty(size, "float32")
-        self.run(loops.forward, self.snow, balance, after, nothing, nothing[:, 0])
+        self.run(self.plain, self.snow, balance, after, nothing, nothing[:, 0])
         return balance, after, nothing, nothing[:, 0]
 
     def back(self, values: np.ndarray, fill: float = np.nan) -> Tensor:
@@ -221,9 +237,11 @@ class _Prepared:
 class _Periods(torch.autograd.Function):
     @staticmethod
     def forward(ctx, temperature, precipitation, factor, melting, ratio, centre, warming, snow, *rest):
-        *numbers, cell, offset, days = rest
+        *numbers, cell, offset, days, store = rest
         ready = _Prepared((temperature, precipitation), cell, offset, [factor, melting, ratio, centre, warming, snow],
-                          numbers, days)  # fmt: skip
+                          numbers, days, store)  # fmt: skip
+        if store != PUBLISHED and any(ctx.needs_input_grad[:2]):
+            raise NotImplementedError(f"the compiled {store} store has no gradient of the weather; use float64.")
         carried = any(ctx.needs_input_grad[2 : 8 + len(numbers)])
         balance, after, derivatives, states = ready.with_tangents() if carried else ready.alone()
         ctx.ready, ctx.derivatives, ctx.states = ready, derivatives, states

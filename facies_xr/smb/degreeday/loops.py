@@ -14,9 +14,14 @@ Days of a block without any precipitation, or too cold for any melt, have loops 
 snow so deep that the softplus of the store is not felt, of which those without precipitation change nothing.
 """
 
+import hashlib
+from pathlib import Path
+from types import FunctionType
+
 import numba
 import numpy as np
 
+from . import elementary
 from .elementary import FLAGS, LOG2E, ONE, ZERO, F, exp2, inlined, log1p, log2, to_bits, to_float
 
 WIDTH = 256
@@ -61,7 +66,8 @@ compiled = numba.njit(nogil=True, error_model="numpy", fastmath=FLAGS)
 
 
 @inlined
-def _limited(x):
+def limited(x):
+    """Within what 2^x can take."""
     return min(max(x, -LARGEST), LARGEST)
 
 
@@ -128,14 +134,14 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
             snow = z[SNOW + i]
             a, s, u, v, m, bare, phi, held, h2 = ZERO, ONE, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO
             if rains:
-                liquid = ONE + exp2(_limited(turned * (z[T + i] - z[CENTRE + i])))
+                liquid = ONE + exp2(limited(turned * (z[T + i] - z[CENTRE + i])))
             if melts:
                 u = z[T + i] + z[WARMING + i]
                 v = exp2(max(sharp * abs(u), -LARGEST))
                 m = z[MELTING + i] * (max(u, ZERO) + log1p(v) * softer)
                 held = max(snow, LEAST_SNOW)
                 h2 = k_sd * (log2(held) - lowest)
-                gone = ONE + exp2(_limited(-h2))
+                gone = ONE + exp2(limited(-h2))
                 if rains:
                     both = ONE / (liquid * gone)
                     s, phi = gone * both, liquid * both
@@ -191,72 +197,88 @@ def _spread(z, value, rain):
             z[P + i] = rain
 
 
-def _run(rows: int):
-    """All days of the blocks from one on to another."""
-    both, dry, cold, still, falling = (
-        _day(*kind, rows)
-        for kind in ((True, True, False), (False, True, False), (True, False, False), (False, False, False),
-                     (True, False, True))
-    )  # fmt: skip
-    derived = rows and RATIO_ROW + 1
+BOTH = DRY = COLD = STILL = FALLING = None
+"""Loops of the kinds of days."""
 
-    @numba.njit(nogil=True, error_model="numpy", cache=True)
-    def run(temperature, precipitation, cells, offsets, pixels, p, days, weights, ends, snow, balance, after,
-            derivatives, states, first, last):  # fmt: skip
-        z = np.zeros(ROWS * WIDTH, np.float32)
-        for block in range(first, last):
-            low = block * WIDTH
-            for row in range(5):
-                z[FACTOR + row * WIDTH : FACTOR + (row + 1) * WIDTH] = pixels[row, low : low + WIDTH]
-            z[OFFSET : OFFSET + WIDTH] = offsets[low : low + WIDTH]
-            z[SNOW : SNOW + WIDTH] = snow[low : low + WIDTH]
-            z[BALANCE : BALANCE + WIDTH] = ZERO
-            z[DERIVED:] = ZERO
-            for row in range(rows):
-                z[STATE + row * WIDTH : STATE + (row + 1) * WIDTH] = states[row, low : low + WIDTH]
-            alone, cell = cells[low] == cells[low + WIDTH - 1], cells[low]
-            least_above = np.min(z[OFFSET : OFFSET + WIDTH] - z[CENTRE : CENTRE + WIDTH])
-            most_above = np.max(z[OFFSET : OFFSET + WIDTH] + z[WARMING : WARMING + WIDTH])
-            least = np.min(z[SNOW : SNOW + WIDTH])
-            for number in range(days.size):
-                day = days[number]
-                if alone:
-                    wettest = precipitation[day, cell]
-                    above, warmest = temperature[day, cell] + least_above, temperature[day, cell] + most_above
-                else:
-                    above, warmest, wettest = _fill(z, temperature[day], precipitation[day], cells, low)
-                rains = wettest > ZERO and p[0] * above < FAINT
-                melts = p[3] * warmest > -FAINT
-                deep = least * p[4] > DEEP
-                w = weights[number]
-                if alone and (rains or melts):
-                    _spread(z, temperature[day, cell], wettest)
-                if rains and melts:
-                    least = both(z, p, w)
-                elif melts:
-                    least = dry(z, p, w)
-                elif rains and deep:
-                    least = falling(z, p, w)
-                elif rains:
-                    least = cold(z, p, w)
-                elif not deep:
-                    least = still(z, p, w)
-                if ends[number] >= 0:
-                    balance[ends[number], low : low + WIDTH] = z[BALANCE : BALANCE + WIDTH]
-                    z[BALANCE : BALANCE + WIDTH] = ZERO
-                    for row in range(derived):
-                        where = DERIVED + row * WIDTH
-                        derivatives[row, ends[number], low : low + WIDTH] = z[where : where + WIDTH]
-                        z[where : where + WIDTH] = ZERO
-            after[low : low + WIDTH] = z[SNOW : SNOW + WIDTH]
-            for row in range(rows):
-                states[row, low : low + WIDTH] = z[STATE + row * WIDTH : STATE + (row + 1) * WIDTH]
-
-    return run
+KEPT = DERIVATIVES = 0
+"""Derivatives of the snow, and of the balance, that are carried."""
 
 
-forward = _run(0)
-tangents = _run(CARRIED)
+def _run(temperature, precipitation, cells, offsets, pixels, p, days, weights, ends, snow, balance, after,
+        derivatives, states, first, last):  # fmt: skip
+    """All days of the blocks from one on to another; names in capitals that a kind of day has are those of a runner."""
+    z = np.zeros(ROWS * WIDTH, np.float32)
+    for block in range(first, last):
+        low = block * WIDTH
+        for row in range(5):
+            z[FACTOR + row * WIDTH : FACTOR + (row + 1) * WIDTH] = pixels[row, low : low + WIDTH]
+        z[OFFSET : OFFSET + WIDTH] = offsets[low : low + WIDTH]
+        z[SNOW : SNOW + WIDTH] = snow[low : low + WIDTH]
+        z[BALANCE : BALANCE + WIDTH] = ZERO
+        z[DERIVED:] = ZERO
+        for row in range(KEPT):
+            z[STATE + row * WIDTH : STATE + (row + 1) * WIDTH] = states[row, low : low + WIDTH]
+        alone, cell = cells[low] == cells[low + WIDTH - 1], cells[low]
+        least_above = np.min(z[OFFSET : OFFSET + WIDTH] - z[CENTRE : CENTRE + WIDTH])
+        most_above = np.max(z[OFFSET : OFFSET + WIDTH] + z[WARMING : WARMING + WIDTH])
+        least = np.min(z[SNOW : SNOW + WIDTH])
+        for number in range(days.size):
+            day = days[number]
+            if alone:
+                wettest = precipitation[day, cell]
+                above, warmest = temperature[day, cell] + least_above, temperature[day, cell] + most_above
+            else:
+                above, warmest, wettest = _fill(z, temperature[day], precipitation[day], cells, low)
+            rains = wettest > ZERO and p[0] * above < FAINT
+            melts = p[3] * warmest > -FAINT
+            deep = least * p[4] > DEEP
+            w = weights[number]
+            if alone and (rains or melts):
+                _spread(z, temperature[day, cell], wettest)
+            if rains and melts:
+                least = BOTH(z, p, w)
+            elif melts:
+                least = DRY(z, p, w)
+            elif rains and deep:
+                least = FALLING(z, p, w)
+            elif rains:
+                least = COLD(z, p, w)
+            elif not deep:
+                least = STILL(z, p, w)
+            if ends[number] >= 0:
+                balance[ends[number], low : low + WIDTH] = z[BALANCE : BALANCE + WIDTH]
+                z[BALANCE : BALANCE + WIDTH] = ZERO
+                for row in range(DERIVATIVES):
+                    where = DERIVED + row * WIDTH
+                    derivatives[row, ends[number], low : low + WIDTH] = z[where : where + WIDTH]
+                    z[where : where + WIDTH] = ZERO
+        after[low : low + WIDTH] = z[SNOW : SNOW + WIDTH]
+        for row in range(KEPT):
+            states[row, low : low + WIDTH] = z[STATE + row * WIDTH : STATE + (row + 1) * WIDTH]
+
+
+KINDS = {"BOTH": (True, True, False), "DRY": (False, True, False), "COLD": (True, False, False),
+         "STILL": (False, False, False), "FALLING": (True, False, True)}  # fmt: skip
+"""Whether there is precipitation, whether anything melts, and whether the snow is deep."""
+
+
+def runner(of_day, rows: int):
+    """The loop over blocks and days, by what makes the loop of each kind of day.
+
+    A closure would be compiled anew in each process, because the loops that it holds are part of the cache's key; so
+    they are globals of a function of its own, whose name tells the sources that it was made from.
+    """
+    sources = {__file__, elementary.__file__, of_day.__code__.co_filename}
+    digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sorted(sources))).hexdigest()[:12]
+    names = {name: of_day(*kind, rows) for name, kind in KINDS.items()}
+    carried = {"KEPT": rows, "DERIVATIVES": rows and RATIO_ROW + 1}
+    found = FunctionType(_run.__code__, {**globals(), **names, **carried}, f"{of_day.__module__}_{rows}_{digest}")
+    found.__qualname__ = found.__name__
+    return numba.njit(nogil=True, error_model="numpy", cache=True)(found)
+
+
+forward = runner(_day, 0)
+tangents = runner(_day, CARRIED)
 
 
 @compiled
@@ -269,13 +291,13 @@ def _back(z, before, p, w, upstream, held_back):
     lowest = log2(centre)
     for i in range(WIDTH):
         snow, ratio = before[i], z[RATIO + i]
-        s = ONE / (ONE + exp2(_limited(LOG2E * k_sr * (z[T + i] - z[CENTRE + i]))))
+        s = ONE / (ONE + exp2(limited(LOG2E * k_sr * (z[T + i] - z[CENTRE + i]))))
         a = z[FACTOR + i] * z[P + i] * s
         u = z[T + i] + z[WARMING + i]
         v = exp2(max(-LOG2E * k_t * abs(u), -LARGEST))
         m = z[MELTING + i] * (max(u, ZERO) + log1p(v) / k_t)
         held = max(snow, LEAST_SNOW)
-        phi = ONE / (ONE + exp2(_limited(k_sd * (lowest - log2(held)))))
+        phi = ONE / (ONE + exp2(limited(k_sd * (lowest - log2(held)))))
         y = snow + w * (a - m * phi)
         e = exp2(max(-LOG2E * k_s * abs(y), -LARGEST))
         of_snow = held_back[i] * (ONE if y > ZERO else e) / (ONE + e)

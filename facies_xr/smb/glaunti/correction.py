@@ -36,7 +36,8 @@ def corrected(p: Smooth, corrections: Tensor | None) -> tuple[Smooth, Tensor | f
     ), d[4]
 
 
-def first_guess(p: Smooth, seasons: Sequence[tuple[Tensor, Tensor]], snow: Tensor) -> Tensor:
+def first_guess(p: Smooth, seasons: Sequence[tuple[Tensor, Tensor]], snow: Tensor, store: str = fast.PUBLISHED
+                ) -> Tensor:  # fmt: skip
     """The balance of a year without corrections, and how it changes in warmer and in wetter air.
 
     Parameters
@@ -46,6 +47,7 @@ def first_guess(p: Smooth, seasons: Sequence[tuple[Tensor, Tensor]], snow: Tenso
         Of the year's periods, (time, y, x). [degC; m w.e. per day]
     snow : Tensor (y, x)
         At the start of the year. [m w.e.]
+    store : {"published", "conserving"}
 
     Returns
     -------
@@ -57,7 +59,7 @@ def first_guess(p: Smooth, seasons: Sequence[tuple[Tensor, Tensor]], snow: Tenso
         def year(warmer: float, wetter: float) -> Tensor:
             state, total = snow, torch.zeros_like(snow)
             for temperature, precipitation in seasons:
-                after = fast.period(p, temperature + warmer, precipitation * wetter, state)
+                after = fast.period(p, temperature + warmer, precipitation * wetter, state, store=store)
                 total, state = total + after.balance, after.snow
             return total
 

@@ -74,17 +74,38 @@ class Glacier:
     facies: xr.DataArray | None = None
     """Shares of the eight classes, and confidence (year, band, y, x)."""
     scales: Scales = field(default_factory=Scales)
+    first_year: int = FIRST_YEAR
     last_year: int = 9999
+    spin_up: int = SPIN_UP
+    repeated: bool = False
+    """Whether the spin-up is its first year again and again, so that all years are left, instead of its first years."""
+    counted: frozenset[int] | None = None
+    """Balance years whose records count; all after the spin-up by default."""
+    geodetic: pd.DataFrame | None = None
+    """Means of several years: columns ``first_year, last_year, balance, error``. [m w.e. a-1]"""
+    kept: bool = False
+    """Whether years stay in memory once they are made."""
+    _made: dict[tuple[int, bool, torch.dtype], "Year"] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def years(self) -> list[int]:
         """Balance years with dates, spin-up included."""
-        return [int(y) for y in self.totals.index if FIRST_YEAR <= y <= self.last_year]
+        return [int(y) for y in self.totals.index if self.first_year <= y <= self.last_year]
+
+    @property
+    def spinning(self) -> list[int]:
+        """Years that are run for their snow alone."""
+        return self.years[:1] * self.spin_up if self.repeated else self.years[: self.spin_up]
+
+    @property
+    def run(self) -> list[int]:
+        """Years after the spin-up."""
+        return self.years if self.repeated else self.years[self.spin_up :]
 
     @property
     def studied(self) -> list[int]:
         """Balance years that count."""
-        return self.years[SPIN_UP:]
+        return [year for year in self.run if self.counted is None or year in self.counted]
 
     def year(self, year: int, *, facies: bool = False, dtype: torch.dtype = torch.float32) -> Year:
         """One balance year.
@@ -95,6 +116,15 @@ class Glacier:
             If the year has no dates, the weather does not reach over it or is missing on the glacier, or the outline
             is empty.
         """
+        key = (year, facies, dtype)
+        made = self._made.get(key)
+        if made is None:
+            made = self._year(*key)
+            if self.kept:
+                self._made[key] = made
+        return made
+
+    def _year(self, year: int, facies: bool, dtype: torch.dtype) -> Year:
         if year not in self.totals.index:
             raise InputError(f"{self.name}: balance year {year} has no dates.")
         row = self.totals.loc[year]
@@ -108,7 +138,7 @@ class Glacier:
         for name, (first, last) in parts.items():
             weather = self._weather(year, first, last, geometry.outline)
             warm = weather.temperature + higher
-            seasons[name] = tuple(torch.from_numpy(a.values).to(dtype) for a in (warm, weather.precipitation))
+            seasons[name] = tuple(torch.from_numpy(np.array(a.values)).to(dtype) for a in (warm, weather.precipitation))
             dates[name] = weather.time.values.astype("datetime64[D]")
         outline = torch.from_numpy(geometry.outline.values).to(dtype)
         whole = self._weather(year, begin, end, geometry.outline)
@@ -133,7 +163,7 @@ class Glacier:
             raise InputError(
                 f"{self.name}: the weather of {year} is missing in {int(missing.sum())} pixels of the glacier."
             )
-        return found
+        return xr.broadcast(found, outline.drop_vars("year", errors="ignore"))[0].transpose("time", "y", "x")
 
     def _fields(self, geometry: xr.Dataset, year: int, facies: bool) -> Tensor:
         outline, scales = geometry.outline.values, self.scales
@@ -160,6 +190,8 @@ def weighted(points: pd.DataFrame, begin: pd.Timestamp, middle: pd.Timestamp, en
     """Measurements with the weight that their dates give them: exp(-(D/s)^2) at either end."""
     ends = {"annual": (begin, end), "winter": (begin, middle), "summer": (middle, end)}
     points = points[points.season.isin(ends)]
+    if points.empty:
+        return points.assign(weight=0.0)
     apart = [
         (points[name] - pd.to_datetime(points.season.map({season: dates[k] for season, dates in ends.items()}))).dt.days
         for k, name in enumerate(("begin", "end"))
@@ -203,16 +235,8 @@ def read(folder: str | Path, name: str, *, last_year: int = 9999, scales: Scales
             facies = maps["facies"].load()
     dates = ["begin_date", "midseason_date", "end_date"]
     totals = pd.read_csv(home / "total_smb.csv", parse_dates=dates).set_index("year")
-    return Glacier(
-        name,
-        weather,
-        geometry,
-        totals,
-        _points(home / "point_smb.csv", geometry),
-        facies,
-        scales or Scales(),
-        last_year,
-    )
+    points = _points(home / "point_smb.csv", geometry)
+    return Glacier(name, weather, geometry, totals, points, facies, scales or Scales(), last_year=last_year)
 
 
 def _points(path: Path, geometry: xr.Dataset) -> pd.DataFrame:

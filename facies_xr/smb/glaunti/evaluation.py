@@ -7,33 +7,53 @@ import pandas as pd
 import torch
 from scipy.stats import pearsonr
 
-from .dataset import SEASONS, SPIN_UP, Glacier
+from ...errors import one_of
+from ..degreeday.integrate import weights
+from .dataset import SEASONS, Glacier
 from .loss import years
 from .models import Model
 
 KINDS = ("point", "glacier-wide")
 
+EDGE_DAYS = ("whole", "half")
+"""How the days at the ends of a measurement count when it is judged: whole, as published, or half, as in training."""
 
-def daily(model: Model, glacier: Glacier, *, spin_up: int = SPIN_UP, dtype: torch.dtype = torch.float32
+
+def daily(model: Model, glacier: Glacier, *, whole: bool = False, dtype: torch.dtype = torch.float32
           ) -> tuple[pd.DatetimeIndex, np.ndarray]:  # fmt: skip
-    """Daily balances of the years that count (day, y, x), a day that two periods share once. [m w.e.]"""
+    """Daily balances of the years after the spin-up (day, y, x), a day that two periods share once. [m w.e.]
+
+    Of days at the end of a period half is there, as published, unless another begins with them; ``whole`` makes them
+    whole.
+    """
     dates, fields = [], []
     with torch.no_grad():
-        for year, outcome in years(model, glacier, spin_up=spin_up, daily=True, dtype=dtype):
+        for year, outcome in years(model, glacier, daily=True, dtype=dtype):
             for season, balance in outcome.balance.items():
                 dates.append(year.dates[season])
                 fields.append(balance.numpy())
     days, position = np.unique(np.concatenate(dates), return_inverse=True)
     merged = np.zeros((len(days), *fields[0].shape[1:]), fields[0].dtype)
     np.add.at(merged, position, np.concatenate(fields))
+    if whole:
+        merged /= np.bincount(position, np.concatenate([weights(len(d)) for d in dates]))[:, None, None]
     return pd.DatetimeIndex(days), merged
 
 
-def pairs(model: Model, glacier: Glacier, *, spin_up: int = SPIN_UP, dtype: torch.dtype = torch.float32
+def pairs(model: Model, glacier: Glacier, *, edge_days: str = "whole", dtype: torch.dtype = torch.float32
           ) -> pd.DataFrame:  # fmt: skip
     """Measured and modelled balances.
 
     Points are summed over the measurement's own days, both included; glaciers over the year's or season's.
+
+    Parameters
+    ----------
+    model : Model
+    glacier : Glacier
+    edge_days : {"whole", "half"}
+        As published, evaluation counts up to one day (two halves) more than training does; "half" counts as training
+        does. A day that two balance years share is the mean of both, which with corrections differ.
+    dtype : torch dtype
 
     Returns
     -------
@@ -41,11 +61,14 @@ def pairs(model: Model, glacier: Glacier, *, spin_up: int = SPIN_UP, dtype: torc
         Columns ``glacier, kind, season, year, observed, predicted`` [m w.e.], and of points ``begin, end, row,
         column, weight``.
     """
-    days, balance = daily(model, glacier, spin_up=spin_up, dtype=dtype)
+    one_of("edge_days", edge_days, EDGE_DAYS)
+    days, balance = daily(model, glacier, whole=edge_days == "half", dtype=dtype)
     cumulative = np.concatenate([np.zeros_like(balance[:1]), balance.cumsum(0, dtype="float64")])
 
     def between(first: pd.Timestamp, last: pd.Timestamp) -> np.ndarray:
-        return cumulative[days.searchsorted(last, "right")] - cumulative[days.searchsorted(first)]
+        begin, end = days.searchsorted(first), days.searchsorted(last, "right")
+        total = cumulative[end] - cumulative[begin]
+        return total if edge_days == "whole" or end <= begin else total - (balance[begin] + balance[end - 1]) / 2
 
     rows: list[dict[str, Any]] = []
     for year in glacier.studied:

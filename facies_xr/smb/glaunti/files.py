@@ -21,6 +21,12 @@ LARGEST = 2**26
 
 KINDS = ("temperature-index", "recurrent", "corrector")
 
+ANEW = ("published", "year", "season")
+"""When corrections are made, see :class:`facies_xr.smb.glaunti.models.Corrected`."""
+
+STORES = ("published", "conserving")
+"""How the snow is kept, see :mod:`facies_xr.smb.degreeday.steps`."""
+
 FEATURES = (
     "first guess", "reaction to warmth", "reaction to precipitation", "outline", "elevation", "elevation_std", "ice",
     "snow", "debris", "firn", "shadow", "refrozen-like", "cloud", "water", "confidence",
@@ -54,6 +60,8 @@ class Saved:
     """Whether the corrector is given facies."""
     masked: bool = False
     limit: float | None = None
+    anew: str = ANEW[0]
+    store: str = STORES[0]
     features: tuple[str, ...] = FEATURES
     scales: Scales = field(default_factory=Scales)
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -101,6 +109,8 @@ class Saved:
                 raise ValueError("a scale is not above 0")
             if not all(bool(torch.isfinite(value).all()) for value in tensors.values()):
                 raise ValueError("it has numbers that are not finite")
+            if found.get("anew", ANEW[0]) not in ANEW or found.get("store", STORES[0]) not in STORES:
+                raise ValueError("its corrections or its snow store are not those of this version")
             found["features"] = tuple(found["features"])
             saved = cls(tensors=tensors, scales=scales, **found)
             if saved.kind != "recurrent":

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...errors import InputError
 from ..degreeday.parameters import SMOOTH
-from .dataset import SEASONS, SPIN_UP, Glacier, Year
+from .dataset import SEASONS, Glacier, Year
 from .models import Model, Outcome, RecurrentModel
 
 
@@ -17,6 +18,9 @@ class Weights:
 
     total: float = 0.1
     """Of glacier-wide balances, beside 1 for points."""
+    geodetic: float = 1e-3
+    """Of squared errors of means of years in units of the means' own errors: one of .1 m w.e. counts as a
+    glacier-wide balance does. [(m w.e.)2]"""
     parameters: float = 0.1
     """Of the free numbers' relative distance from the priors."""
     size: float = 5.0
@@ -41,13 +45,13 @@ def years(
     model: Model,
     glacier: Glacier,
     *,
-    spin_up: int = SPIN_UP,
     daily: bool = False,
     dtype: torch.dtype = torch.float32,
     state: Tensor | None = None,
 ) -> Iterator[tuple[Year, Outcome]]:
-    """The years of a glacier that count, after those of the spin-up, one after the other."""
-    for number, year in enumerate(glacier.years):
+    """The years of a glacier after those of the spin-up, one after the other."""
+    spin_up = len(glacier.spinning)
+    for number, year in enumerate([*glacier.spinning, *glacier.run]):
         spinning = number < spin_up
         data = glacier.year(year, facies=model.facies, dtype=dtype)
         if state is None:
@@ -58,22 +62,25 @@ def years(
             yield data, outcome
 
 
-def terms(model: Model, glacier: Glacier, weights: Weights | None = None, *, spin_up: int = SPIN_UP,
-          dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:  # fmt: skip
-    """Mean squared errors and regularisers of a glacier.
+def terms(model: Model, glacier: Glacier, weights: Weights | None = None, *, dtype: torch.dtype = torch.float32
+          ) -> dict[str, Tensor]:  # fmt: skip
+    """Mean squared errors of a glacier's years that count, and regularisers.
 
     Returns
     -------
     dict of Tensor
-        ``point_SEASON`` and ``total_SEASON`` [(m w.e.)2] of those seasons that have any, ``parameters`` and
-        ``corrections``, already weighted.
+        ``point_SEASON`` and ``total_SEASON`` [(m w.e.)2] of those seasons that have any, ``geodetic`` (in units of
+        their errors, of those all of whose years count), ``parameters`` and ``corrections``, already weighted.
     """
     weights = weights or Weights()
     points: dict[str, list[tuple[Tensor, Tensor]]] = {season: [] for season in SEASONS}
     totals: dict[str, list[Tensor]] = {season: [] for season in SEASONS}
-    corrections = []
-    for year, outcome in years(model, glacier, spin_up=spin_up, dtype=dtype):
+    corrections, annual, studied = [], {}, frozenset(glacier.studied)
+    for year, outcome in years(model, glacier, dtype=dtype):
+        if year.year not in studied:
+            continue
         balance = by_season(outcome.balance)
+        annual[year.year] = mean_over(balance["annual"], year.outline)
         for season, field in balance.items():
             if season in year.observed:
                 totals[season].append((mean_over(field, year.outline) - year.observed[season]) ** 2)
@@ -82,7 +89,8 @@ def terms(model: Model, glacier: Glacier, weights: Weights | None = None, *, spi
                 observed, weight = (torch.tensor(found[n].to_numpy(float), dtype=dtype) for n in ("balance", "weight"))
                 points[season].append((weight * (modelled - observed) ** 2, weight))
         if outcome.corrections is not None:
-            corrections.append(correction_penalty(outcome.corrections, year.outline, weights))
+            for d in outcome.corrections.reshape(-1, *outcome.corrections.shape[-3:]):
+                corrections.append(correction_penalty(d, year.outline, weights))
     found_terms = {}
     for season in SEASONS:
         if points[season]:
@@ -90,11 +98,35 @@ def terms(model: Model, glacier: Glacier, weights: Weights | None = None, *, spi
             found_terms[f"point_{season}"] = squares / weight
         if totals[season]:
             found_terms[f"total_{season}"] = torch.stack(totals[season]).mean()
+    if (squares := against_means(annual, glacier)) is not None:
+        found_terms["geodetic"] = squares
     if not isinstance(model, RecurrentModel):
         found_terms["parameters"] = weights.parameters * parameter_penalty(model.free)  # type: ignore[attr-defined]
     if corrections:
         found_terms["corrections"] = torch.stack(corrections).mean()
     return found_terms
+
+
+def against_means(annual: Mapping[int, Tensor], glacier: Glacier) -> Tensor | None:
+    """Mean squared error of the means of years, in units of their errors; None without any.
+
+    Raises
+    ------
+    InputError
+        If one has years that are not run.
+    """
+    found = []
+    for row in glacier.geodetic.itertuples() if glacier.geodetic is not None else ():
+        wanted = range(int(row.first_year), int(row.last_year) + 1)
+        if not set(wanted) <= set(glacier.run):
+            raise InputError(
+                f"the geodetic balance of {glacier.name} from {row.first_year} to {row.last_year} has years that are "
+                f"not run; these are {glacier.run[0]} to {glacier.run[-1]}."
+            )
+        if set(wanted) <= annual.keys():
+            mean = torch.stack([annual[year] for year in wanted]).mean()
+            found.append(((mean - float(row.balance)) / float(row.error)) ** 2)
+    return torch.stack(found).mean() if found else None
 
 
 def parameter_penalty(free: Mapping[str, Tensor]) -> Tensor:
@@ -120,12 +152,10 @@ def correction_penalty(d: Tensor, outline: Tensor, weights: Weights) -> Tensor:
 
 def error(found: Mapping[str, Tensor], weights: Weights | None = None) -> Tensor:
     """The errors alone: what models are chosen by."""
-    weight = (weights or Weights()).total
-    return sum(
-        (value if name.startswith("point") else weight * value)
-        for name, value in found.items()
-        if name.startswith(("point", "total"))
-    )  # type: ignore[return-value]
+    weights = weights or Weights()
+    weight = {"point": 1.0, "total": weights.total, "geodetic": weights.geodetic}
+    kinds = {name: name.partition("_")[0] for name in found}
+    return sum(weight[kinds[name]] * value for name, value in found.items() if kinds[name] in weight)  # type: ignore[return-value]
 
 
 def loss(found: Mapping[str, Tensor], weights: Weights | None = None) -> Tensor:

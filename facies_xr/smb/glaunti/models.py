@@ -1,16 +1,18 @@
 """The four published models over a balance year: a temperature-index, b recurrent, c and d with a corrector."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ...errors import one_of
 from ..degreeday import fast, integrate
 from ..degreeday.parameters import SMOOTH, TRAINABLE, resolved
 from .correction import corrected, first_guess
 from .dataset import Year
-from .files import Saved, Scales
+from .files import ANEW, STORES, Saved, Scales
 from .network import Corrector
 from .recurrent import Recurrent
 
@@ -22,7 +24,7 @@ class Outcome(NamedTuple):
     """Of each season: (y, x), or (time, y, x) day by day. [m w.e.]"""
     state: Tensor
     corrections: Tensor | None = None
-    """(5, y, x)."""
+    """(5, y, x), or of each season (season, 5, y, x)."""
 
 
 class Model(Protocol):
@@ -44,8 +46,10 @@ class TemperatureIndex(nn.Module):
 
     facies = False
 
-    def __init__(self, free: Mapping[str, Tensor]):
+    def __init__(self, free: Mapping[str, Tensor], *, store: str = fast.PUBLISHED):
         super().__init__()
+        one_of("store", store, STORES)
+        self.store = store
         self.free = nn.ParameterDict(
             {name: nn.Parameter(free[name].detach().clone(), requires_grad=name in TRAINABLE) for name in SMOOTH}
         )
@@ -56,15 +60,15 @@ class TemperatureIndex(nn.Module):
 
     def run(self, year: Year, state: Tensor, *, spin_up: bool = False, daily: bool = False) -> Outcome:
         """A balance year."""
-        return seasons(resolved(self.free), year, state, None, daily)
+        return seasons(resolved(self.free), year, state, None, daily, self.store)
 
 
-def seasons(p, year: Year, state: Tensor, corrections: Tensor | None, daily: bool) -> Outcome:
+def seasons(p, year: Year, state: Tensor, corrections: Tensor | None, daily: bool, store: str) -> Outcome:
     """The seasons of a year one after the other, with the same corrections."""
     p, warming = corrected(p, corrections)
     balance = {}
     for name, weather in year.seasons.items():
-        balance[name], state = (fast.series if daily else fast.period)(p, *weather, state, warming)
+        balance[name], state = (fast.series if daily else fast.period)(p, *weather, state, warming, store)
     return Outcome(balance, state, corrections)
 
 
@@ -78,14 +82,20 @@ class Corrected(nn.Module):
     network : Corrector
     facies : bool
         Whether the network is given facies (d) or not (c).
-    spin_up_twice : bool
-        As published, corrections are made anew for the summers of the spin-up, from the snow at the winter's end.
+    anew : {"published", "year", "season"}
+        When corrections are made: at the start of each year, and as published again for the summers of the spin-up,
+        from the snow at the winter's end; of "year" alone; or anew for each season, from the snow at its start.
+    store : {"published", "conserving"}
+        How the snow is kept, see :mod:`facies_xr.smb.degreeday.steps`.
     """
 
     def __init__(self, free: Mapping[str, Tensor], network: Corrector, *, facies: bool = False,
-                 spin_up_twice: bool = True):  # fmt: skip
+                 anew: str = "published", store: str = fast.PUBLISHED):  # fmt: skip
         super().__init__()
-        self.network, self.facies, self.spin_up_twice = network, facies, spin_up_twice
+        self.network, self.facies = network, facies
+        one_of("anew", anew, ANEW)
+        one_of("store", store, STORES)
+        self.anew, self.store = anew, store
         for name in SMOOTH:
             self.register_buffer(f"free_{name}", free[name].detach().clone())
 
@@ -100,31 +110,20 @@ class Corrected(nn.Module):
 
     def corrections(self, year: Year, state: Tensor) -> Tensor:
         """Of a year (5, y, x), from the snow at its start."""
-        guess = first_guess(resolved(self.free), year.whole, state)
+        guess = first_guess(resolved(self.free), year.whole, state, self.store)
         return self.network(torch.cat([guess, year.fields]), year.climate, year.outline)
 
     def run(self, year: Year, state: Tensor, *, spin_up: bool = False, daily: bool = False) -> Outcome:
         """A balance year."""
         p = resolved(self.free)
-        d = self.corrections(year, state)
-        if not (spin_up and self.spin_up_twice and "summer" in year.seasons):
-            return seasons(p, year, state, d, daily)
-        balance = {}
+        again = self.anew == "season" or (self.anew == "published" and spin_up)
+        made, balance = [self.corrections(year, state)], {}
         for name, weather in year.seasons.items():
-            if name == "summer":
-                d = self.corrections(year, state)
-            (balance[name],), state, _ = _alone(seasons(p, _only(year, name, weather), state, d, daily))
-        return Outcome(balance, state, d)
-
-
-def _only(year: Year, name: str, weather: tuple[Tensor, Tensor]) -> Year:
-    from dataclasses import replace
-
-    return replace(year, seasons={name: weather})
-
-
-def _alone(outcome: Outcome) -> tuple[list[Tensor], Tensor, Tensor | None]:
-    return list(outcome.balance.values()), outcome.state, outcome.corrections
+            if balance and again:
+                made.append(self.corrections(year, state))
+            season = seasons(p, replace(year, seasons={name: weather}), state, made[-1], daily, self.store)
+            balance[name], state = season.balance[name], season.state
+        return Outcome(balance, state, torch.stack(made) if self.anew == "season" else made[-1])
 
 
 class RecurrentModel(nn.Module):
@@ -157,10 +156,10 @@ def of_saved(saved: Saved) -> TemperatureIndex | Corrected | RecurrentModel:
         recurrent.unit.load_state_dict(dict(saved.weights))
         return recurrent
     if saved.kind == "temperature-index":
-        return TemperatureIndex(saved.parameters)
+        return TemperatureIndex(saved.parameters, store=saved.store)
     network = Corrector(limit=saved.limit, masked=saved.masked)
     network.load_state_dict(dict(saved.weights))
-    return Corrected(saved.parameters, network, facies=saved.facies)
+    return Corrected(saved.parameters, network, facies=saved.facies, anew=saved.anew, store=saved.store)
 
 
 def to_saved(model: nn.Module, card: Mapping[str, object] | None = None) -> Saved:
@@ -170,9 +169,9 @@ def to_saved(model: nn.Module, card: Mapping[str, object] | None = None) -> Save
         return Saved("recurrent", model.unit.state_dict(), card=card)
     free = {f"parameter.{name}": value for name, value in model.free.items()}
     if isinstance(model, TemperatureIndex):
-        return Saved("temperature-index", free, card=card)
+        return Saved("temperature-index", free, store=model.store, card=card)
     if isinstance(model, Corrected):
         network = model.network
         return Saved("corrector", {**network.state_dict(), **free}, facies=model.facies, masked=network.masked,
-                     limit=network.limit, card=card)  # fmt: skip
+                     limit=network.limit, anew=model.anew, store=model.store, card=card)  # fmt: skip
     raise TypeError(f"{type(model).__name__} is no model of this room")

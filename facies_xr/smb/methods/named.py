@@ -2,10 +2,12 @@
 
 from ...errors import InputError
 from .base import Method
+from .glaunti import GlaUnTI
 from .optional import WithOptional
 from .per_glacier import PerGlacier
 from .pooled import Pooled
 from .ridge import Ridge
+from .tabular.method import FeedForward
 from .temperature_index import TemperatureIndex
 
 METHODS: dict[str, Method] = {
@@ -14,8 +16,15 @@ METHODS: dict[str, Method] = {
     "pooled": WithOptional(Pooled()),
 }
 
-WITH_WEATHER: dict[str, Method] = {"temperature-index": TemperatureIndex()}
-"""Those that rest on weather, and on no map."""
+WITH_WEATHER: dict[str, Method] = {
+    "temperature-index": TemperatureIndex(),
+    "ff-fcnn": FeedForward(),
+    "glaunti": GlaUnTI(),
+}
+"""Those that rest on weather: days over the elevation bands, features of months, days on a grid."""
+
+ON_GRIDS = ("glaunti",)
+"""Those that need the maps pixel by pixel."""
 
 EVERY = METHODS | WITH_WEATHER
 

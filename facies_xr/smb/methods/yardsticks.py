@@ -32,6 +32,29 @@ class MeanFit:
 
 
 @dataclass(frozen=True)
+class GlacierMean:
+    """The mean of a glacier's records; of a glacier without any, that of all."""
+
+    def fit(self, problem: Problem, rows: np.ndarray) -> "GlacierMeanFit":
+        """Fit to records."""
+        means = pd.Series(problem.observed[rows]).groupby(problem.glacier[rows]).mean()
+        return GlacierMeanFit(means, float(problem.observed[rows].mean()))
+
+
+@dataclass(frozen=True)
+class GlacierMeanFit:
+    """Means of glaciers, and of all. [m w.e.]"""
+
+    means: pd.Series
+    of_all: float
+
+    def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
+        """The mean, without an interval. [m w.e.]"""
+        mean = self.means.reindex(problem.glacier[rows]).fillna(self.of_all).to_numpy()
+        return Prediction.nothing(len(rows))._replace(mean=mean)
+
+
+@dataclass(frozen=True)
 class RegionMean:
     """The mean of the records of a region and year; where there are none, that of all records."""
 

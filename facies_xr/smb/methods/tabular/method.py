@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ....errors import InputError
 from ...problem import Problem
 from ..base import Prediction, between
 from .network import ACTIVATIONS, Networks, Settings
@@ -32,6 +33,8 @@ class FeedForward:
     """"A": all rows, gaps filled with the median; "B": only rows with a summer albedo are fitted."""
     trees: int = 200
     seed: int = 0
+    features: tuple[str, ...] | None = None
+    """Columns that it may take; by default the problem's predictors."""
     title: ClassVar[str] = "FF-FCNN after Wang and Zhang (2026): small feed-forward networks"
     leaves_out: ClassVar[str] = "glacier"
 
@@ -43,29 +46,23 @@ class FeedForward:
     def fit_all(cls, problem: Problem, tasks: Sequence[tuple["FeedForward", np.ndarray]]) -> list["FeedForwardFit"]:
         """Fits of several methods to several sets of rows, their networks trained at once."""
         from .regressor import Job, ensembles
-        from .selection import Selection
+        from .selection import ranked
 
-        selected: dict[tuple, Selection] = {}
         jobs, columns = [], []
         for method, given in tasks:
             problem.require_free(given)
-            rows = method.of_strategy(problem, given)
-            x, y = problem.design[rows], problem.observed[rows]
+            rows, names = method.of_strategy(problem, given), method.features or problem.predictors
+            x, y = problem.rows[list(names)].to_numpy(float)[rows], problem.observed[rows]
             if method.k is None:
                 kept = np.arange(x.shape[1])
             else:
-                key = rows.tobytes(), problem.predictors, method.trees, method.seed
-                if key not in selected:
-                    selected[key] = Selection(None, trees=method.trees, random_state=method.seed).fit(x, y)
-                kept = selected[key].ranked_[: method.k]
+                kept = ranked(x, y, method.trees, method.seed).ranked_[: method.k]
             medians = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in x[:, kept].T])
             filled = np.where(np.isnan(x[:, kept]), medians, x[:, kept])
             jobs.append(Job(filled, y, method.stopping(problem, rows), method.settings, method.members, method.seed))
-            columns.append((tuple(problem.predictors[c] for c in kept), medians))
-        return [
-            FeedForwardFit(ensemble, names, medians, problem.required)
-            for ensemble, (names, medians) in zip(ensembles(jobs), columns, strict=True)
-        ]
+            needed = tuple(name for name in problem.required if name in names)
+            columns.append((tuple(names[c] for c in kept), medians, needed))
+        return [FeedForwardFit(ensemble, *of_job) for ensemble, of_job in zip(ensembles(jobs), columns, strict=True)]
 
     def of_strategy(self, problem: Problem, rows: np.ndarray) -> np.ndarray:
         """Rows that are fitted."""
@@ -124,7 +121,15 @@ class FeedForwardFit:
     """Features without which nothing is said."""
 
     def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
-        """Balances with the interval of a new record; NaN where a required predictor is missing. [m w.e.]"""
+        """Balances with the interval of a new record; NaN where a required predictor is missing. [m w.e.]
+
+        Raises
+        ------
+        InputError
+            If the problem has not the features that were selected.
+        """
+        if missing := [n for n in (*self.predictors, *self.required) if n not in problem.rows]:
+            raise InputError(f"this fit takes the feature {missing[0]!r}, which is not there; make the features alike.")
         x = problem.rows[list(self.predictors)].to_numpy(float)[rows]
         known = problem.rows[list(self.required)].notna().all(axis=1).to_numpy()[rows]
         mean, spread = self.ensemble.predict(np.where(np.isnan(x), self.medians, x))

@@ -115,9 +115,9 @@ def row_weights(error: np.ndarray, gamma: np.ndarray, among: np.ndarray) -> np.n
 
 
 def noise(epoch: int, features: int, rows: int) -> np.ndarray:
-    """Standard normal noise of an epoch (row, feature): the same for all members, whatever their number of features."""
-    drawn = 1 << max(8, (rows - 1).bit_length())
-    return np.random.default_rng([7, epoch]).standard_normal((features, drawn), "float32")[:, :rows].T
+    """Standard normal noise of an epoch (row, feature): the same for all members, however many rows others have."""
+    drawn = 1 << max(5, (features - 1).bit_length())
+    return np.random.default_rng([7, epoch]).standard_normal((rows, drawn), "float32")[:, :features]
 
 
 def initial(seed: int, layer: int, fan_in: int, sizes: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,74 +1,31 @@
-"""Every method on the same folds: rows at random, glaciers, blocks of years, and both left out."""
+"""How rows are left out: at random, by glacier, by block of years, both; test glaciers; folds that a user gives."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import version
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .... import folds, metrics
-from ....errors import InputError
+from .... import folds
+from ....errors import InputError, one_of
 from ....folds import Split
-from ... import judge
 from ...problem import Problem
-from ..base import Fits, Prediction
-from ..yardsticks import RecordsMean
+from .table import require_apart
 
 SCHEMES = ("random", "glacier", "block", "glacier and block")
 BLOCKS = 6
 """Contiguous blocks of years, each left out with a gap of one year on either side."""
 
+GROUPS = 10
+"""Folds of glaciers; each glacier is one where there are fewer."""
+
+RANDOM = 5
+INNER = 3
+"""Folds, blocks and groups by which a setting is chosen, on training rows alone."""
+
 SEED = 0
-
-
-@dataclass(frozen=True)
-class Estimated:
-    """A scikit-learn estimator as a balance method, without an interval."""
-
-    estimator: Any
-
-    def fit(self, problem: Problem, rows: np.ndarray) -> "EstimatedFit":
-        """Fit to records."""
-        from sklearn.base import clone
-
-        problem.require_free(rows)
-        return EstimatedFit(clone(self.estimator).fit(problem.design[rows], problem.observed[rows]))
-
-
-@dataclass(frozen=True)
-class EstimatedFit:
-    """A fitted estimator."""
-
-    estimator: Any
-
-    def predict(self, problem: Problem, rows: np.ndarray) -> Prediction:
-        """Balances. [m w.e.]"""
-        return Prediction.nothing(len(rows))._replace(mean=self.estimator.predict(problem.design[rows]))
-
-
-def baselines(k: int = 8, trees: int = 100) -> dict[str, Fits]:
-    """Mean, ridge, random forest and boosted trees, with the selection inside."""
-    from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-    from sklearn.linear_model import RidgeCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from .selection import Selection
-
-    models = {
-        "ridge": make_pipeline(Selection(k, trees=trees), StandardScaler(), RidgeCV(np.logspace(-2, 3, 11))),
-        "random forest": make_pipeline(
-            Selection(k, trees=trees), RandomForestRegressor(trees, min_samples_leaf=3, random_state=SEED)
-        ),
-        "boosted trees": make_pipeline(
-            Selection(k, trees=trees),
-            HistGradientBoostingRegressor(max_iter=100, min_samples_leaf=5, random_state=SEED),
-        ),
-    }
-    return {"training mean": RecordsMean(), **{name: Estimated(model) for name, model in models.items()}}
 
 
 def blocks(problem: Problem, count: int = BLOCKS) -> np.ndarray:
@@ -80,21 +37,32 @@ def blocks(problem: Problem, count: int = BLOCKS) -> np.ndarray:
     return of_year[np.searchsorted(years, problem.balance_year)]
 
 
-def outer(problem: Problem, scheme: str, count: int = BLOCKS) -> list[Split]:
+def outer(
+    problem: Problem, scheme: str, count: int = BLOCKS, *, groups: int = GROUPS, random: int = RANDOM
+) -> list[Split]:
     """Splits of a scheme; training years are at least a year away from a block that is left out.
+
+    Parameters
+    ----------
+    problem : Problem
+    scheme : str
+        One of :data:`SCHEMES`.
+    count, groups, random : int
+        Blocks of years, folds of glaciers, folds of rows at random.
 
     Raises
     ------
     InputError
         If there are fewer glaciers, or years, than folds need.
     """
+    one_of("scheme", scheme, SCHEMES)
     if scheme == "random":
         order = np.random.default_rng(SEED).permutation(len(problem))
-        return list(folds.splits(order % 5))
+        return list(folds.splits(order % random))
     glaciers = np.unique(problem.glacier)
     if "glacier" in scheme and glaciers.size < 2:
         raise InputError("all rows are of one glacier; leave blocks of years out.")
-    by_glacier = folds.by_group(problem.glacier, min(glaciers.size, 10)) if "glacier" in scheme else None
+    by_glacier = folds.by_group(problem.glacier, min(glaciers.size, groups)) if "glacier" in scheme else None
     if scheme == "glacier" and by_glacier is not None:
         return list(folds.splits(by_glacier))
     by_block, every, result = blocks(problem, count), np.arange(len(problem)), []
@@ -107,6 +75,41 @@ def outer(problem: Problem, scheme: str, count: int = BLOCKS) -> list[Split]:
             if here.any() and train.any():
                 result.append((every[train], every[here]))
     return result
+
+
+def inner(problem: Problem, train: np.ndarray, scheme: str, count: int = INNER) -> list[Split]:
+    """Splits of training rows, grouped as the scheme groups; by blocks of years where one glacier is left.
+
+    Where glaciers and years are left out, two groups of glaciers are crossed with two blocks. With too few years for
+    blocks the rows are split by glacier, and one row after the other where there is neither.
+    """
+    few = problem.take(train)
+    glaciers, years = np.unique(few.glacier).size, np.unique(few.balance_year).size
+    by = scheme
+    if "glacier" in by and glaciers < 2:
+        by = "block"
+    if "block" in by and years < 4:
+        by = "glacier" if glaciers >= 2 else "random"
+    count = min(2 if by == "glacier and block" else count, years if "block" in by else count)
+    found = outer(few, by, count, groups=count, random=count)
+    return [(train[fit], train[check]) for fit, check in found]
+
+
+def given(problem: Problem, fold: np.ndarray) -> list[Split]:
+    """Splits by folds that a user gives, such as a column of the table.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or a glacier is in several.
+    """
+    _, number = np.unique(fold, return_inverse=True)
+    if number.max() < 1:
+        raise InputError("all rows are in one fold; give two at least.")
+    splits = list(folds.splits(number))
+    for train, test in splits:
+        require_apart(problem, train, test)
+    return splits
 
 
 def freeze(problem: Problem, share: float = 0.2) -> tuple[Problem, dict[str, Any]]:
@@ -136,39 +139,3 @@ def frozen(problem: Problem, listed: Mapping[str, Any]) -> Problem:
     if hashlib.sha256("\n".join(ids).encode()).hexdigest() != listed["sha256"]:
         raise InputError("the frozen test glaciers are not those that were hashed; freeze anew, and start anew.")
     return replace(problem, held_back=frozenset(ids))
-
-
-def scores(problem: Problem, prediction: Prediction) -> dict[str, float]:
-    """Of held-out rows: also of anomalies within glaciers, of rank, and the share within the 95 % interval."""
-    observed, mean = problem.observed, prediction.mean
-    both = np.isfinite(mean) & np.isfinite(observed)
-    table = pd.DataFrame({"o": np.where(both, observed, np.nan), "p": np.where(both, mean, np.nan)})
-    anomalies = table - table.groupby(problem.glacier).transform("mean")
-    inside = (observed >= prediction.lower) & (observed <= prediction.upper)
-    known = np.isfinite(prediction.lower)
-    return {
-        **metrics.regression(observed, mean),
-        "spearman": float(table.o.corr(table.p, method="spearman")),
-        "r2_anomalies": metrics.regression(anomalies.o.to_numpy(), anomalies.p.to_numpy())["r2"],
-        "within_interval": float(inside[known].mean()) if known.any() else np.nan,
-    }
-
-
-def evaluate(problem: Problem, methods: Mapping[str, Fits], schemes: tuple[str, ...] = SCHEMES) -> dict[str, Any]:
-    """Scores of all methods on the same folds, with what is needed to make them again.
-
-    Returns
-    -------
-    dict
-        ``scores`` (a row a scheme and method), ``folds`` (test rows of each scheme), ``features``, ``seed``,
-        ``version``; for JSON.
-    """
-    rows, listed = [], {}
-    for scheme in schemes:
-        splits = outer(problem, scheme)
-        listed[scheme] = [test.tolist() for _, test in splits]
-        for name, method in methods.items():
-            found = scores(problem, judge.out_of_fold(problem, method, splits))
-            rows.append({"left out": scheme, "method": name, **found})
-    return {"scores": rows, "folds": listed, "features": list(problem.predictors), "seed": SEED,
-            "version": version("facies_xr")}  # fmt: skip

@@ -12,6 +12,9 @@ from .network import Networks, Settings, train
 CHECKED = 0.2
 """Share of the groups by which a member is stopped."""
 
+LARGEST_BATCH = 500_000
+"""Rows of all members that are trained at once; of the paper's network some 400 MB."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -55,8 +58,20 @@ def ensembles(jobs: Sequence[Job]) -> list[Ensemble]:
         shapes.setdefault(job.settings.shape, []).append(k)
     found: dict[int, Ensemble] = {}
     for several in shapes.values():
-        found |= dict(zip(several, _together([jobs[k] for k in several]), strict=True))
+        for batch in _batches(several, jobs):
+            found |= dict(zip(batch, _together([jobs[k] for k in batch]), strict=True))
     return [found[k] for k in range(len(jobs))]
+
+
+def _batches(several: list[int], jobs: Sequence[Job]) -> list[list[int]]:
+    """Jobs in batches whose rows fit into memory; batches change no member."""
+    batches: list[list[int]] = [[]]
+    for k in several:
+        size = max(len(jobs[j].y) for j in [*batches[-1], k]) * sum(jobs[j].members for j in [*batches[-1], k])
+        if batches[-1] and size > LARGEST_BATCH:
+            batches.append([])
+        batches[-1].append(k)
+    return batches
 
 
 def _together(jobs: Sequence[Job]) -> list[Ensemble]:

@@ -1,5 +1,8 @@
 """Selection of features from many candidates by few records; it lives inside the pipeline, so that it leaks nothing."""
 
+import hashlib
+from collections import OrderedDict
+
 import numpy as np
 from scipy.stats import rankdata
 from scipy.stats import t as student
@@ -60,7 +63,9 @@ class Selection(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y, groups=None):
         """Select from rows; ``groups`` are their glaciers or years, for anomalies."""
-        X, y = validate_data(self, X, y, ensure_all_finite="allow-nan", y_numeric=True, dtype=float)
+        X, y = validate_data(
+            self, X, y, ensure_all_finite="allow-nan", ensure_min_samples=2, y_numeric=True, dtype=float
+        )
         gaps = np.isnan(X).mean(0)
         self.medians_ = np.array([np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else 0.0 for c in X.T])
         filled = self._filled(X)
@@ -146,3 +151,28 @@ def _least_significant(p_value, n):
         return 0.0
     quantile = student.ppf(1 - p_value / 2, n - 2)
     return float(quantile / np.sqrt(n - 2 + quantile**2))
+
+
+KEPT = 1024
+"""Selections that are remembered by the numbers that they were made of."""
+
+_remembered: OrderedDict[tuple, Selection] = OrderedDict()
+
+
+def ranked(x: np.ndarray, y: np.ndarray, trees: int = 200, seed: int = 0) -> Selection:
+    """The selection of these rows; many methods and settings of one fold ask for the same.
+
+    Parameters
+    ----------
+    x : ndarray (row, column)
+    y : ndarray (row,)
+    trees, seed : int
+        As :class:`Selection` takes them.
+    """
+    numbers = hashlib.sha256(np.ascontiguousarray(x, float).tobytes() + np.ascontiguousarray(y, float).tobytes())
+    key = numbers.hexdigest(), x.shape, trees, seed
+    if key not in _remembered:
+        _remembered[key] = Selection(None, trees=trees, random_state=seed).fit(x, y)
+        if len(_remembered) > KEPT:
+            _remembered.popitem(last=False)
+    return _remembered[key]

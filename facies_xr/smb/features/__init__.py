@@ -1,0 +1,1 @@
+"""Candidate features of glaciers and balance years: monthly climate, summer albedo, topography."""

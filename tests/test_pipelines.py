@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import sys
 from pathlib import Path
 
@@ -95,3 +96,45 @@ def test_mapping_a_region(world, region, tmp_path, monkeypatch, capsys):
     maps = fx.open_maps(store)
     assert maps.sizes["time"] == 2
     assert int((maps.facies_map != 255).sum()) > 0
+
+
+@pytest.mark.slow
+def test_the_study_of_glaunti(tmp_path, monkeypatch, capsys):
+    """Its world is what it says, and each method is judged on every record of glaciers that it has not seen."""
+    script = pipeline("glaunti")
+    few = script.Settings(epochs=1)
+    study = script.Study(glaciers=4, years=2, size=(9, 8), folds=2, calibration=few, correction=few, recurrent=few)
+    glaciers = script.world(study)
+    for glacier in glaciers:
+        wrong = script.with_map_errors(glacier, study)
+        np.testing.assert_allclose(wrong.facies[:, :-1].sum("band"), glacier.facies[:, :-1].sum("band"), atol=1e-5)
+        assert float(np.abs(wrong.facies - glacier.facies).max()) > 0.02
+        assert float(wrong.facies[:, -1].mean()) < 1
+    again = script.world(study)[0]
+    pd.testing.assert_frame_equal(again.totals, glaciers[0].totals)
+    monkeypatch.setattr(script, "Study", lambda: study)
+    monkeypatch.setattr("sys.argv", ["glaunti.py", "study", str(tmp_path)])
+    script.main()
+    assert "map errors" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "study.csv")
+    assert table.method.nunique() == 5
+    assert set(table.n[table.kind == "glacier-wide"]) == {8}
+    assert set(table.n[table.kind == "point"]) == {24}
+    assert table.rmse.notna().all()
+
+
+def test_published_figures_are_one_command(shared, monkeypatch, capsys):
+    """The data set of two synthetic glaciers, whose folds are those that are trained on, by model a."""
+    script = pipeline("glaunti")
+    home = shared / "oracle_glaunti"
+    monkeypatch.setattr("sys.argv", ["glaunti.py", "evaluate", str(home / "dataset"), str(home / "params" / "a.npz"),
+                                     "--split", "training"])  # fmt: skip
+    script.main()
+    shown = capsys.readouterr().out
+    found = script.evaluated(script.model_of(home / "params" / "a.npz"), script.release.glaciers(home / "dataset"))
+    wide = found[(found.kind == "glacier-wide") & (found.season == "annual")].iloc[0]
+    pred = [json.loads((home / f"pipeline_eval_{name}_a.json").read_text())["true_pred"]["glacier-wide"]["overall"]
+            for name in ("Alpha", "Beta")]  # fmt: skip
+    apart = [p - t for one in pred for p, t in zip(one["annual"]["pred"], one["annual"]["true"], strict=True)]
+    assert (wide.n, wide.rmse) == (len(apart), pytest.approx(np.sqrt(np.mean(np.square(apart))), abs=1e-3))
+    assert "glacier-wide" in shown

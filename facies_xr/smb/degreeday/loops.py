@@ -17,6 +17,7 @@ snow so deep that the softplus of the store is not felt, of which those without 
 import hashlib
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import numba
 import numpy as np
@@ -197,7 +198,8 @@ def _spread(z, value, rain):
             z[P + i] = rain
 
 
-BOTH = DRY = COLD = STILL = FALLING = None
+BOTH: Any = None
+DRY = COLD = STILL = FALLING = BOTH
 """Loops of the kinds of days."""
 
 KEPT = DERIVATIVES = 0

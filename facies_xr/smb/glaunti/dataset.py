@@ -140,7 +140,7 @@ class Glacier:
             warm = weather.temperature + higher
             seasons[name] = tuple(torch.from_numpy(np.array(a.values)).to(dtype) for a in (warm, weather.precipitation))
             dates[name] = weather.time.values.astype("datetime64[D]")
-        outline = torch.from_numpy(geometry.outline.values).to(dtype)
+        outline = torch.from_numpy(np.array(geometry.outline.values)).to(dtype)
         whole = self._weather(year, begin, end, geometry.outline)
         return Year(
             year, seasons, dates, outline,  # type: ignore[arg-type]

@@ -109,8 +109,8 @@ def of_maps(
                 f'method "glaunti" needs {name!r}, pixel by pixel; give the maps themselves, not their statistics.'
             )
     one_of("summary", summary, SUMMARIES)
-    index = maps["glacier_index"]
-    index = (index.isel(time=0) if "time" in index.dims else index).values
+    numbered = maps["glacier_index"]
+    index = (numbered.isel(time=0) if "time" in numbered.dims else numbered).values
     dates = series.end_of_season(stats, rule=rule)["scene_date"]
     names = [str(name) for name in maps["glacier"].values]
     windows = dict(_windows(index, dict(zip(names, maps["glacier_number"].values.tolist(), strict=True)), maps, size))

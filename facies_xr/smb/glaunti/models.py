@@ -117,7 +117,8 @@ class Corrected(nn.Module):
         """A balance year."""
         p = resolved(self.free)
         again = self.anew == "season" or (self.anew == "published" and spin_up)
-        made, balance = [self.corrections(year, state)], {}
+        made = [self.corrections(year, state)]
+        balance: dict[str, Tensor] = {}
         for name, weather in year.seasons.items():
             if balance and again:
                 made.append(self.corrections(year, state))

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import safetensors.torch
 import torch
 import xarray as xr
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from ...errors import InputError
 from ..climate.bands import require_whole, whole_years, year_start_of
@@ -101,13 +102,13 @@ class GlaUnTI:
 
 def _model(member: Mapping[str, Any]) -> Corrected:
     try:
-        tensors = safetensors.torch.load(base64.b64decode(member["tensors"], validate=True))
+        tensors = load(base64.b64decode(member["tensors"], validate=True))
         options = {"limit": between(member["limit"], "limit", 0.0, 10.0), "masked": True, "anew": str(member["anew"]),
                    "store": str(member["store"]), "facies": bool(member["facies"])}  # fmt: skip
         if set(tensors) < {f"parameter.{name}" for name in SMOOTH}:
             raise ValueError("it lacks parameters")
         found = of_saved(Saved("corrector", tensors, **options))  # type: ignore[arg-type]
-    except (safetensors.SafetensorError, RuntimeError, InputError, KeyError) as error:
+    except (SafetensorError, RuntimeError, InputError, KeyError) as error:
         raise ValueError(f"a network is damaged: {str(error)[:200]}") from error
     assert isinstance(found, Corrected)
     return found
@@ -193,7 +194,7 @@ class GlaUnTIFit:
             saved = to_saved(model)
             tensors = {n: t.detach().contiguous().clone() for n, t in saved.tensors.items()}
             members.append({
-                "tensors": base64.b64encode(safetensors.torch.save(tensors)).decode(), "limit": saved.limit,
+                "tensors": base64.b64encode(save(tensors)).decode(), "limit": saved.limit,
                 "anew": saved.anew, "store": saved.store, "facies": saved.facies,
             })  # fmt: skip
         return {"members": members, "error": self.error, "year_start": self.year_start}

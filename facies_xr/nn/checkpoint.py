@@ -1,25 +1,20 @@
-"""A training under way, in one safetensors file: what a killed run needs to go on as if nothing had been.
+"""A training of a network under way, which a killed run continues as if nothing had been.
 
 Weights, the best weights so far, the moments of the optimiser and the state of torch's random numbers are arrays; the
-learning rate, NumPy's random numbers and the curves are JSON in the header. Nothing is pickled.
+learning rate, NumPy's random numbers and the curves are JSON in the header (:mod:`.resumable`).
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import safetensors
-import safetensors.torch
 import torch
 
-from ..errors import StoreError
+from . import resumable
 from .network import Network
 
 FORMAT = "facies_xr training 1"
-_KEY = "facies_xr"
 
 
 @dataclass
@@ -45,33 +40,16 @@ class Training:
             self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
 
     def save(self, path: Path, key: str) -> None:
-        """Write the state; a file of that name is replaced at once, so that there is always a whole one.
-
-        Parameters
-        ----------
-        path : Path
-        key : str
-            Stands for data and settings: another training does not go on from here.
-        """
-        optimiser = self.optimiser.state_dict()
-        tensors = {f"network.{n}": t for n, t in self.network.state_dict().items()}
-        tensors |= {f"best.{n}": t for n, t in self.best.items()}
-        tensors |= {f"optimiser.{k}.{n}": t for k, state in optimiser["state"].items() for n, t in state.items()}
-        tensors |= {f"random.{n}": t for n, t in _random_state().items()}
+        """Write the state; ``key`` stands for data and settings."""
+        parts = {"network": self.network.state_dict(), "best": self.best, "random": _random_state()}
         about = {
-            "format": FORMAT,
-            "key": key,
             "best_epoch": self.best_epoch,
             "loss": self.loss,
             "iou": self.iou,
             "rng": self.rng.bit_generator.state,
             "schedule": self.schedule.state_dict(),
-            "groups": optimiser["param_groups"],
         }
-        beside = path.with_name(f".{path.name}.unfinished")
-        on_cpu = {n: t.detach().cpu().contiguous() for n, t in tensors.items()}
-        safetensors.torch.save_file(on_cpu, beside, {_KEY: json.dumps(about)})
-        beside.replace(path)
+        resumable.write(path, FORMAT, key, parts, self.optimiser, about)
 
     def resume(self, path: Path, key: str) -> None:
         """Take the state of a file.
@@ -81,24 +59,14 @@ class Training:
         StoreError
             If it is of another training, or damaged.
         """
-        about, tensors = _read(path)
-        if about["key"] != key:
-            raise StoreError(f"{path} is a training with other data or settings; choose another name, or remove it.")
-
-        def part(name: str) -> dict[str, torch.Tensor]:
-            return {n.removeprefix(f"{name}."): t for n, t in tensors.items() if n.startswith(f"{name}.")}
-
-        self.network.load_state_dict(part("network"))
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, tensor in part("optimiser").items():
-            number, _, what = name.partition(".")
-            moments.setdefault(int(number), {})[what] = tensor
-        self.optimiser.load_state_dict({"state": moments, "param_groups": about["groups"]})
+        about, parts = resumable.read(path, FORMAT, key)
+        self.network.load_state_dict(parts["network"])
+        resumable.restore(self.optimiser, about, parts)
         self.schedule.load_state_dict(about["schedule"])
         self.rng.bit_generator.state = about["rng"]
-        _set_random_state(part("random"))
+        _set_random_state(parts["random"])
         self.loss, self.iou, self.best_epoch = about["loss"], about["iou"], about["best_epoch"]
-        self.best = {n: t.to(self.network.device) for n, t in part("best").items()}
+        self.best = {n: t.to(self.network.device) for n, t in parts.get("best", {}).items()}
 
 
 def curves(path: str | Path) -> pd.DataFrame:
@@ -109,20 +77,8 @@ def curves(path: str | Path) -> pd.DataFrame:
     StoreError
         If there is no such file, or it is damaged.
     """
-    about, _ = _read(Path(path))
+    about, _ = resumable.read(Path(path), FORMAT)
     return pd.DataFrame({"loss": about["loss"], "iou": about["iou"]}).rename_axis("epoch")
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about["format"] != FORMAT:
-            raise ValueError(f"format {about['format']!r}")
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{path} is not a training that can be resumed ({error}); remove it to start anew.") from error
-    return about, tensors
 
 
 def _random_state() -> dict[str, torch.Tensor]:

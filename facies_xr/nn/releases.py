@@ -80,16 +80,45 @@ def patches(record: str = RECORD) -> Release:
     AccessError
         If the record cannot be had, or is not one.
     """
+
+    def file_of(entry: dict) -> File:
+        name = Path(str(entry["key"])).name
+        return File(name, str(entry["links"]["self"]), str(entry["checksum"]), int(entry["size"]))
+
+    cite = f"{CITE}; doi:10.5281/zenodo.18469893"
+    return described("maslov-patches", record, file_of, lambda found: found["metadata"]["license"]["id"], cite)
+
+
+def described(
+    name: str, record: str, file_of: Callable[[dict], File], licence_of: Callable[[dict], str], cite: str
+) -> Release:
+    """A release as its record on the web describes it now.
+
+    Parameters
+    ----------
+    name : str
+    record : str
+        Address of JSON with ``files``.
+    file_of : callable
+        A file of an entry of ``files``.
+    licence_of : callable
+        The licence of the record.
+    cite : str
+
+    Raises
+    ------
+    AccessError
+        If the record cannot be had, or is not one.
+    """
     try:
         content = json.loads(web.read(record))
-        files = tuple(
-            File(Path(str(f["key"])).name, str(f["links"]["self"]), str(f["checksum"]), int(f["size"]))
-            for f in content["files"]
-        )
-        licence = content["metadata"]["license"]["id"]
+        files = tuple(file_of(entry) for entry in content["files"])
+        licence = str(licence_of(content))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AccessError(f"the record {record} cannot be read: {reason(error)}") from error
-    return Release("maslov-patches", files, str(licence), f"{CITE}; doi:10.5281/zenodo.18469893")
+    if not files:
+        raise AccessError(f"the record {record} lists no file.")
+    return Release(name, files, licence, cite)
 
 
 RELEASES: dict[str, Callable[[], Release]] = {"maslov-weights": weights, "maslov-patches": patches}

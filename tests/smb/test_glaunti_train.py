@@ -90,7 +90,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(three, tmp_path, monkeypatc
     with pytest.raises(StoreError, match="other data or settings"):
         train(model(), three[:1], three[2:], settings, keep=tmp_path / "cut", shown=False)
     (tmp_path / "cut").write_bytes(b"no")
-    with pytest.raises(StoreError, match="no training that can go on"):
+    with pytest.raises(StoreError, match="not a training that can be resumed"):
         train(model(), three[:2], three[2:], settings, keep=tmp_path / "cut", shown=False)
 
 

@@ -1,19 +1,15 @@
-"""A training under way in one safetensors file: what a killed one needs to go on as if nothing had been."""
+"""A training of a balance model under way, which a killed one continues as if nothing had been."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from ...errors import StoreError
+from ...nn import resumable
 
 FORMAT = "facies_xr glaunti training 1"
-KEY = "facies_xr"
 
 
 @dataclass
@@ -48,24 +44,10 @@ class Course:
             self.best = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def save(self, path: Path, key: str) -> None:
-        """Write; a file of that name is replaced at once, so that there is always a whole one.
-
-        Parameters
-        ----------
-        path : Path
-        key : str
-            Stands for data, settings and first weights: another training does not go on from here.
-        """
-        optimiser = self.optimiser.state_dict()
-        tensors = {f"model.{n}": t for n, t in self.model.state_dict().items()}
-        tensors |= {f"best.{n}": t for n, t in self.best.items()}
-        tensors |= {f"optimiser.{k}.{n}": t for k, state in optimiser["state"].items() for n, t in state.items()}
-        about = {"format": FORMAT, "key": key, "best_epoch": self.best_epoch, "loss": self.loss, "error": self.error,
-                 "groups": optimiser["param_groups"]}  # fmt: skip
-        beside = path.with_name(f".{path.name}.unfinished")
-        whole = {n: t.detach().contiguous().clone() for n, t in tensors.items()}
-        safetensors.torch.save_file(whole, beside, {KEY: json.dumps(about)})
-        beside.replace(path)
+        """Write the state; ``key`` stands for data, settings and first weights."""
+        parts = {"model": self.model.state_dict(), "best": self.best}
+        about = {"best_epoch": self.best_epoch, "loss": self.loss, "error": self.error}
+        resumable.write(path, FORMAT, key, parts, self.optimiser, about)
 
     def resume(self, path: Path, key: str) -> None:
         """Take the state of a file.
@@ -75,25 +57,8 @@ class Course:
         StoreError
             If it is of another training, or damaged.
         """
-        try:
-            with safetensors.safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {})[KEY])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about["format"] != FORMAT:
-                raise ValueError(f"format {about['format']!r}")
-        except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{path} is no training that can go on ({error}); remove it to start anew.") from error
-        if about["key"] != key:
-            raise StoreError(f"{path} is a training with other data or settings; choose another name, or remove it.")
-
-        def part(name: str) -> dict[str, Tensor]:
-            return {n.removeprefix(f"{name}."): t for n, t in tensors.items() if n.startswith(f"{name}.")}
-
-        self.model.load_state_dict(part("model"))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in part("optimiser").items():
-            number, _, what = name.partition(".")
-            moments.setdefault(int(number), {})[what] = tensor
-        self.optimiser.load_state_dict({"state": moments, "param_groups": about["groups"]})
+        about, parts = resumable.read(path, FORMAT, key)
+        self.model.load_state_dict(parts["model"])
+        resumable.restore(self.optimiser, about, parts)
         self.loss, self.error, self.best_epoch = about["loss"], about["error"], about["best_epoch"]
-        self.best = part("best")
+        self.best = parts.get("best", {})

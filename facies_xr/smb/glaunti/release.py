@@ -4,17 +4,14 @@ Its record was not reachable here: the layout of the answer is that of 4TU.Resea
 and was tried on loopback alone.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from ... import web
-from ...access import reason
-from ...errors import AccessError, InputError
-from ...nn.releases import File, Release
+from ...errors import InputError
+from ...nn.releases import File, Release, described
 from .dataset import Glacier, read
 from .files import Scales
 
@@ -35,19 +32,12 @@ def dataset(record: str = RECORD) -> Release:
     AccessError
         If the record cannot be had, or is not one.
     """
-    try:
-        content = json.loads(web.read(record))
-        files = tuple(
-            File(Path(str(f["name"])).name, str(f["download_url"]),
-                 f"md5:{f.get('computed_md5') or f['supplied_md5']}", int(f["size"]))
-            for f in content["files"]
-        )  # fmt: skip
-        licence = content["license"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise AccessError(f"the record {record} cannot be read: {reason(error)}") from error
-    if not files:
-        raise AccessError(f"the record {record} lists no file.")
-    return Release("glaunti", files, str(licence), CITE)
+
+    def file_of(entry: dict) -> File:
+        checksum = f"md5:{entry.get('computed_md5') or entry['supplied_md5']}"
+        return File(Path(str(entry["name"])).name, str(entry["download_url"]), checksum, int(entry["size"]))
+
+    return described("glaunti", record, file_of, lambda found: found["license"]["name"], CITE)
 
 
 def index(folder: str | Path) -> pd.DataFrame:

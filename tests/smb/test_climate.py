@@ -175,3 +175,10 @@ def test_places_and_heights(shared):
     with pytest.raises(InputError, match="outside of the weather"):
         at_glaciers(from_months(weather),
                     glaciers.assign(latitude=48.0))  # fmt: skip
+
+
+def test_weather_without_a_place_is_named():
+    days = pd.date_range("2001-10-01", periods=3)
+    weather = xr.Dataset({"temperature": ("time", [1.0, 2.0, 3.0])}, {"time": days})
+    with pytest.raises(InputError, match="must be of cells, with latitude and longitude, or of glaciers"):
+        at_glaciers(weather, pd.DataFrame({"glacier": ["a"], "longitude": [10.0], "latitude": [46.0]}))

@@ -96,7 +96,7 @@ def test_what_is_missing_is_named(weathered):
     stats, records, climate = weathered
     assert "ff-fcnn" in WITH_WEATHER
     for wrong in ({"method": "ff-fcnn"}, {"method": "eq2", "climate": climate}):
-        with pytest.raises(InputError, match="climate= goes with method temperature-index, ff-fcnn, glaunti, which needs it"):
+        with pytest.raises(InputError, match="climate= goes with method temperature-index, ff-fcnn, glaunti, which"):
             fx.smb(stats, records, **wrong)
     with pytest.raises(InputError, match="climate= goes with method"):
         fit(stats, records, method="ff-fcnn")

@@ -34,8 +34,9 @@ def at_glaciers(weather: xr.Dataset, glaciers: pd.DataFrame | xr.Dataset) -> xr.
     Raises
     ------
     InputError
-        If a glacier lies outside of the cells.
+        If the weather is not of cells, or a glacier lies outside of them.
     """
+    require_cells(weather)
     table = glaciers if isinstance(glaciers, pd.DataFrame) else glaciers[["longitude", "latitude"]].to_dataframe()
     table = table.reset_index() if "glacier" not in table else table
     place = {}
@@ -57,6 +58,21 @@ def at_glaciers(weather: xr.Dataset, glaciers: pd.DataFrame | xr.Dataset) -> xr.
     found = _gathered(found, place["latitude"], place["longitude"])
     found = found.assign_coords(glacier=table.glacier.astype(str).to_numpy())
     return found.transpose("glacier", "time", ...)
+
+
+def require_cells(weather: xr.Dataset) -> None:
+    """Refuse what has no place.
+
+    Raises
+    ------
+    InputError
+        If it has no latitude and longitude.
+    """
+    if not {"latitude", "longitude"} <= set(weather.variables):
+        raise InputError(
+            "the climate must be of cells, with latitude and longitude, or of glaciers, with a dimension 'glacier'; "
+            f"its dimensions are {', '.join(map(str, weather.dims))}."
+        )
 
 
 def over_outlines(weather: xr.Dataset, outlines: gpd.GeoDataFrame) -> xr.Dataset:

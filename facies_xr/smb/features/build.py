@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from ...errors import InputError
-from ..climate.places import at_glaciers, over_outlines
+from ..climate.places import at_glaciers, over_outlines, require_cells
 from .monthly import derived, read, require_possible
 from .variables import ABOVE_CELL, ALBEDO, TOPOGRAPHY, VARIABLES, WINDOWS, Configuration, available, schema
 
@@ -119,11 +119,7 @@ def _at(months: xr.Dataset, glaciers: Any, table: pd.DataFrame) -> xr.Dataset:
         if missing := [g for g in table.glacier if g not in known]:
             raise InputError(f"the climate has no glacier {', '.join(missing[:3])}.")
         return months.assign_coords(glacier=months["glacier"].values.astype(str)).sel(glacier=table.glacier.to_numpy())
-    if not {"latitude", "longitude"} <= set(months.variables):
-        raise InputError(
-            "the climate must be of cells, with latitude and longitude, or of glaciers, with a dimension 'glacier'; "
-            f"its dimensions are {', '.join(map(str, months.dims))}."
-        )
+    require_cells(months)
     if isinstance(glaciers, gpd.GeoDataFrame):
         return over_outlines(months, glaciers)
     return at_glaciers(months, table)

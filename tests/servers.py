@@ -1,6 +1,7 @@
 """Servers on loopback: files over HTTP with faults, and an object store that insists on credentials."""
 
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+SECRET = "S3CR3TS3CR3T"
+"""Of the object store."""
 
 
 class Files:
@@ -172,3 +176,21 @@ def bucket(name: str, *, conditions: bool = True, seen=lambda method, path, quer
         yield url
     finally:
         server.shutdown()
+
+
+@contextmanager
+def empty_place(endpoint: str, name: str, monkeypatch, bucket: str = "glaciers"):
+    """An address in a bucket where nothing is, with credentials in the environment."""
+    import pytest
+
+    s3fs = pytest.importorskip("s3fs")
+    for variable, value in {
+        "AWS_ACCESS_KEY_ID": "KEY",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    yield f"s3://{bucket}/{os.urandom(4).hex()}/{name}"
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -72,10 +72,10 @@ def smb(
         "balance.csv"
     ),
     method: Annotated[
-        str, typer.Option(help="pooled, eq2, eq3; temperature-index or ff-fcnn with --climate.")
+        str, typer.Option(help="pooled, eq2, eq3; temperature-index, glaunti or ff-fcnn with --climate.")
     ] = "regression",
     climate: Annotated[
-        list[Path] | None, typer.Option(help="Weather for temperature-index, months for ff-fcnn; once a file.")
+        list[Path] | None, typer.Option(help="Days for temperature-index and glaunti, months for ff-fcnn; once a file.")
     ] = None,
     accumulated: Annotated[
         str | None,

@@ -18,7 +18,7 @@ from facies_xr.errors import StoreError
 from facies_xr.store import lock as locks
 from facies_xr.store import place_of
 
-from ..servers import bucket
+from ..servers import bucket, empty_place
 
 
 class Traffic:
@@ -59,17 +59,8 @@ def endpoint(traffic):
 @pytest.fixture
 def s3(endpoint, monkeypatch):
     """An empty place in a bucket."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "KEY",
-        "AWS_SECRET_ACCESS_KEY": "word",
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs = pytest.importorskip("s3fs")
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield f"s3://glaciers/{os.urandom(4).hex()}/archive"
-    s3fs.S3FileSystem.clear_instance_cache()
+    with empty_place(endpoint, "archive", monkeypatch) as address:
+        yield address
 
 
 def uploaded(folder, address, *, without="nothing"):

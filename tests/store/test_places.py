@@ -19,12 +19,11 @@ from facies_xr.errors import StoreError
 from facies_xr.store import lock as locks
 from facies_xr.store import lock_of, place_of
 
-from ..servers import bucket
+from ..servers import SECRET, bucket, empty_place
 from .maps import assert_same, random_maps
 
 TINY = GeoBox.from_bbox((600000, 5100000, 603000, 5102000), crs="EPSG:32632", resolution=10)
 DAYS = ["2019-08-01", "2020-08-20"]
-SECRET = "S3CR3TS3CR3T"
 
 
 def maps(days=DAYS):
@@ -40,17 +39,8 @@ def endpoint():
 @pytest.fixture
 def s3(endpoint, monkeypatch):
     """An empty bucket on loopback, with credentials in the environment."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "KEY",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    s3fs = pytest.importorskip("s3fs")
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield f"s3://glaciers/{os.urandom(4).hex()}/maps.zarr"
-    s3fs.S3FileSystem.clear_instance_cache()
+    with empty_place(endpoint, "maps.zarr", monkeypatch) as address:
+        yield address
 
 
 def obstore_of(address, endpoint):

@@ -28,7 +28,7 @@ def train(
     ] = "nested",
     folds: Annotated[Path | None, typer.Option(help="CSV with glacier and fold; by default they are made.")] = None,
     glaciers: Annotated[
-        Path | None, typer.Option("--outlines", help="Outlines of the glaciers: folds are made alike in their areas, too.")
+        Path | None, typer.Option("--outlines", help="Outlines: folds are made alike in the glaciers' areas, too.")
     ] = None,
     feature_set: Annotated[int, typer.Option(help="1, 2, 3 or 4.")] = 4,
     epochs: Annotated[int | None, typer.Option(help="By default 20; 1000 by the published protocol.")] = None,
@@ -60,8 +60,8 @@ def train(
     store = _of_patches(patches, out) if patches is not None else _of_points(points, cube, out, feature_set)
     with _client(scheduler) as client:
         tables = learning.learn(
-            store, out, feature_set=feature_set, settings=settings, protocol=protocol, given_folds=given_folds, area=area,
-            streamed=streamed, client=client,
+            store, out, feature_set=feature_set, settings=settings, protocol=protocol, given_folds=given_folds,
+            area=area, streamed=streamed, client=client,
         )  # fmt: skip
     unpruned = tables["unpruned"].loc["f1"]
     shell.show(unpruned, f"F1 of unpruned test samples [%], {protocol} protocol", as_json=as_json)

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from typer.testing import CliRunner
 
 import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
+from facies_xr.cli import app
 from facies_xr.errors import InputError, MissingVariableError
 from facies_xr.smb.climate.bands import with_weather
 from facies_xr.smb.degreeday.parameters import free
@@ -132,10 +134,16 @@ SMALL = method.GlaUnTI(
 )
 
 
-def test_among_the_balance_methods(region, monkeypatch):
+@pytest.fixture(scope="module")
+def found(region):
     maps, records, climate, _ = region
-    monkeypatch.setitem(EVERY, "glaunti", SMALL)
-    found = maps.facies.smb(records, climate=climate, method="glaunti")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EVERY, "glaunti", SMALL)
+        return maps.facies.smb(records, climate=climate, method="glaunti")
+
+
+def test_among_the_balance_methods(region, found):
+    maps, records, climate, _ = region
     assert (found.attrs["method_name"], found.attrs["leave_out"]) == ("glaunti", "glacier")
     scores = found.facies.scores()
     assert scores.loc["model, glacier left out", "n"] == 10
@@ -143,6 +151,28 @@ def test_among_the_balance_methods(region, monkeypatch):
     assert float(((found.observed > found.balance_lower) & (found.observed < found.balance_upper)).mean()) > 0.8
     with pytest.raises(InputError, match="pixel by pixel"):
         fx.smb(fx.statistics(maps), records, climate=climate, method="glaunti")
+
+
+def test_the_command_gives_what_the_accessor_does(region, found, tmp_path, monkeypatch):
+    """From files alone: a store of maps, records, and weather of cells."""
+    maps, records, climate, _ = region
+    fx.write(maps, tmp_path / "maps.zarr", progress=False)
+    records.to_csv(tmp_path / "records.csv", index=False)
+    cells = (
+        climate.assign_coords(glacier=maps.longitude.values).rename(glacier="longitude").expand_dims(latitude=[46.0])
+    )
+    for name, unit in (("temperature", "degC"), ("precipitation", "m"), ("height", "m")):
+        cells[name].attrs["units"] = unit
+    cells.to_netcdf(tmp_path / "days.nc")
+    monkeypatch.setitem(EVERY, "glaunti", SMALL)
+    command = ["smb", tmp_path / "maps.zarr", tmp_path / "records.csv", "--method", "glaunti", "--climate",
+               tmp_path / "days.nc", "--out", tmp_path / "balance.csv", "--json"]  # fmt: skip
+    done = CliRunner().invoke(app, list(map(str, command)), catch_exceptions=False)
+    scores = {row["index"]: row for row in json.loads(done.stdout)}
+    assert scores["model, glacier left out"]["n"] == 10
+    table = pd.read_csv(tmp_path / "balance.csv").set_index(["glacier", "balance_year"])
+    for name in ("balance", "balance_out_of_fold", "balance_lower"):
+        np.testing.assert_allclose(table[name], found[name].to_series().reindex(table.index), atol=1e-4, err_msg=name)
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ class Plan:
     test: range = range(16, 18)
     trained: int = 16_000
     """Pixels that train, before clouds are thinned and wide fields added."""
-    checked: int = 1_500
+    checked: int = 4_000
     """Pixels that choose the epoch."""
     held_out: int = 4_000
     """Pixels of each of the two sets that fit the calibrator and test."""

@@ -14,7 +14,7 @@ from facies_xr import lazy, stations
 from facies_xr.classes import NAMES, NODATA, VALUES
 from facies_xr.errors import GridError, InputError, MissingVariableError, ModelError
 from facies_xr.nn import evaluate, features, patches
-from facies_xr.nn.network import ARCHITECTURES
+from facies_xr.nn.architectures import ARCHITECTURES
 from facies_xr.nn.train import predict
 
 from ..conftest import clear_sky, random_classifier

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from facies_xr.errors import InputError
+from facies_xr.nn.architectures import ARCHITECTURES
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.evaluate import evaluate, one_thread, sweep
 from facies_xr.nn.evaluate.engine import Engine
@@ -17,7 +18,7 @@ from facies_xr.nn.evaluate.pixels import around
 from facies_xr.nn.evaluate.plan import plan
 from facies_xr.nn.evaluate.slots import slots
 from facies_xr.nn.features import FEATURE_SETS
-from facies_xr.nn.network import ARCHITECTURES, DenseNet, Folded, Inference, Network
+from facies_xr.nn.network import DenseNet, Folded, Inference, Network
 from facies_xr.nn.patches import cut
 from facies_xr.nn.train import predict
 

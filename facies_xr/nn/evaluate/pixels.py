@@ -39,7 +39,7 @@ def evaluate(
     Parameters
     ----------
     network : Network
-        One of :data:`facies_xr.nn.network.ARCHITECTURES`.
+        One of :data:`facies_xr.nn.architectures.ARCHITECTURES`.
     features : array (feature, y, x) of float32
         Of NumPy, or of torch on any device. Scaled, finite; its outer pixels, as many as the network's radius, are
         context only.

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from facies_xr.errors import InputError
-from facies_xr.nn.evaluate import evaluate
+from facies_xr.nn.evaluate import evaluate, noted
 from facies_xr.nn.evaluate.device import PRECISIONS, VARIABLE, card, choose, products, switches
 from facies_xr.nn.evaluate.engine import Engine
 from facies_xr.nn.network import Inference, Network
@@ -221,9 +221,10 @@ def crowded():
 def test_where_memory_runs_out_parts_become_smaller(crowded):
     network, features, mask = crowded
     network.room = 200 * 100
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), noted() as devices:
         warnings.simplefilter("error")
         there = evaluate(network, features, mask, device=torch.device("meta"))
+    assert devices == {"meta"}
     sizes = network.folded(torch.device("meta")).sizes
     assert sizes[0] == (300, 200)
     assert (150, 100) in sizes  # half of a half
@@ -232,8 +233,12 @@ def test_where_memory_runs_out_parts_become_smaller(crowded):
 
 def test_where_that_does_not_help_the_cpu_takes_the_part(crowded):
     network, features, mask = crowded
-    with pytest.warns(UserWarning, match=r"meta is out of memory \(tried to allocate 20.00 GiB\); the CPU takes"):
+    with (
+        pytest.warns(UserWarning, match=r"meta is out of memory \(tried to allocate 20.00 GiB\); the CPU takes"),
+        noted() as devices,
+    ):
         there = evaluate(network, features, mask, device=torch.device("meta"))
+    assert devices == {"cpu"}
     assert np.isfinite(there[:, mask]).all()
     np.testing.assert_array_equal(there, evaluate(network, features, mask, device="cpu"))
 

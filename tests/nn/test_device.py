@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from facies_xr.errors import InputError
-from facies_xr.nn.evaluate import evaluate, noted
+from facies_xr.nn.evaluate import arrived, evaluate, noted, queue
 from facies_xr.nn.evaluate.device import PRECISIONS, VARIABLE, card, choose, products, switches
 from facies_xr.nn.evaluate.engine import Engine
 from facies_xr.nn.network import Inference, Network
@@ -304,6 +304,20 @@ def test_a_classifier_on_a_card_is_the_same_classifier(tmp_path):
     assert arrived.network.device.type == "cpu"
     assert here.digest == there.digest == arrived.digest
     assert there.save(tmp_path / "a").read_bytes() == here.save(tmp_path / "b").read_bytes()
+
+
+@needs_card
+def test_what_threads_put_on_a_card_arrives_whole():
+    """By page-locked memory, each in its own queue, the memory of the one before used again."""
+    device = torch.device("cuda", 0)
+
+    def there_and_back(seed):
+        values = np.random.default_rng(seed).random((20, 300, 300), "float32")
+        with queue(device):
+            return np.array_equal((arrived(values, device) * 2).cpu().numpy(), values * 2)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(there_and_back, range(40)))
 
 
 @needs_card

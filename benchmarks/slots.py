@@ -69,8 +69,11 @@ def measure(n: int, patches: int) -> None:
         lambda: on_both_axes(into, maps), lambda: multiply(values), lambda: on_both_axes(out, products),
     )]  # fmt: skip
     direct, *parts = took
-    print(f"{patches:5d} patches, {n} edge maps: products {direct:.1f}; slots {sum(parts):.1f} (evaluate {parts[0]:.1f}, "
-          f"multiply {parts[1]:.1f}, interpolate {parts[2]:.1f}); ratio {direct / sum(parts):.2f}", flush=True)  # fmt: skip
+    print(
+        f"{patches:5d} patches, {n} edge maps: products {direct:.1f}; slots {sum(parts):.1f} (evaluate {parts[0]:.1f},",
+        f"multiply {parts[1]:.1f}, interpolate {parts[2]:.1f}); ratio {direct / sum(parts):.2f}",
+        flush=True,
+    )
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...classes import CLASSES
-from .device import choose, products
+from .device import choose, note, products
 from .engine import Engine, Inference, Network, Part, pick
 from .plan import halves, plan
 from .threads import one_thread
@@ -106,6 +106,7 @@ class _Raster:
         for part in plan(self.wanted, window, self.engine)[1] if self.engine else [window]:
             try:
                 self._fill(part)
+                note(self.prepared.device)
                 continue
             except torch.cuda.OutOfMemoryError as error:
                 smallest = max(p.stop - p.start for p in part) < 2 * ENOUGH

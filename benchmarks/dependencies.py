@@ -44,6 +44,7 @@ WHY = {
     "torch": "training, and inference on GPUs",
     "typer": "command line",
     "xarray": "the Datasets that all is about",
+    "xarray-spatial": "slope and aspect of the terrain",
     "zarr": "stores",
     "zarr-cm": "the conventions proj: and spatial: of stores",
 }

@@ -1,13 +1,18 @@
 """A small world on both sides of a zone's edge, with tiny glaciers on a fine grid: many tiles, few pixels of ice."""
 
+import shutil
 import warnings
+from pathlib import Path
 
 import geopandas as gpd
 import pytest
 import shapely
 
 from facies_xr.batch import plan, run
+from facies_xr.batch.archive import Archive
 from facies_xr.synthetic import World
+
+from ..store.maps import chunk_bytes
 
 YEARS = (2010, 2017)
 RESOLUTION = 0.75
@@ -63,3 +68,21 @@ def quiet(manifest, tmp_path_factory):
     path = tmp_path_factory.mktemp("quiet") / "archive"
     assert run(manifest, path).empty
     return path
+
+
+@pytest.fixture
+def archive(quiet, tmp_path):
+    """A copy of a finished archive, to damage."""
+    return Path(shutil.copytree(quiet, tmp_path / "archive"))
+
+
+def chunks(path):
+    """Content of all chunks and ledger entries of an archive's zones."""
+    return {key: content for key, content in chunk_bytes(path).items() if not key.startswith("batch/")}
+
+
+def unfinished(address, keep):
+    """Make all but some units of an archive pending."""
+    at = Archive.at(address)
+    for unit in at.units[keep:]:
+        at.place.remove(at.key(unit))

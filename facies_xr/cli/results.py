@@ -109,7 +109,7 @@ def smb(
     maps = fx.open_store(store)
     balances = fx.smb(maps, records, method=method, climate=weather)
     path = to_table(balances, out)
-    again = {"maps": maps, "climate": weather} if refit else {}
+    again: dict[str, Any] = {"maps": maps, "climate": weather} if refit else {}
     shell.show(fx.scores(balances, **again), "Scores", as_json=as_json)
     if not as_json:
         console.print(escape(str(path)))

@@ -82,6 +82,9 @@ def smb(
         str | None,
         typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
     ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Judge a method with weather in all folds; a training in each of networks.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
 ) -> None:
     """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks.
@@ -101,9 +104,13 @@ def smb(
             weather = read_months(climate, accumulated=accumulated or "day of month")
         else:
             weather = read(climate, accumulated=accumulated)
-    balances = fx.smb(fx.open_store(store), records, method=method, climate=weather)
+    if refit and weather is None:
+        raise InputError("--refit goes with --climate; other methods are always judged in all folds.")
+    maps = fx.open_store(store)
+    balances = fx.smb(maps, records, method=method, climate=weather)
     path = to_table(balances, out)
-    shell.show(fx.scores(balances), "Scores", as_json=as_json)
+    again: dict[str, Any] = {"maps": maps, "climate": weather} if refit else {}
+    shell.show(fx.scores(balances, **again), "Scores", as_json=as_json)
     if not as_json:
         console.print(escape(str(path)))
 

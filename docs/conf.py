@@ -1,4 +1,5 @@
-"""The documentation site: ``pip install ".[docs]" && sphinx-build -W --keep-going -b html docs site``, offline.
+"""The documentation site: ``pip install -c constraints.txt ".[docs]"``, then, offline,
+``sphinx-build -W --keep-going -b html docs site``.
 
 The tutorials are run by the build, in their folder, one after the other: what one leaves in ``work/`` the next takes.
 """

@@ -38,7 +38,7 @@ from facies_xr.stations import BANDS
 from facies_xr.synthetic.repaint import Palette, palettes
 
 SETTINGS = train.Settings(
-    epochs=5, batch=64, dropout=0.2, class_weights="none", scene_weights="none", precision="bfloat16"
+    epochs=6, batch=64, dropout=0.2, class_weights="none", scene_weights="none", precision="bfloat16"
 )
 """The samples are drawn as the classes shall weigh."""
 

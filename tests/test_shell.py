@@ -121,13 +121,14 @@ json = true
 """
 
 
-def test_a_file_of_options_equals_flags_and_flags_go_before_it(tmp_path):
+def test_a_file_of_options_equals_flags_and_flags_go_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "run.toml"
     file.write_text("[model.show]\nmodel = 'synthetic-v1'\njson = true\n" + SAMPLE.format(place=fx.sample()))
-    by_file, by_flags = (run(*words).stdout for words in (
-        ("--config", file, "model", "show"), ("model", "show", "synthetic-v1", "--json")))  # fmt: skip
+    by_file, by_flags = (CliRunner().invoke(app, words).stdout for words in (
+        ("--config", str(file), "model", "show"), ("model", "show", "synthetic-v1", "--json")))  # fmt: skip
     assert json.loads(by_file) == json.loads(by_flags)
-    planned = json.loads(run("--config", file, "map", "--years", "2015", cwd=tmp_path).stdout)
+    planned = json.loads(CliRunner().invoke(app, ["--config", str(file), "map", "--years", "2015"]).stdout)
     assert planned["scenes"] == "1 in 1 dates"  # three in the years of the file
     rows = int(planned["grid"].split()[0])
     assert 148 + 64 <= rows < 148 + 84  # 0.04 degrees of latitude at the file's 30 m, 32 pixels around them, some tilt

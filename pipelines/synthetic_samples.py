@@ -68,12 +68,12 @@ class Plan:
     """World of a number."""
     train: range = range(14)
     validation: range = range(14, 16)
-    """These choose the epoch and fit the calibrator."""
+    """These fit the calibrator and the areas."""
     test: range = range(16, 18)
     trained: int = 16_000
     """Pixels that train, before clouds are thinned and wide fields added."""
-    checked: int = 4_000
-    """Pixels that choose the epoch."""
+    checked: int = 1_500
+    """Pixels that watch the training."""
     held_out: int = 4_000
     """Pixels of each of the two sets that fit the calibrator and test."""
     fewest: int = 500

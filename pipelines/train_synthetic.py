@@ -38,8 +38,8 @@ from facies_xr.stations import BANDS
 from facies_xr.synthetic.repaint import Palette, palettes
 
 SETTINGS = train.Settings(
-    architecture="scales", epochs=40, batch=256, learning_rate=3e-3, dropout=0.1, gamma=0.0, smoothing=0.02,
-    class_weights="none", scene_weights="none", turned=False, contrast=0.0, brightness=0.0,
+    architecture="scales", epochs=30, kept="last", batch=256, learning_rate=3e-3, dropout=0.1, gamma=0.0,
+    smoothing=0.02, class_weights="none", scene_weights="none", turned=False, contrast=0.0, brightness=0.0,
 )  # fmt: skip
 """The samples are drawn as the classes shall weigh, and in the light and colours of many scenes."""
 
@@ -107,7 +107,6 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
         "synthetic_scores": scores(classifier, tested[own]),
         "synthetic_scores_in_real_colours": scores(classifier, tested[~own]),
         "epochs": settings.epochs,
-        "best_epoch": run.best_epoch + 1,
         "seeds": {"worlds": data.FIRST_SEED, "fields": SEED, "network": settings.seed},
         "data_digest": digest(folder, plan),
         "world_version": world_version(folder, plan),

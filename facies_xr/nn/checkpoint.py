@@ -31,11 +31,11 @@ class Training:
     """Mean IoU of the validation samples after each epoch."""
     best_epoch: int = 0
     best: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Weights of the epoch with the highest IoU."""
+    """Weights of the epoch that is kept."""
 
-    def keep_best(self) -> None:
-        """Remember the weights, if the last epoch was better than all before."""
-        if not self.best or self.iou[-1] > self.iou[self.best_epoch]:
+    def keep(self, kept: str) -> None:
+        """Remember the weights of the last epoch: "best" only if it was better than all before, "last" always."""
+        if kept == "last" or not self.best or self.iou[-1] > self.iou[self.best_epoch]:
             self.best_epoch = len(self.iou) - 1
             self.best = {n: t.detach().clone() for n, t in self.network.state_dict().items()}
 

@@ -36,6 +36,9 @@ SMOOTHING = 0.1
 
 PRECISIONS = ("float32", "bfloat16")
 
+KEPT = ("best", "last")
+"""Epochs whose weights may be kept."""
+
 BLOCK = 1024
 """Samples that are looked at together for statistics."""
 
@@ -76,6 +79,9 @@ class Settings:
     """Half width of what is added to all features. P: .01."""
     cosine: bool = True
     """The learning rate falls to 0 over all steps as half a cosine; else it is constant. P: True."""
+    kept: str = "best"
+    """"best": the epoch with the highest IoU of the validation samples, "last": the last one, where few validation
+    samples of rare classes decide by chance. P: best."""
     momentum: float = 0.1
     """Share of a batch in the running statistics of the batch normalisation. S: .01, which needs thousands of steps."""
     epsilon: float = 1e-8
@@ -90,6 +96,7 @@ class Settings:
         one_of("class_weights", self.class_weights, BALANCES)
         one_of("scene_weights", self.scene_weights, BALANCES)
         one_of("precision", self.precision, PRECISIONS)
+        one_of("kept", self.kept, KEPT)
         for name in ("epochs", "batch"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)} must be at least 1.")
@@ -123,7 +130,7 @@ def fit(
     checkpoint: str | Path | None = None,
     shown: bool = True,
 ) -> Run:
-    """Train a network; the epoch with the best validation IoU is kept.
+    """Train a network; the epoch with the best validation IoU is kept, if the settings do not say otherwise.
 
     Bounds, means and weights are taken from the training samples alone.
 
@@ -175,7 +182,7 @@ def fit(
             while len(training.iou) < settings.epochs:
                 training.loss.append(_epoch(training, train, weight, bounds, settings, told))
                 training.iou.append(mean_iou(training.network, validation, bounds))
-                training.keep_best()
+                training.keep(settings.kept)
                 if path:
                     training.save(path, key)
     training.network.load_state_dict(training.best)

@@ -167,6 +167,19 @@ def test_the_best_epoch_is_kept(run):
     assert np.nanmean(metrics.iou(counts)) == pytest.approx(max(run.iou))
 
 
+def test_the_last_epoch_is_kept_where_settings_say_so():
+    """At a learning rate that stays and is too high, so that others may be better."""
+    steady = replace(TINY, architecture="scales", kept="last", cosine=False, learning_rate=0.05)
+    runs = [train.fit(made_up(24, 0), made_up(16, 1), 1, "tiny", replace(steady, epochs=n)) for n in (3, 6)]
+    assert [run.best_epoch for run in runs] == [2, 5]
+    for run in runs:
+        found = train.mean_iou(run.classifier.network, made_up(16, 1), train.statistics(made_up(24, 0).patches))
+        assert found == pytest.approx(run.iou[-1])
+    assert runs[1].iou[:3] == runs[0].iou
+    with pytest.raises(InputError, match="kept.*'best' or 'last'"):
+        train.Settings(kept="first")
+
+
 class Watched(np.ndarray):
     """Patches that tell of each batch that is read."""
 

@@ -31,6 +31,8 @@ def test_terrain(tmp_path, capsys):
     run.write_dem(tmp_path / "dem.tif", 600)
     run.measure(tmp_path / "dem.tif", 600, tmp_path / "layers.zarr")
     printed(capsys, "600^2", "Mpx/s")
+    run.layers(tmp_path / "dem.tif", 600)
+    printed(capsys, "proximity", "Mpx/s of a core")
 
 
 def test_shadow(monkeypatch, capsys):

@@ -76,7 +76,7 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str, *, check: bool = True) -
         lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
         highest[tile.numbers] = np.fmax(highest[tile.numbers], tile.highest)
     if check:
-        _require_metres(dem.name, lowest, highest, sum(tile.slopes for tile in seen.values()))
+        _require_metres(dem.name, lowest, highest, sum((tile.slopes for tile in seen.values()), np.zeros(91, "int64")))
     void = sum(tile.void for tile in seen.values()) / max(sum(tile.pixels for tile in seen.values()), 1)
     lowest, highest, farthest = (v[glaciers.number] for v in (lowest, highest, farthest))
     heights = {at: tile.heights for at, tile in seen.items()}

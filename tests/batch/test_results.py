@@ -90,7 +90,7 @@ def test_one_fit_for_all_zones(archive, manifest, records, method, tolerance):
 
 
 def test_a_tree_has_a_report_for_each_zone(archive, manifest, tmp_path):
-    pages = fx.open_maps(archive).facies.reports(tmp_path / "report.html")
+    pages = fx.open_maps(archive).facies.report(tmp_path / "report.html")
     assert {page.name for page in pages} == {f"report-{zone}.html" for zone in manifest.zones}
     for zone in manifest.zones:
         mine = manifest.glaciers[manifest.glaciers.zone == zone].glacier

@@ -120,7 +120,9 @@ def test_status_counts_what_the_records_say(quiet, manifest, tmp_path):
     assert found.tally.pixels == pixels > 0
     page = found.page()
     assert "&lt;b&gt;broken&lt;/b&gt; file" in page
-    assert page.count("<rect") == len(manifest.tiles)
+    drawn = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="([\d.]+)" height="([\d.]+)"', page)
+    assert len(drawn) == len(manifest.tiles)
+    assert all(0.9 < float(width) / float(height) < 1.1 for width, height in drawn)  # tiles are square on the ground
     assert not re.search(r"(src|href)=", page)  # nothing from elsewhere
     lines = [json.loads(line) for file in (path / "batch" / "log").glob("*.jsonl") for line in file.open()]
     assert {line["unit"] for line in lines} >= {at.name(unit) for unit in units}

@@ -2,13 +2,14 @@
 
 Hintereisferner and Vernagtferner with monthly ERA5-Land, 1982 to 2018; Bellingshausen Dome (King George Island) with
 daily ERA5, whose balance year begins in April; Artesonraju (Peru) with hours of a station, whose one whole year can
-only show how far off the published model is. ::
+only show how far off the published model is. Published models a and c stand beside them with the same weather, in the
+Oetztal also on grids of 100 m, with an ``elevation_std`` of ours (:func:`grid_of`), because theirs is not told. ::
 
     python examples/temperature_index.py SHARED
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -16,7 +17,10 @@ import numpy as np
 import pandas as pd
 import rasterio
 import rasterio.features
+import rasterio.warp
+import torch
 import xarray as xr
+from scipy.ndimage import generic_filter
 
 from facies_xr import metrics
 from facies_xr.smb import judge
@@ -25,7 +29,11 @@ from facies_xr.smb.climate.daily import days, without_gaps
 from facies_xr.smb.climate.reading import read
 from facies_xr.smb.climate.weather import weather
 from facies_xr.smb.degreeday.parameters import resolved
-from facies_xr.smb.glaunti import published
+from facies_xr.smb.glaunti import models, published
+from facies_xr.smb.glaunti.files import Scales
+from facies_xr.smb.glaunti.grids import BANDS as FACIES
+from facies_xr.smb.glaunti.loss import mean_over, years
+from facies_xr.smb.methods.glaunti import glaciers_of
 from facies_xr.smb.methods.temperature_index import CENTRE, TemperatureIndex, balances
 from facies_xr.smb.methods.yardsticks import RecordsMean
 from facies_xr.smb.problem import Problem
@@ -64,18 +72,43 @@ def oetztal(data: Path) -> Problem:
     names = {"RGI60-11.00897": "Hintereisferner", "RGI60-11.00787": "Vernagtferner"}
     outlines = gpd.read_file(home / "rgi_oetztal.shp")
     outlines["Name"] = outlines["Name"].fillna("")
-    found = {}
+    found, grids = {}, {}
     with rasterio.open(home / "srtm_oetztal.tif") as dem:
         height = dem.read(1)
         for own, name in (("Hintereisferner", "Hintereis"), ("Vernagtferner", "Vernagt")):
             mine = outlines[outlines.Name.str.contains(name, case=False) | outlines.RGIId.map(names).eq(own)]
             mask = rasterio.features.rasterize(mine.to_crs(dem.crs).geometry, height.shape, transform=dem.transform)
             found[own] = height[mask == 1]
+            grids[own] = warped(dem, mine.geometry)
     climate = weather([home / f"sel_era5_land_monthly_{n}_1981-2018.nc" for n in ("t2m", "prcp")])
     with xr.open_dataset(home / "sel_era5_land_invariant.nc") as invariant:
         climate["height"] = (invariant["z"][0] / 9.80665).drop_vars("time").load()
     bands = hypsometry(found, (10.79, 46.83))
-    return problem_of(bands, climate, records(data, {"Hintereisferner": 491, "Vernagtferner": 489}, range(1982, 2019)))
+    ids = {"Hintereisferner": 491, "Vernagtferner": 489}
+    return replace(problem_of(bands, climate, records(data, ids, range(1982, 2019))), grids=grids)
+
+
+def warped(dem: rasterio.DatasetReader, shapes: gpd.GeoSeries, cell: float = 100.0) -> xr.Dataset:
+    """A glacier on cells of UTM 32N with some room about it."""
+    shapes = shapes.to_crs("EPSG:32632")
+    west, south, east, north = shapes.total_bounds
+    left, top = np.floor(west / cell) * cell - 5 * cell, np.ceil(north / cell) * cell + 5 * cell
+    shape = int((top - south) / cell) + 5, int((east - left) / cell) + 5
+    transform = rasterio.transform.from_origin(left, top, cell, cell)
+    high = np.empty(shape, "float32")
+    rasterio.warp.reproject(rasterio.band(dem, 1), high, dst_transform=transform, dst_crs="EPSG:32632",
+                            resampling=rasterio.warp.Resampling.bilinear)  # fmt: skip
+    mask = rasterio.features.rasterize(shapes, shape, transform=transform)
+    return grid_of(high, mask, top - cell * (np.arange(shape[0]) + 0.5), left + cell * (np.arange(shape[1]) + 0.5))
+
+
+def grid_of(high: np.ndarray, mask: np.ndarray, y: np.ndarray, x: np.ndarray) -> xr.Dataset:
+    """Geometry as model c takes it; ``elevation_std`` is the deviation of heights among 3 x 3 cells, ours. [m]"""
+    around = generic_filter(high.astype(float), np.std, 3, mode="nearest")
+    fields = {"elevation": high, "elevation_std": around, "outline": mask}
+    named = {n: (("y", "x"), f.astype("float32")) for n, f in fields.items()}
+    facies = (("year", "band", "y", "x"), np.full((1, len(FACIES), *high.shape), np.nan, "float32"))
+    return xr.Dataset({**named, "facies": facies}, {"y": y, "x": x, "year": [0], "band": list(FACIES)})
 
 
 def bellingshausen(data: Path) -> Problem:
@@ -149,6 +182,17 @@ def model_a(bands: Bands, data: Path) -> np.ndarray:
     return bands.run(p, {**same, "warming": np.zeros(len(bands.glaciers))})[0]
 
 
+def on_grid(problem: Problem, data: Path, name: str) -> np.ndarray:
+    """Balances of the problem's rows by a published model on the grids. [m w.e.]"""
+    model = models.opened(data / "oracle_glaunti" / "params" / f"{name}.npz")
+    found = {}
+    for glacier in glaciers_of(problem, np.arange(len(problem))).values():
+        with torch.no_grad():
+            for year, outcome in years(model, replace(glacier, scales=Scales())):
+                found[glacier.name, year.year] = float(mean_over(outcome.balance["annual"], year.outline))
+    return np.array([found[str(g), y] for g, y in zip(problem.glacier, problem.balance_year, strict=True)])
+
+
 def table_of(problem: Problem, data: Path) -> pd.DataFrame:
     """Scores of each glacier, years left out."""
     splits = judge.splits(problem, "year")
@@ -164,6 +208,8 @@ def table_of(problem: Problem, data: Path) -> pd.DataFrame:
         "temperature-index": judge.out_of_fold(problem, TemperatureIndex(), splits).mean,
         **untouched,
     }
+    if problem.grids is not None:
+        found |= {f"published model {name}, on a grid": on_grid(problem, data, name) for name in ("a", "c")}
     rows = []
     for glacier in bands.glaciers:
         own = problem.glacier == glacier

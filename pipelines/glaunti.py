@@ -23,23 +23,18 @@ import xarray as xr
 from facies_xr import folds
 from facies_xr.smb.degreeday import fast
 from facies_xr.smb.degreeday.parameters import free, resolved
-from facies_xr.smb.glaunti import published, release
+from facies_xr.smb.glaunti import models, release
 from facies_xr.smb.glaunti.correction import corrected
 from facies_xr.smb.glaunti.dataset import Glacier
 from facies_xr.smb.glaunti.evaluation import pairs, pooled
-from facies_xr.smb.glaunti.files import Saved, Scales
+from facies_xr.smb.glaunti.files import Scales
 from facies_xr.smb.glaunti.grids import BANDS
 from facies_xr.smb.glaunti.loss import Weights, mean_over
-from facies_xr.smb.glaunti.models import RecurrentModel, TemperatureIndex, of_saved
+from facies_xr.smb.glaunti.models import RecurrentModel, TemperatureIndex
 from facies_xr.smb.glaunti.train import Settings, new_corrector, train, train_corrector, with_facies
 
 STORE = "conserving"
 SCALES = Scales(elevation_std=100.0)
-
-
-def model_of(path: Path) -> torch.nn.Module:
-    """A model of ours, or published parameters (.npz)."""
-    return of_saved(published.read(path) if path.suffix == ".npz" else Saved.load(path))
 
 
 def evaluated(model: torch.nn.Module, glaciers: Sequence[Glacier], edge_days: str = "whole") -> pd.DataFrame:
@@ -246,11 +241,11 @@ def main() -> None:
         print(table.to_string(index=False, float_format="{:.2f}".format))
     elif given.command == "train":
         sets = [release.glaciers(given.dataset, release.SPLITS[name]) for name in (given.split, "validation")]
-        start = model_of(given.start)
+        start = models.opened(given.start)
         assert isinstance(start, TemperatureIndex), "--start is no temperature-index model"
         train_corrector(start, sets[0], sets[1], given.out, Settings(epochs=given.epochs))
     else:
-        found = evaluated(model_of(given.model), release.glaciers(given.dataset, release.SPLITS[given.split]))
+        found = evaluated(models.opened(given.model), release.glaciers(given.dataset, release.SPLITS[given.split]))
         print(found.to_string(index=False))
 
 

@@ -131,7 +131,7 @@ def test_published_figures_are_one_command(shared, monkeypatch, capsys):
                                      "--split", "training"])  # fmt: skip
     script.main()
     shown = capsys.readouterr().out
-    found = script.evaluated(script.model_of(home / "params" / "a.npz"), script.release.glaciers(home / "dataset"))
+    found = script.evaluated(script.models.opened(home / "params" / "a.npz"), script.release.glaciers(home / "dataset"))
     wide = found[(found.kind == "glacier-wide") & (found.season == "annual")].iloc[0]
     pred = [json.loads((home / f"pipeline_eval_{name}_a.json").read_text())["true_pred"]["glacier-wide"]["overall"]
             for name in ("Alpha", "Beta")]  # fmt: skip

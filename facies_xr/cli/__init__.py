@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import FaciesError
-from . import batch, climate, configuration, doctor, fetch, learning, maps, models, report, results, shell
+from . import batch, climate, configuration, doctor, fetch, glaunti, learning, maps, models, report, results, shell
 
 STOPPED = 130
 """Exit status after Ctrl-C, by which Typer too tells of it."""
@@ -34,6 +34,7 @@ app.command()(results.export)
 app.command()(learning.train)
 app.add_typer(models.app, name="model")
 app.add_typer(climate.app, name="climate")
+app.add_typer(glaunti.app, name="glaunti")
 app.add_typer(batch.app, name="batch")
 
 

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from ..errors import InputError
 from . import shell
 from .shell import console
 
@@ -81,6 +82,9 @@ def smb(
         str | None,
         typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
     ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Judge a method with weather in all folds; a training in each of networks.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Scores for machines.")] = False,
 ) -> None:
     """Balances of each glacier and year by regression on records, as a table, and scores beside their yardsticks.
@@ -100,15 +104,19 @@ def smb(
             weather = read_months(climate, accumulated=accumulated or "day of month")
         else:
             weather = read(climate, accumulated=accumulated)
-    balances = fx.smb(fx.open_store(store), records, method=method, climate=weather)
+    if refit and weather is None:
+        raise InputError("--refit goes with --climate; other methods are always judged in all folds.")
+    maps = fx.open_store(store)
+    balances = fx.smb(maps, records, method=method, climate=weather)
     path = to_table(balances, out)
-    shell.show(fx.scores(balances), "Scores", as_json=as_json)
+    again: dict[str, Any] = {"maps": maps, "climate": weather} if refit else {}
+    shell.show(fx.scores(balances, **again), "Scores", as_json=as_json)
     if not as_json:
         console.print(escape(str(path)))
 
 
-def _tabular(table: Path, target: str, groups: str, year: str | None, site: str | None, epochs: int) -> tuple[Any, Any]:
-    """The problem of a table, and the network as published with fewer members and epochs."""
+def _tabular(table: Any, target: str, groups: str, year: str | None, site: str | None, epochs: int) -> tuple[Any, Any]:
+    """The problem of a table (DataFrame), and the network as published with fewer members and epochs."""
     from ..smb.methods.tabular.method import FeedForward
     from ..smb.methods.tabular.network import Settings
     from ..smb.methods.tabular.table import problem_of
@@ -155,8 +163,11 @@ def evaluate(
     from ..smb.methods.tabular.report import evaluate as run
     from ..smb.methods.tabular.search import settings as drawn
 
-    problem, network = _tabular(table, target, groups, year, site, epochs)
-    own = None if fold is None else _column(table, fold)
+    rows = _rows(table)
+    if fold is not None and fold not in rows:
+        raise InputError(f"the table has no column {fold!r} of folds.")
+    own = None if fold is None else rows.pop(fold).to_numpy()  # a fold is no feature
+    problem, network = _tabular(rows, target, groups, year, site, epochs)
     if test > 0:
         problem, _ = protocol.freeze(problem, test)
     families = {**baselines(problem), "network": drawn(problem, network, settings), "network, as published": network}
@@ -187,20 +198,18 @@ def ablations(
     from ..smb.methods.tabular.ablations import SCHEMES
     from ..smb.methods.tabular.ablations import ablations as run
 
-    problem, network = _tabular(table, target, groups, year, site, epochs)
+    problem, network = _tabular(_rows(table), target, groups, year, site, epochs)
     found, _ = run(problem, network, tuple(leave_out or SCHEMES), out=out, shown=not as_json)
     shell.show(found.set_index(["left out", "method"]), f"Parts of the network, {target}", as_json=as_json)
 
 
-def _column(table: Path, name: str) -> Any:
+def _rows(table: Path) -> Any:
     import pandas as pd
 
-    from ..errors import InputError
-
-    rows = pd.read_csv(table)
-    if name not in rows:
-        raise InputError(f"the table has no column {name!r} of folds.")
-    return rows[name].to_numpy()
+    try:
+        return pd.read_csv(table)
+    except (OSError, ValueError) as error:
+        raise InputError(f"table {table} cannot be read: {str(error).splitlines()[0][:200]}") from error
 
 
 class _Balances(TyperGroup):

@@ -173,6 +173,35 @@ def fit(
     return Fit.of(_observed(problem, observations, stats, needed=True), method)
 
 
+def problem_again(smb: xr.Dataset, maps: xr.Dataset, climate: Any) -> Problem:
+    """The rows of balances by a method that rests on weather, as a problem to which it can be fitted anew.
+
+    Parameters
+    ----------
+    smb : Dataset (glacier, balance_year)
+        As :func:`smb` gave it.
+    maps, climate
+        Of which it was made.
+
+    Returns
+    -------
+    Problem
+        Without records.
+
+    Raises
+    ------
+    InputError
+        If the balances rest on no weather.
+    """
+    method, rule, areas = (str(smb.attrs.get(name, "")) for name in ("method_name", "rule", "areas"))
+    if method not in WITH_WEATHER:
+        raise InputError(
+            f"balances by {method or 'an unknown method'} rest on no weather; leave out maps= and climate=."
+        )
+    stats = _statistics(maps, areas, None, None)
+    return _forced(of_statistics(stats, rule=rule, areas=areas), climate, method, maps, stats)
+
+
 def _forced(problem: Problem, climate: Any, method: str, maps: xr.Dataset, stats: xr.Dataset) -> Problem:
     """The problem with what the method rests on: weather, features of months, the maps pixel by pixel."""
     if (climate is None) == (method in WITH_WEATHER):

@@ -1,6 +1,8 @@
 """Scores of modelled balances, never without what they must be compared with."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,11 +10,12 @@ import xarray as xr
 from scipy.stats import chi2, norm
 
 from .. import metrics
+from ..errors import InputError
 from ..folds import Split
 from . import judge
-from .balance import MIN_RECORDS
+from .balance import MIN_RECORDS, problem_again
 from .methods.base import COVERED, Fits, Prediction
-from .methods.named import METHODS
+from .methods.named import EVERY, METHODS
 from .methods.yardsticks import RecordsMean, RegionMean
 from .problem import FLAGS, OPTIONAL, REQUIRED, SURVEY, UNFIT, Problem
 
@@ -26,7 +29,13 @@ PREDICTORS = (*REQUIRED, *OPTIONAL, SURVEY)
 RECORDED = "recorded_accumulation_area_ratio"
 
 
-def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFrame:
+def scores(
+    smb: xr.Dataset,
+    *,
+    model: str = "balance_out_of_fold",
+    maps: xr.Dataset | None = None,
+    climate: Any = None,
+) -> pd.DataFrame:
     """Scores of a model and of the yardsticks beside it, over the records that a fit may rest on.
 
     Parameters
@@ -35,22 +44,33 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
         As ``smb`` gives it.
     model : str
         Variable that is judged.
+    maps, climate : optional
+        Those of which ``smb`` was made, for methods that rest on weather: they are fitted anew in the other folds, of
+        networks a training in each.
 
     Returns
     -------
     DataFrame
         A row for the model, judged as it was held out, and, if it is ``balance_out_of_fold``, one each with glaciers,
-        with years and with both left out. In the same folds: the mean of the other records ("training mean"), and, if
-        the records hold accumulation area ratios, the ceiling: the same method on these instead of the maps. Then what
-        needs no map, the mean of the other glaciers of region and year, and what needs no level, the model's anomalies
-        within each glacier. Columns: n, r, rmse, mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw
-        whole glaciers and whole years (with fewer than 8 of either they are those of independent records, which is the
-        least that they can be), and the share of the records within
-        the prediction interval.
+        with years and with both left out; of a method that rests on weather only with ``maps`` and ``climate``. In the
+        same folds: the mean of the other records ("training mean"), and, if the records hold accumulation area ratios,
+        the ceiling: the same method on these instead of the maps. Then what needs no map, the mean of the other
+        glaciers of region and year, and what needs no level, the model's anomalies within each glacier. Columns: n, r,
+        rmse, mae, bias [m w.e.], r2, 95 % intervals of rmse and r, which draw whole glaciers and whole years (with
+        fewer than 8 of either they are those of independent records, which is the least that they can be), and the
+        share of the records within the prediction interval.
+
+    Raises
+    ------
+    InputError
+        If one of ``maps`` and ``climate`` is given alone, for a method without weather, or of other glaciers or years.
     """
+    if (maps is None) != (climate is None):
+        raise InputError("scores(maps=..., climate=...) go together: a method with weather is fitted to both.")
     observed, modelled = _judged(smb, model)
     g, y = np.nonzero(np.isfinite(observed))
     problem = _problem(smb, g, y)
+    forced = None if maps is None else _forced(problem, problem_again(smb, maps, climate))
     ends = (f"{model}_lower", f"{model}_upper")
     modelled_ends = (smb[name].values[g, y] if name in smb else np.full(g.size, np.nan) for name in ends)
     held_out = smb.attrs.get("leave_out", "glacier") if model == "balance_out_of_fold" else None
@@ -58,7 +78,7 @@ def scores(smb: xr.Dataset, *, model: str = "balance_out_of_fold") -> pd.DataFra
     rows = {label: Prediction(modelled[g, y], *modelled_ends)}
     for leave_out in sorted(judge.LEFT_OUT, key=lambda name: name != held_out):
         again = held_out in judge.LEFT_OUT and leave_out != held_out
-        for name, prediction in _in_folds(smb, problem, leave_out, again=again):
+        for name, prediction in _in_folds(smb, problem, leave_out, forced, again=again):
             rows[f"{name}, {leave_out} left out"] = prediction
     if (splits := _splits(problem, "glacier")) is not None:
         rows["other glaciers of region and year"] = judge.out_of_fold(problem, RegionMean(), splits)
@@ -79,19 +99,32 @@ def _problem(smb: xr.Dataset, g: np.ndarray, y: np.ndarray) -> Problem:
     return Problem(rows, tuple(name for name in PREDICTORS if name in columns), OPTIONAL)
 
 
+def _forced(problem: Problem, anew: Problem) -> Problem:
+    """The judged rows, with the weather and all else that the method rests on."""
+    judged = problem.rows[["glacier", "balance_year", "observed"]].astype({"glacier": str})
+    rows = judged.merge(anew.rows.drop(columns="observed").astype({"glacier": str}), "left", indicator=True)
+    if (lost := rows[rows.pop("_merge") != "both"]).size:
+        raise InputError(f"these maps are not those of the balances: they lack {lost.glacier.iloc[0]} in "
+                         f"{lost.balance_year.iloc[0]}.")  # fmt: skip
+    return replace(anew, rows=rows)
+
+
 def _splits(problem: Problem, leave_out: str) -> list[Split] | None:
     groups = {"glacier": problem.glacier, "year": problem.balance_year}
     enough = all(np.unique(values).size >= 2 for name, values in groups.items() if name in leave_out)
     return judge.splits(problem, leave_out) if enough else None
 
 
-def _in_folds(smb: xr.Dataset, problem: Problem, leave_out: str, *, again: bool) -> Iterator[tuple[str, Prediction]]:
+def _in_folds(smb: xr.Dataset, problem: Problem, leave_out: str, forced: Problem | None, *, again: bool
+              ) -> Iterator[tuple[str, Prediction]]:  # fmt: skip
     """The model, if it is to be judged again, and its yardsticks in some folds."""
     splits = _splits(problem, leave_out)
     if splits is None:
         return
     method: Fits | None = METHODS.get(smb.attrs.get("method_name", ""))
-    if again and method is not None and _enough(problem):
+    if again and forced is not None:
+        yield "model", judge.out_of_fold(forced, EVERY[smb.attrs["method_name"]], splits)
+    elif again and method is not None and _enough(problem):
         yield "model", judge.out_of_fold(problem, method, splits)
     yield "training mean", judge.out_of_fold(problem, RecordsMean(), splits)
     if method is None or RECORDED not in problem.rows:

@@ -19,6 +19,7 @@ from facies_xr.batch.archive import Archive
 from facies_xr.batch.cost import cost
 from facies_xr.cli import app
 from facies_xr.errors import InputError, StoreError
+from facies_xr.nn.evaluate import choose
 
 from .conftest import RESOLUTION, YEARS
 
@@ -118,6 +119,8 @@ def test_status_counts_what_the_records_say(quiet, manifest, tmp_path):
     assert (found.tally.done, found.tally.failed, found.tally.total) == (len(units) - 2, 1, len(units))
     pixels = sum(record["pixels"] for record in at.records())
     assert found.tally.pixels == pixels > 0
+    kind = choose().type
+    assert all({d.partition(":")[0] for d in r["devices"]} == {kind} for r in at.records() if r["pixels"])
     page = found.page()
     assert "&lt;b&gt;broken&lt;/b&gt; file" in page
     drawn = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="([\d.]+)" height="([\d.]+)"', page)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import norm
 
 from facies_xr.errors import InputError
 from facies_xr.smb.climate.daily import days, from_months, without_gaps
@@ -182,3 +183,15 @@ def test_weather_without_a_place_is_named():
     weather = xr.Dataset({"temperature": ("time", [1.0, 2.0, 3.0])}, {"time": days})
     with pytest.raises(InputError, match="must be of cells, with latitude and longitude, or of glaciers"):
         at_glaciers(weather, pd.DataFrame({"glacier": ["a"], "longitude": [10.0], "latitude": [46.0]}))
+
+
+@pytest.mark.parametrize(("mean", "spread"), [(-2.0, 4.5), (-4.0, 3.0), (1.0, 2.4), (-3.0, 0.0)])
+def test_days_of_months_melt_what_a_normal_distribution_melts(mean, spread):
+    """Degree days of a month about its mean: m Phi(m / s) + s phi(m / s) a day (Braithwaite 1984); without any, m."""
+    time = pd.date_range("2001-01-01", periods=12, freq="MS")
+    monthly = xr.Dataset({"temperature": ("time", np.full(12, mean), {"units": "degC"}),
+                          "precipitation": ("time", np.full(12, 0.003), {"units": "m"})}, {"time": time})  # fmt: skip
+    found = from_months(monthly, spread=spread).temperature.clip(min=0).mean()
+    z = mean / spread if spread else np.inf * np.sign(mean)
+    expected = max(mean, 0.0) if not spread else mean * norm.cdf(z) + spread * norm.pdf(z)
+    assert float(found) == pytest.approx(expected, abs=0.04)

@@ -8,11 +8,15 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from shapely import box
+from typer.testing import CliRunner
 
+from facies_xr.cli import app
 from facies_xr.errors import AccessError, InputError
 from facies_xr.smb.climate import fetching
 from facies_xr.smb.climate.reading import GRAVITY
@@ -92,6 +96,30 @@ def test_era5_of_a_zarr_store(arco, tmp_path, monkeypatch):
     with pytest.raises(AccessError, match="cannot be opened"):
         fetching.fetch(fetching.Arco(f"{url}-none"), GLACIER, [2002], tmp_path / "other", shown=False)
     assert not list((tmp_path / "kept").glob(".*"))
+
+
+def test_the_command_fetches_and_makes_days(arco, tmp_path, monkeypatch):
+    """From outlines to what ``smb --climate`` takes; again, nothing is asked for."""
+    server, url = arco
+    two_months(monkeypatch)
+    shape = gpd.GeoDataFrame({"glacier": ["a"]}, geometry=[box(*GLACIER)], crs="EPSG:4326")
+    shape.to_file(tmp_path / "outlines.gpkg")
+    command = ["climate", "fetch", tmp_path / "outlines.gpkg", "--years", "2002", "--source", "era5", "--store", url,
+               "--cache", tmp_path / "months", "--out", tmp_path / "days.nc"]  # fmt: skip
+    shown = CliRunner().invoke(app, list(map(str, command)), catch_exceptions=False).stdout
+    assert "61 days to" in shown
+    daily = weather([tmp_path / "days.nc"])
+    np.testing.assert_allclose(daily.temperature.isel(latitude=0, longitude=0), 0.1 * np.arange(61), atol=1e-3)
+    np.testing.assert_allclose(daily.precipitation[1:], 0.024, rtol=1e-4)
+    np.testing.assert_allclose(daily.height, 2500)
+    before = len(server.requests)
+    (tmp_path / "days.nc").unlink()
+    CliRunner().invoke(app, list(map(str, command)), catch_exceptions=False)
+    assert len(server.requests) == before
+    assert (tmp_path / "days.nc").exists()
+    command[command.index("era5")] = "era5-land"
+    with pytest.raises(InputError, match="--store goes with --source era5"):
+        CliRunner().invoke(app, list(map(str, command)), catch_exceptions=False)
 
 
 def test_cells_surround_the_glaciers():

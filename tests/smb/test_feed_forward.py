@@ -14,6 +14,8 @@ from facies_xr.smb.features.problem import with_features
 from facies_xr.smb.features.variables import Configuration
 from facies_xr.smb.fitted import Fit
 from facies_xr.smb.methods.named import EVERY, WITH_WEATHER
+from facies_xr.smb.methods.tabular.method import FeedForward
+from facies_xr.smb.methods.tabular.network import Settings
 from facies_xr.smb.problem import of_statistics
 
 from ..maps.test_series import season_of
@@ -43,6 +45,20 @@ def weathered():
     balance = balance + 0.1 * rng.standard_normal(balance.shape)
     records = balance.rename("balance").reset_coords(drop=True).to_dataframe().reset_index()
     return stats, records, climate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def smaller():
+    """Fewer and shorter networks than by default."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EVERY, "ff-fcnn", FeedForward(Settings(epochs=600, patience=40), members=4, trees=50))
+        yield
+
+
+@pytest.fixture(scope="module")
+def fitted(weathered):
+    stats, records, climate = weathered
+    return fit(stats, records, method="ff-fcnn", climate=climate)
 
 
 @pytest.fixture(scope="module")
@@ -83,9 +99,9 @@ def test_the_judge_says_what_the_frame_says(weathered, found):
     np.testing.assert_allclose(again.mean, table.to_numpy(), atol=2e-3)
 
 
-def test_a_fit_is_kept_and_applied_to_the_same_features(weathered, found, tmp_path):
-    stats, records, climate = weathered
-    path = fit(stats, records, method="ff-fcnn", climate=climate).save(tmp_path / "fit.json")
+def test_a_fit_is_kept_and_applied_to_the_same_features(weathered, found, fitted, tmp_path):
+    stats, _, climate = weathered
+    path = fitted.save(tmp_path / "fit.json")
     again = fx.smb(stats, model=Fit.load(path), climate=climate)
     np.testing.assert_allclose(again["balance"], found["balance"], atol=1e-4)
     with pytest.raises(InputError, match=r"it was made with features '.* of t2m sf pdd', the maps '.* of t2m pdd'"):
@@ -117,9 +133,8 @@ def test_what_is_missing_is_named(weathered):
         fx.smb(stats.drop_vars(["longitude", "latitude"]), records, method="ff-fcnn", climate=cells)
 
 
-def test_the_fit_says_which_feature_it_lacks(weathered):
-    stats, records, climate = weathered
-    fitted = fit(stats, records, method="ff-fcnn", climate=climate).fitted
+def test_the_fit_says_which_feature_it_lacks(weathered, fitted):
+    stats, _, climate = weathered
     problem = with_features(of_statistics(stats), climate, stats)
     with pytest.raises(InputError, match="this fit takes the feature 't2m_summer', which is not there"):
-        fitted.predict(type(problem)(problem.rows.drop(columns="t2m_summer")), np.arange(3))
+        fitted.fitted.predict(type(problem)(problem.rows.drop(columns="t2m_summer")), np.arange(3))

@@ -2,13 +2,13 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 import zipfile
 
 import numpy as np
 import pytest
 
+from facies_xr.cli import main
 from facies_xr.errors import AccessError, InputError
 from facies_xr.nn import releases
 from facies_xr.smb.glaunti import models, published, release
@@ -73,17 +73,19 @@ def test_what_is_not_the_data_set_is_refused(served, tmp_path):
         release.index(tmp_path)
 
 
-def test_the_command_says_licence_and_size_first(served, tmp_path, monkeypatch):
+def test_the_command_says_licence_and_size_first(served, tmp_path, monkeypatch, capsys):
     _, url = served
-    script = (
-        "import sys; from facies_xr.smb.glaunti import release; record = release.dataset; "
-        f"release.dataset = lambda: record('{url}/record.json'); from facies_xr.cli import main; "
-        "sys.argv = ['facies-xr', 'fetch', 'glaunti', *sys.argv[1:]]; main()"
-    )
+    record = release.dataset
+    monkeypatch.setattr(release, "dataset", lambda: record(f"{url}/record.json"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    told = [subprocess.run([sys.executable, "-c", script, *flags], capture_output=True, text=True,
-                           stdin=subprocess.DEVNULL) for flags in ([], ["--yes"])]  # fmt: skip
-    assert [t.returncode for t in told] == [2, 0], told
-    assert all("Licence: CC BY 4.0" in t.stdout and "1 files" in t.stdout for t in told)
-    assert "add --yes" in told[0].stderr
+    command = ["facies-xr", "fetch", "glaunti"]
+    for flags, status, said in (([], 2, "add --yes"), (["--yes"], 0, "")):
+        monkeypatch.setattr(sys, "argv", [*command, *flags])
+        with pytest.raises(SystemExit) as left:
+            main()
+        told = capsys.readouterr()
+        assert left.value.code == status, told
+        assert "Licence: CC BY 4.0" in " ".join(told.out.split())
+        assert "1 files" in told.out
+        assert said in told.err
     assert list((tmp_path / "cache").rglob("temperature.nc"))

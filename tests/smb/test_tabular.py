@@ -1,6 +1,8 @@
 """FF-FCNN: what must hold of selection, network and protocol, whatever the scores are."""
 
 import json
+import os
+import threading
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from facies_xr import folds, metrics
 from facies_xr.cli import app
 from facies_xr.errors import InputError
 from facies_xr.smb import judge
-from facies_xr.smb.methods.tabular import protocol
+from facies_xr.smb.methods.tabular import protocol, report
 from facies_xr.smb.methods.tabular import table as tables
 from facies_xr.smb.methods.tabular.baselines import DegreeDays, Estimated
 from facies_xr.smb.methods.tabular.method import FeedForward
@@ -411,7 +413,35 @@ def test_the_command_line_evaluates_a_table(tmp_path, capsys):
     app(
         ["smb", "evaluate", str(tmp_path / "table.csv"), *options, str(tmp_path / "report.json")], standalone_mode=False
     )
-    report = json.loads((tmp_path / "report.json").read_text())
-    assert {row["method"] for row in report["scores"]} >= {"training mean", "ridge", "random forest", "network"}
-    assert set(report["folds"]) == set(protocol.SCHEMES)
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert {row["method"] for row in found["scores"]} >= {"training mean", "ridge", "random forest", "network"}
+    assert set(found["folds"]) == set(protocol.SCHEMES)
     assert "r2_anomalies" in capsys.readouterr().out
+
+
+def test_the_command_line_reads_its_table_once(tmp_path, monkeypatch):
+    """The folds of one's own are of the rows that are judged, though the file be a pipe; what is wrong is one error."""
+    rows = table_of(4, 12)
+    rows.assign(own=np.arange(len(rows)) % 3).to_csv(tmp_path / "table.csv", index=False)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes((tmp_path / "table.csv").read_bytes()), daemon=True)
+    writer.start()
+    seen = {}
+
+    def judged(problem, families, schemes, fold, **rest):
+        seen.update(fold=fold, rows=len(problem), features=problem.predictors)
+        columns = ("n", "r2", "rmse", "rmse_lower", "rmse_upper", "bias", "r2_anomalies", "crps", "within_90")
+        return {"scores": [{"left out": "own", "method": "none", **dict.fromkeys(columns, 0.0)}]}
+
+    monkeypatch.setattr(report, "evaluate", judged)
+    command = ["smb", "evaluate", str(pipe), "--target", "observed", "--groups", "glacier", "--year", "balance_year"]
+    app([*command, "--fold", "own", "--json"], standalone_mode=False)
+    np.testing.assert_array_equal(seen["fold"], np.arange(seen["rows"]) % 3)
+    assert "own" not in seen["features"]
+    command[2] = str(tmp_path / "table.csv")
+    with pytest.raises(InputError, match="no column 'mine' of folds"):
+        app([*command, "--fold", "mine"], standalone_mode=False)
+    command[2] = str(tmp_path / "none.csv")
+    with pytest.raises(InputError, match=r"none.csv cannot be read"):
+        app(command, standalone_mode=False)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from facies_xr.smb.degreeday import fast, integrate, loops, steps
+from facies_xr.smb.degreeday import blocks, fast, integrate, steps
 from facies_xr.smb.degreeday.fast import Days, Weather
 from facies_xr.smb.degreeday.parameters import SMOOTH, TRAINABLE, free, resolved
 from facies_xr.smb.glaunti import published
@@ -161,11 +161,12 @@ def test_second_derivatives_are_refused():
 
 
 def test_rows_of_the_buffer_do_not_overlap():
-    starts = [loops.T, loops.P, loops.FACTOR, loops.MELTING, loops.RATIO, loops.CENTRE, loops.WARMING, loops.OFFSET,
-              loops.SNOW, loops.BALANCE]  # fmt: skip
-    starts += [loops.STATE + k * loops.WIDTH for k in range(loops.CARRIED)]
-    starts += [loops.DERIVED + k * loops.WIDTH for k in range(loops.RATIO_ROW + 1)]
-    assert sorted(starts) == [k * loops.WIDTH for k in range(loops.ROWS)]
+    starts = [blocks.T, blocks.WATER, blocks.FACTOR, blocks.MELTING, blocks.RATIO, blocks.CENTRE, blocks.WARMING,
+              blocks.OFFSET, blocks.SNOW, blocks.BALANCE, blocks.RAINY, blocks.COOL, blocks.OF_RAINY, blocks.OF_WARM,
+              blocks.OF_COOL]  # fmt: skip
+    starts += [blocks.STATE + k * blocks.WIDTH for k in range(blocks.CARRIED)]
+    starts += [blocks.DERIVED + k * blocks.WIDTH for k in range(blocks.RATIO_ROW + 1)]
+    assert sorted(starts) == [k * blocks.WIDTH for k in range(blocks.ROWS)]
 
 
 def test_the_conserving_store_compiled():

@@ -172,7 +172,8 @@ def mapped(known):
     stats = stats.drop_vars([n for n in ("band_area", "band_coverage", "band_accumulation") if n in stats])
     stats = stats.drop_dims("elevation_band", errors="ignore").merge(problem.hypsometry, compat="override")
     records = problem.rows[["glacier", "balance_year"]].assign(balance=problem.observed)
-    return stats, records[records.balance_year.between(2001, 2010)], problem.forcing
+    forcing = problem.forcing.sel(time=slice("2000-10-01", "2010-10-01"))
+    return stats, records[records.balance_year.between(2001, 2010)], forcing
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -185,6 +186,60 @@ def test_beside_the_regressions(mapped):
     assert found.balance_out_of_fold.notnull().all()
     scores = fx.scores(found)
     assert scores.loc["model, year left out", "rmse"] < 0.6 * scores.loc["training mean, year left out", "rmse"]
+    assert not any(name.startswith("model, glacier") for name in scores.index)  # not without maps and weather
     for wrong in ({"method": "pooled", "climate": climate}, {"method": "temperature-index"}):
         with pytest.raises(InputError, match="climate= goes with method temperature-index"):
             fx.smb(stats, records, **wrong)
+
+
+class Watched(TemperatureIndex):
+    """Notes the records of each fit, and what it is asked about."""
+
+    def fit(self, problem, rows):
+        fitted = super().fit(problem, rows)
+        keys = list(zip(problem.glacier, problem.balance_year, strict=True))
+        LOG.append(({keys[k] for k in rows}, set()))
+        asked, predict = LOG[-1][1], fitted.predict
+
+        class Asked:
+            def predict(self, problem, rows):
+                asked.update(keys[k] for k in rows)
+                return predict(problem, rows)
+
+        return Asked()
+
+
+LOG = []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_scores_refit_in_every_fold_and_no_fit_knows_what_it_is_judged_on(mapped, monkeypatch):
+    """Each scheme leaves out what it says; glaciers left out are what ``leave_out="glacier"`` itself predicts."""
+    import facies_xr as fx
+    from facies_xr.smb.methods.named import EVERY
+
+    stats, records, climate = mapped
+    records, climate = records[records.balance_year < 2004], climate.sel(time=slice("2000-10-01", "2003-10-01"))
+    found = fx.smb(stats, records, method="temperature-index", climate=climate)
+    LOG.clear()
+    monkeypatch.setitem(EVERY, "temperature-index", Watched())
+    table = fx.scores(found, maps=stats, climate=climate)
+    monkeypatch.undo()
+    schemes = {"glacier": 5, "glacier and year": 5 * 3}
+    assert len(LOG) == sum(schemes.values())
+    for number, (seen, asked) in enumerate(LOG):
+        assert asked
+        assert not {g for g, _ in seen} & {g for g, _ in asked}
+        if number >= schemes["glacier"]:
+            assert not {y for _, y in seen} & {y for _, y in asked}
+    for name in ("year", "glacier", "glacier and year"):
+        assert table.loc[f"model, {name} left out", "n"] == len(records)
+    of_glaciers = fx.smb(stats, records, method="temperature-index", climate=climate, leave_out="glacier")
+    apart = (of_glaciers.balance_out_of_fold - of_glaciers.observed).values
+    assert table.loc["model, glacier left out", "rmse"] == pytest.approx(np.sqrt(np.nanmean(apart**2)), rel=1e-6)
+    with pytest.raises(InputError, match="go together"):
+        fx.scores(found, maps=stats)
+    with pytest.raises(InputError, match="not those of the balances: they lack g3"):
+        fx.scores(found, maps=stats.isel(glacier=slice(0, 3)), climate=climate)
+    with pytest.raises(InputError, match="by pooled rest on no weather"):
+        fx.scores(found.assign_attrs(method_name="pooled"), maps=stats, climate=climate)

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from ...errors import InputError
+from . import grib
 
 NAMES = {
     "time": ("time", "valid_time"),
@@ -24,7 +25,6 @@ NAMES = {
 GRAVITY = 9.80665
 """By which a geopotential is divided. [m s-2]"""
 
-SUFFIXES = {".grib": "cfgrib", ".grb": "cfgrib", ".grib2": "cfgrib"}
 UNREAL = ("360_day",)
 """Calendars whose days are no days."""
 
@@ -101,8 +101,10 @@ def opened(sources: str | Path | Sequence[str | Path]) -> xr.Dataset:
         try:
             if path.is_dir():
                 parts.append(xr.open_zarr(path))
+            elif grib.is_grib(path):
+                parts += grib.opened(path)
             else:
-                parts.append(xr.open_dataset(path, engine=SUFFIXES.get(path.suffix.lower())))
+                parts.append(xr.open_dataset(path))
         except (ValueError, OSError, RuntimeError, KeyError) as error:
             raise InputError(f"weather {path} cannot be read: {str(error).splitlines()[0][:200]}") from error
     try:

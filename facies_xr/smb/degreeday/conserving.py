@@ -9,28 +9,27 @@ Of what there is, V = S + w A, and what the warmth asks for, M = w f_s sp_kT(T +
 
 import numpy as np
 
-from .elementary import LOG2E, ONE, ZERO, F, exp2, inlined, log1p, to_bits, to_float
-from .loops import (
+from .blocks import (
     BALANCE,
     CARRIED,
     CENTRE,
+    COOL,
     DERIVED,
-    FACTOR,
-    LARGEST,
     MELTING,
     MOST,
+    RAINY,
     RATIO,
     RATIO_ROW,
     SNOW,
     STATE,
     WARMING,
+    WATER,
     WIDTH,
-    P,
     T,
     compiled,
-    limited,
-    runner,
 )
+from .elementary import ONE, ZERO, F, inlined, log1p, to_bits, to_float
+from .loops import runner, step_of
 
 TINY = F(1e-30)
 
@@ -50,16 +49,16 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
     @compiled
     def day(z, p, w):
         k_sr, k_t = p[0], p[3]
-        softer, turned, sharp = ONE / k_t, LOG2E * k_sr, -LOG2E * k_t
+        softer = ONE / k_t
         least = MOST
         for i in range(WIDTH):
             fallen, s, asked, u, v = ZERO, ONE, ZERO, ZERO, ZERO
             if rains:
-                s = ONE / (ONE + exp2(limited(turned * (z[T + i] - z[CENTRE + i]))))
-                fallen = w * z[FACTOR + i] * z[P + i] * s
+                s = ONE / (ONE + z[RAINY + i])
+                fallen = w * z[WATER + i] * s
             if melts:
                 u = z[T + i] + z[WARMING + i]
-                v = exp2(max(sharp * abs(u), -LARGEST))
+                v = z[COOL + i]
                 asked = w * z[MELTING + i] * (max(u, ZERO) + log1p(v) * softer)
             there = z[SNOW + i] + fallen
             less, more = min(asked, there), max(asked, there)
@@ -91,5 +90,5 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
     return day
 
 
-forward = runner(_day, 0)
-tangents = runner(_day, CARRIED)
+forward = runner(step_of(_day, 0), 0, __name__, __file__)
+tangents = runner(step_of(_day, CARRIED), CARRIED, __name__, __file__)

@@ -8,13 +8,14 @@ day; those of the weather are taken backwards, block by block, of the published 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from . import conserving, integrate, loops, steps
+from . import backward, blocks, conserving, integrate, loops, steps
 from .parameters import Number, Smooth
 from .steps import After
 
@@ -47,6 +48,33 @@ class Weather:
         """Each pixel its own cell; of (time, pixel)."""
         pixels = temperature.shape[1]
         return cls(temperature, precipitation, torch.arange(pixels), torch.zeros(pixels))
+
+    @cached_property
+    def layout(self) -> "Layout":
+        """Pixels in the order of the loops; sorted once, and not again for other weather of the same cells."""
+        cells, offsets = self.cell.numpy().astype("int32"), self.offset.detach().numpy().astype("float32")
+        order = np.arange(len(cells))
+        if len(cells) > self.temperature.shape[1]:
+            order = np.lexsort((offsets, cells))
+        order = np.concatenate([order, np.repeat(order[-1:], -len(cells) % blocks.WIDTH)])
+        missing = np.isnan(offsets)
+        return Layout(order, cells, missing, cells[order], np.where(missing, np.float32(0), offsets)[order])
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Pixels in the order of cells and temperatures, filled up to whole blocks."""
+
+    order: np.ndarray
+    """Pixel at each place."""
+    cell: np.ndarray
+    """Of each pixel."""
+    missing: np.ndarray
+    """Pixels without an offset."""
+    cells: np.ndarray
+    """Of each place."""
+    offsets: np.ndarray
+    """Of each place. [K]"""
 
 
 @dataclass(frozen=True)
@@ -133,14 +161,14 @@ def periods(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Numb
     """
     shape = weather.cell.shape
     fields = [_flat(getattr(p, name), shape) for name in FIELDS]
-    numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
+    numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in blocks.SCALARS]
     if not torch.is_grad_enabled():
-        ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
+        ready = _Prepared((weather.temperature, weather.precipitation), weather.layout,
                           [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days, store)  # fmt: skip
         balance, after, *_ = ready.alone()
         return After(ready.back(balance), ready.back(after))
     return After(*_Periods.apply(weather.temperature, weather.precipitation, *fields, _flat(warming, shape),
-                                 _flat(snow, shape), *numbers, weather.cell, weather.offset, days, store))  # fmt: skip
+                                 _flat(snow, shape), *numbers, weather.layout, days, store))  # fmt: skip
 
 
 def derivatives(p: Smooth, weather: Weather, days: Days, snow: Number, warming: Number = 0.0,
@@ -161,35 +189,33 @@ def derivatives(p: Smooth, weather: Weather, days: Days, snow: Number, warming: 
     """
     shape = weather.cell.shape
     fields = [_flat(getattr(p, name), shape) for name in FIELDS]
-    numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in loops.SCALARS]
-    ready = _Prepared((weather.temperature, weather.precipitation), weather.cell, weather.offset,
+    numbers = [torch.as_tensor(getattr(p, name), dtype=torch.float32) for name in blocks.SCALARS]
+    ready = _Prepared((weather.temperature, weather.precipitation), weather.layout,
                       [*fields, _flat(warming, shape), _flat(snow, shape)], numbers, days, store)  # fmt: skip
     balance, _, changes, _ = ready.with_tangents()
     names = {"precipitation_factor": 0, "degree_day_factor_snow": 1, "rain_steepness": 2, "rain_centre": 3,
-             "depletion_steepness": 4, "depletion_centre": 5, "warming": 6, "ice_to_snow": loops.RATIO_ROW}  # fmt: skip
+             "depletion_steepness": 4, "depletion_centre": 5, "warming": 6,
+             "ice_to_snow": blocks.RATIO_ROW}  # fmt: skip
     return ready.back(balance).numpy(), {name: ready.back(changes[row]).numpy() for name, row in names.items()}
 
 
 class _Prepared:
-    """Arrays of the loops: pixels in the order of cells and temperatures, filled up to whole blocks."""
+    """Arrays of the loops, in the order of the layout."""
 
-    def __init__(self, weather: tuple[Tensor, Tensor], cell: Tensor, offset: Tensor, fields: list[Tensor],
-                 numbers: list[Tensor], days: Days, store: str):  # fmt: skip
+    def __init__(self, weather: tuple[Tensor, Tensor], layout: Layout, fields: list[Tensor], numbers: list[Tensor],
+                 days: Days, store: str):  # fmt: skip
         self.plain, self.carrying = LOOPS[store]
-        cells, offsets = cell.numpy().astype("int32"), offset.numpy().astype("float32")
-        order = np.lexsort((offsets, cells)) if len(cells) > weather[0].shape[1] else np.arange(len(cells))
-        self.count, extra = len(cells), -len(cells) % loops.WIDTH
-        self.order = np.concatenate([order, np.repeat(order[-1:], extra)])
+        self.layout, self.count, self.order = layout, len(layout.cell), layout.order
         self.weather = [np.ascontiguousarray(w.detach().numpy(), "float32") for w in weather]
         wrong = np.isnan(self.weather[0] + self.weather[1]).any(0)
         values = np.stack([f.detach().numpy() for f in fields])
-        self.missing = wrong[cells] | np.isnan(values).any(0) | np.isnan(offsets)
+        self.missing = wrong[layout.cell] | np.isnan(values).any(0) | layout.missing
         if wrong.any():
             self.weather = [np.where(wrong, np.float32(0), w) for w in self.weather]
-        values[:, self.missing], offsets = 0, np.where(self.missing, np.float32(0), offsets)
-        values = np.ascontiguousarray(values[:, self.order])
+        if self.missing.any():
+            values[:, self.missing] = 0
+        values = values[:, self.order]
         self.pixels, self.snow = values[:-1], values[-1]
-        self.cells, self.offsets = cells[self.order], offsets[self.order]
         self.numbers = tuple(np.float32(n.detach()) for n in numbers)
         self.days = (days.day.astype("int64"), days.weight.astype("float32"), days.end.astype("int64"))
         self.periods = int(days.end.max()) + 1
@@ -197,14 +223,14 @@ class _Prepared:
     @property
     def head(self) -> tuple[Any, ...]:
         """First arguments of all loops."""
-        return (*self.weather, self.cells, self.offsets, self.pixels, self.numbers, *self.days)
+        return (*self.weather, self.layout.cells, self.layout.offsets, self.pixels, self.numbers, *self.days)
 
     def run(self, loop: Callable[..., None], *arguments: Any) -> None:
         """A loop over all blocks, on as many threads as torch has."""
-        blocks = len(self.order) // loops.WIDTH
-        parts = np.linspace(0, blocks, min(blocks, torch.get_num_threads()) + 1).astype(int)
+        count = len(self.order) // blocks.WIDTH
+        parts = np.linspace(0, count, min(count, torch.get_num_threads()) + 1).astype(int)
         if len(parts) == 2:
-            loop(*self.head, *arguments, 0, blocks)
+            loop(*self.head, *arguments, 0, count)
             return
         with ThreadPoolExecutor(len(parts) - 1) as pool:
             list(pool.map(lambda k: loop(*self.head, *arguments, parts[k], parts[k + 1]), range(len(parts) - 1)))
@@ -213,8 +239,8 @@ class _Prepared:
         """Balances, last snow, and the derivatives of both."""
         size = len(self.order)
         balance, after = np.empty((self.periods, size), "float32"), np.empty(size, "float32")
-        changes = np.empty((loops.RATIO_ROW + 1, self.periods, size), "float32")
-        states = np.zeros((loops.CARRIED, size), "float32")
+        changes = np.empty((blocks.RATIO_ROW + 1, self.periods, size), "float32")
+        states = np.zeros((blocks.CARRIED, size), "float32")
         states[-1] = 1
         self.run(self.carrying, self.snow, balance, after, changes, states)
         return balance, after, changes, states
@@ -237,8 +263,8 @@ class _Prepared:
 class _Periods(torch.autograd.Function):
     @staticmethod
     def forward(ctx, temperature, precipitation, factor, melting, ratio, centre, warming, snow, *rest):
-        *numbers, cell, offset, days, store = rest
-        ready = _Prepared((temperature, precipitation), cell, offset, [factor, melting, ratio, centre, warming, snow],
+        *numbers, layout, days, store = rest
+        ready = _Prepared((temperature, precipitation), layout, [factor, melting, ratio, centre, warming, snow],
                           numbers, days, store)  # fmt: skip
         if store != PUBLISHED and any(ctx.needs_input_grad[:2]):
             raise NotImplementedError(f"the compiled {store} store has no gradient of the weather; use float64.")
@@ -267,16 +293,16 @@ class _Periods(torch.autograd.Function):
 def _of_weather(ready: _Prepared, upstream: np.ndarray, last: np.ndarray) -> list[np.ndarray]:
     """Adjoints of temperature and precipitation; alone on one thread, because blocks share cells."""
     found = [np.zeros(ready.weather[0].shape) for _ in range(2)]
-    adjoint: Callable[..., None] = loops.adjoint
-    adjoint(*ready.head, ready.snow, upstream, last.copy(), *found, 0, len(ready.order) // loops.WIDTH)
+    adjoint: Callable[..., None] = backward.adjoint
+    adjoint(*ready.head, ready.snow, upstream, last.copy(), *found, 0, len(ready.order) // blocks.WIDTH)
     return found
 
 
 def _of_parameters(ready: _Prepared, derivatives: np.ndarray, states: np.ndarray, upstream: np.ndarray,
                    last: np.ndarray) -> list[Tensor | None]:  # fmt: skip
     """Adjoints in the order of the arguments, of the derivatives carried forward."""
-    carried = {row: (upstream * derivatives[row]).sum(0) + last * states[row] for row in range(loops.CARRIED)}
-    ratio = (upstream * derivatives[loops.RATIO_ROW]).sum(0)
+    carried = {row: (upstream * derivatives[row]).sum(0) + last * states[row] for row in range(blocks.CARRIED)}
+    ratio = (upstream * derivatives[blocks.RATIO_ROW]).sum(0)
     factor, melting = (np.where(ready.pixels[k] == 0, 1, ready.pixels[k]) for k in (0, 1))
     fields = [carried[0] / factor, carried[1] / melting, ratio, carried[3], carried[6], carried[7]]
     k_sr, k_sd, deepest = ready.numbers[:3]

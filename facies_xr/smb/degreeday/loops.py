@@ -1,7 +1,6 @@
 r"""The days of the smooth model, compiled: balance and snow, the derivatives carried beside them, and the adjoint.
 
-All of a block of pixels lies in one flat buffer, a row of :data:`WIDTH` numbers a quantity, so that a block stays in
-the fastest cache, and the compiler knows that rows do not overlap. With D = dS/dtheta and the direct partials A_k, M_k,
+Pixels are taken in :mod:`facies_xr.smb.degreeday.blocks`. With D = dS/dtheta and the direct partials A_k, M_k,
 phi_k of accumulation, melt and snow-covered fraction::
 
     s = sig(k_sr (T_sr - T))    A = k_P P s          M = f_s sp_kT(T + delta)
@@ -22,54 +21,35 @@ from typing import Any
 import numba
 import numpy as np
 
-from . import elementary
-from .elementary import FLAGS, LOG2E, ONE, ZERO, F, exp2, inlined, log1p, log2, to_bits, to_float
-
-WIDTH = 256
-"""Pixels of a block."""
-
-SCALARS = ("rain_steepness", "depletion_steepness", "depletion_centre", "warmth_sharpness", "store_sharpness")
-
-T, P, FACTOR, MELTING, RATIO, CENTRE, WARMING, OFFSET, SNOW, BALANCE = (WIDTH * k for k in range(10))
-"""Where the rows of the buffer start."""
-
-STATE = WIDTH * 10
-"""Derivatives of the snow: to the logarithms of precipitation's and snow's factor, of the rain's steepness, to its
-centre, to the logarithms of the depletion's steepness and centre; further to the melting warmth and the snow before."""
-
-DERIVED = WIDTH * 18
-"""Derivatives of the balance, in the same order, and to the ice ratio."""
-
-ROWS = 27
-CARRIED = 8
-"""Derivatives of the snow."""
-
-RATIO_ROW = 8
-
-FAINT = F(17.0)
-"""exp(-17) is what float32 cannot tell from 0 beside 1."""
-
-LARGEST = F(60.0)
-"""Of exponents of 2."""
+from . import blocks, elementary
+from .blocks import (
+    BALANCE,
+    CARRIED,
+    CENTRE,
+    COOL,
+    DERIVED,
+    LARGEST,
+    MELTING,
+    MOST,
+    RAINY,
+    RATIO,
+    RATIO_ROW,
+    ROWS,
+    SNOW,
+    STATE,
+    WARMING,
+    WATER,
+    WIDTH,
+    T,
+    compiled,
+    limited,
+)
+from .elementary import LOG2E, ONE, ZERO, F, exp2, inlined, log1p, log2, to_bits, to_float
 
 LEAST_SNOW = F(1e-8)
 
 DEEP = F(17.0)
 """Snow times its sharpness above which the softplus of the store is not felt."""
-
-FAR = F(1e3)
-"""Beyond all temperatures. [K]"""
-
-MOST, NOTHING = np.int32(2**31 - 1), np.int32(0)
-"""Bits of numbers above 0 are in the order of the numbers; whole numbers can be compared in vectors."""
-
-compiled = numba.njit(nogil=True, error_model="numpy", fastmath=FLAGS)
-
-
-@inlined
-def limited(x):
-    """Within what 2^x can take."""
-    return min(max(x, -LARGEST), LARGEST)
 
 
 def _carrier(rains: bool, melts: bool):
@@ -121,7 +101,7 @@ def _carrier(rains: bool, melts: bool):
     return carry
 
 
-def _day(rains: bool, melts: bool, deep: bool, rows: int):
+def day_of(rains: bool, melts: bool, deep: bool, rows: int):
     """A day of a block; ``rows`` derivatives are carried."""
     carry = _carrier(rains, melts)
 
@@ -129,16 +109,16 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
     def day(z, p, w):
         k_sr, k_sd, centre, k_t, k_s = p
         lowest, softer, smaller = log2(centre), ONE / k_t, ONE / k_s
-        turned, sharp, sharper = LOG2E * k_sr, -LOG2E * k_t, -LOG2E * k_s
+        sharper = -LOG2E * k_s
         least = MOST
         for i in range(WIDTH):
             snow = z[SNOW + i]
             a, s, u, v, m, bare, phi, held, h2 = ZERO, ONE, ZERO, ZERO, ZERO, ZERO, ZERO, ONE, ZERO
             if rains:
-                liquid = ONE + exp2(limited(turned * (z[T + i] - z[CENTRE + i])))
+                liquid = ONE + z[RAINY + i]
             if melts:
                 u = z[T + i] + z[WARMING + i]
-                v = exp2(max(sharp * abs(u), -LARGEST))
+                v = z[COOL + i]
                 m = z[MELTING + i] * (max(u, ZERO) + log1p(v) * softer)
                 held = max(snow, LEAST_SNOW)
                 h2 = k_sd * (log2(held) - lowest)
@@ -151,7 +131,7 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
             elif rains:
                 s = ONE / liquid
             if rains:
-                a = z[FACTOR + i] * z[P + i] * s
+                a = z[WATER + i] * s
             if melts:
                 bare = z[RATIO + i] + (ONE - z[RATIO + i]) * phi
                 b, y = w * (a - m * bare), snow + w * (a - m * phi)
@@ -175,32 +155,8 @@ def _day(rains: bool, melts: bool, deep: bool, rows: int):
     return day
 
 
-@compiled
-def _fill(z, temperature, precipitation, cells, first):
-    """The weather of each pixel's cell; lowest temperature above the rain's centre, highest that melts, most rain."""
-    above, warmest, wettest = MOST, NOTHING, NOTHING
-    for i in range(WIDTH):
-        t, p = temperature[cells[first + i]] + z[OFFSET + i], precipitation[cells[first + i]]
-        z[T + i], z[P + i] = t, p
-        above = min(above, to_bits(max(t - z[CENTRE + i] + FAR, ZERO)))
-        warmest = max(warmest, to_bits(max(t + z[WARMING + i] + FAR, ZERO)))
-        wettest = max(wettest, to_bits(max(p, ZERO)))
-    return to_float(np.int32(above)) - FAR, to_float(np.int32(warmest)) - FAR, to_float(np.int32(wettest))
-
-
-@compiled
-def _spread(z, value, rain):
-    """The same of a block in one cell; the precipitation only where there is any."""
-    for i in range(WIDTH):
-        z[T + i] = value + z[OFFSET + i]
-    if rain > ZERO:
-        for i in range(WIDTH):
-            z[P + i] = rain
-
-
-BOTH: Any = None
-DRY = COLD = STILL = FALLING = BOTH
-"""Loops of the kinds of days."""
+STEP: Any = None
+"""A day of a block, whatever its kind."""
 
 KEPT = DERIVATIVES = 0
 """Derivatives of the snow, and of the balance, that are carried."""
@@ -208,45 +164,19 @@ KEPT = DERIVATIVES = 0
 
 def _run(temperature, precipitation, cells, offsets, pixels, p, days, weights, ends, snow, balance, after,
         derivatives, states, first, last):  # fmt: skip
-    """All days of the blocks from one on to another; names in capitals that a kind of day has are those of a runner."""
+    """All days of the blocks from one on to another; names in capitals are those of a runner."""
     z = np.zeros(ROWS * WIDTH, np.float32)
     for block in range(first, last):
         low = block * WIDTH
-        for row in range(5):
-            z[FACTOR + row * WIDTH : FACTOR + (row + 1) * WIDTH] = pixels[row, low : low + WIDTH]
-        z[OFFSET : OFFSET + WIDTH] = offsets[low : low + WIDTH]
-        z[SNOW : SNOW + WIDTH] = snow[low : low + WIDTH]
+        place = blocks.load(z, p, cells, offsets, pixels, snow, low)
         z[BALANCE : BALANCE + WIDTH] = ZERO
         z[DERIVED:] = ZERO
         for row in range(KEPT):
             z[STATE + row * WIDTH : STATE + (row + 1) * WIDTH] = states[row, low : low + WIDTH]
-        alone, cell = cells[low] == cells[low + WIDTH - 1], cells[low]
-        least_above = np.min(z[OFFSET : OFFSET + WIDTH] - z[CENTRE : CENTRE + WIDTH])
-        most_above = np.max(z[OFFSET : OFFSET + WIDTH] + z[WARMING : WARMING + WIDTH])
         least = np.min(z[SNOW : SNOW + WIDTH])
         for number in range(days.size):
-            day = days[number]
-            if alone:
-                wettest = precipitation[day, cell]
-                above, warmest = temperature[day, cell] + least_above, temperature[day, cell] + most_above
-            else:
-                above, warmest, wettest = _fill(z, temperature[day], precipitation[day], cells, low)
-            rains = wettest > ZERO and p[0] * above < FAINT
-            melts = p[3] * warmest > -FAINT
-            deep = least * p[4] > DEEP
-            w = weights[number]
-            if alone and (rains or melts):
-                _spread(z, temperature[day, cell], wettest)
-            if rains and melts:
-                least = BOTH(z, p, w)
-            elif melts:
-                least = DRY(z, p, w)
-            elif rains and deep:
-                least = FALLING(z, p, w)
-            elif rains:
-                least = COLD(z, p, w)
-            elif not deep:
-                least = STILL(z, p, w)
+            falls, melts = blocks.of_day(z, p, temperature, precipitation, cells, low, days[number], place, False)
+            least = STEP(z, p, weights[number], falls, melts, least)
             if ends[number] >= 0:
                 balance[ends[number], low : low + WIDTH] = z[BALANCE : BALANCE + WIDTH]
                 z[BALANCE : BALANCE + WIDTH] = ZERO
@@ -259,98 +189,44 @@ def _run(temperature, precipitation, cells, offsets, pixels, p, days, weights, e
             states[row, low : low + WIDTH] = z[STATE + row * WIDTH : STATE + (row + 1) * WIDTH]
 
 
-KINDS = {"BOTH": (True, True, False), "DRY": (False, True, False), "COLD": (True, False, False),
-         "STILL": (False, False, False), "FALLING": (True, False, True)}  # fmt: skip
-"""Whether there is precipitation, whether anything melts, and whether the snow is deep."""
-
-
-def runner(of_day, rows: int):
-    """The loop over blocks and days, by what makes the loop of each kind of day.
+def named(function, names: dict[str, Any], label: str, *sources: str):
+    """A function compiled with some of its globals set to loops.
 
     A closure would be compiled anew in each process, because the loops that it holds are part of the cache's key; so
     they are globals of a function of its own, whose name tells the sources that it was made from.
     """
-    sources = {__file__, elementary.__file__, of_day.__code__.co_filename}
-    digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sorted(sources))).hexdigest()[:12]
-    names = {name: of_day(*kind, rows) for name, kind in KINDS.items()}
-    carried = {"KEPT": rows, "DERIVATIVES": rows and RATIO_ROW + 1}
-    found = FunctionType(_run.__code__, {**globals(), **names, **carried}, f"{of_day.__module__}_{rows}_{digest}")
+    of = {__file__, blocks.__file__, elementary.__file__, *sources}
+    digest = hashlib.sha256(b"".join(Path(source).read_bytes() for source in sorted(of))).hexdigest()[:12]
+    found = FunctionType(function.__code__, {**function.__globals__, **names}, f"{label}_{digest}")
     found.__qualname__ = found.__name__
     return numba.njit(nogil=True, error_model="numpy", cache=True)(found)
 
 
-forward = runner(_day, 0)
-tangents = runner(_day, CARRIED)
+def step_of(of_kind, rows: int):
+    """A day of a block by what makes the loops of each kind: rains, melts, over deep snow; the least snow after it."""
+    both, dry, cold = (of_kind(*kind, False, rows) for kind in ((True, True), (False, True), (True, False)))
+    still, falling = of_kind(False, False, False, rows), of_kind(True, False, True, rows)
+
+    @compiled
+    def step(z, p, w, falls, melts, least):
+        deep = least * p[4] > DEEP
+        if falls and melts:
+            return both(z, p, w)
+        if melts:
+            return dry(z, p, w)
+        if falls:
+            return falling(z, p, w) if deep else cold(z, p, w)
+        return least if deep else still(z, p, w)
+
+    return step
 
 
-@compiled
-def _back(z, before, p, w, upstream, held_back):
-    """The adjoint of a day: of its temperature and precipitation, into T and P, and of the snow before it.
-
-    ``before`` is that snow, ``upstream`` the adjoint of the period's balance, ``held_back`` that of the snow, in place.
-    """
-    k_sr, k_sd, centre, k_t, k_s = p
-    lowest = log2(centre)
-    for i in range(WIDTH):
-        snow, ratio = before[i], z[RATIO + i]
-        s = ONE / (ONE + exp2(limited(LOG2E * k_sr * (z[T + i] - z[CENTRE + i]))))
-        a = z[FACTOR + i] * z[P + i] * s
-        u = z[T + i] + z[WARMING + i]
-        v = exp2(max(-LOG2E * k_t * abs(u), -LARGEST))
-        m = z[MELTING + i] * (max(u, ZERO) + log1p(v) / k_t)
-        held = max(snow, LEAST_SNOW)
-        phi = ONE / (ONE + exp2(limited(k_sd * (lowest - log2(held)))))
-        y = snow + w * (a - m * phi)
-        e = exp2(max(-LOG2E * k_s * abs(y), -LARGEST))
-        of_snow = held_back[i] * (ONE if y > ZERO else e) / (ONE + e)
-        of_fall = w * (upstream[i] + of_snow)
-        of_melt = -w * (upstream[i] * (ratio + (ONE - ratio) * phi) + of_snow * phi)
-        of_cover = -w * m * (upstream[i] * (ONE - ratio) + of_snow)
-        steep = (ONE if u > ZERO else v) / (ONE + v)
-        z[T + i] = -k_sr * a * (ONE - s) * of_fall + z[MELTING + i] * steep * of_melt
-        z[P + i] = z[FACTOR + i] * s * of_fall
-        held_back[i] = of_snow + k_sd * phi * (ONE - phi) / held * of_cover
+def runner(step, rows: int, label: str, source: str = __file__):
+    """The loop over blocks and days."""
+    names = {"STEP": step, "KEPT": rows, "DERIVATIVES": rows and RATIO_ROW + 1}
+    return named(_run, names, f"{label}_{rows}", source)
 
 
-_any = _day(True, True, False, 0)
-
-
-@numba.njit(nogil=True, error_model="numpy", cache=True)
-def adjoint(temperature, precipitation, cells, offsets, pixels, p, days, weights, ends, snow, upstream, held_back,
-            of_temperature, of_precipitation, first, last):  # fmt: skip
-    """Adjoints of the weather, added to its cells, and of the first snow, in place."""
-    z = np.zeros(ROWS * WIDTH, np.float32)
-    snows = np.empty((days.size, WIDTH), np.float32)
-    nothing = np.zeros(WIDTH, np.float32)
-    for block in range(first, last):
-        low = block * WIDTH
-        for row in range(5):
-            z[FACTOR + row * WIDTH : FACTOR + (row + 1) * WIDTH] = pixels[row, low : low + WIDTH]
-        z[OFFSET : OFFSET + WIDTH] = offsets[low : low + WIDTH]
-        z[SNOW : SNOW + WIDTH] = snow[low : low + WIDTH]
-        for number in range(days.size):
-            snows[number] = z[SNOW : SNOW + WIDTH]
-            _fill(z, temperature[days[number]], precipitation[days[number]], cells, low)
-            _any(z, p, weights[number])
-        lasting, g = held_back[low : low + WIDTH], nothing
-        for number in range(days.size - 1, -1, -1):
-            day = days[number]
-            if ends[number] >= 0:
-                g = upstream[ends[number], low : low + WIDTH]
-            _fill(z, temperature[day], precipitation[day], cells, low)
-            _back(z, snows[number], p, weights[number], g, lasting)
-            if cells[low] == cells[low + WIDTH - 1]:
-                of_temperature[day, cells[low]] += _sum(z[T : T + WIDTH])
-                of_precipitation[day, cells[low]] += _sum(z[P : P + WIDTH])
-            else:
-                for i in range(WIDTH):
-                    of_temperature[day, cells[low + i]] += z[T + i]
-                    of_precipitation[day, cells[low + i]] += z[P + i]
-
-
-@numba.njit(nogil=True, fastmath=True)
-def _sum(values):
-    total = np.float32(0)
-    for i in range(values.size):
-        total += values[i]
-    return total
+plain = step_of(day_of, 0)
+forward = runner(plain, 0, __name__)
+tangents = runner(step_of(day_of, CARRIED), CARRIED, __name__)

@@ -1,7 +1,7 @@
 """Glaciers with daily weather, geometry and balances of each year, and the layout in which they were published."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -119,36 +119,45 @@ class Glacier:
         key = (year, facies, dtype)
         made = self._made.get(key)
         if made is None:
-            made = self._year(*key)
+            if facies:
+                plain = self.year(year, dtype=dtype)
+                made = replace(plain, fields=self._fields(self._geometry(year), year, True).to(dtype))
+            else:
+                made = self._year(year, dtype)
             if self.kept:
                 self._made[key] = made
         return made
 
-    def _year(self, year: int, facies: bool, dtype: torch.dtype) -> Year:
-        if year not in self.totals.index:
-            raise InputError(f"{self.name}: balance year {year} has no dates.")
-        row = self.totals.loc[year]
+    def _geometry(self, year: int) -> xr.Dataset:
         geometry = self.geometry.sel(year=year) if year in self.geometry.year else None
         if geometry is None or not float(geometry.outline.sum()) > 0:
             raise InputError(f"{self.name}: the outline of {year} is empty; leave the year out, or give an outline.")
+        return geometry
+
+    def _year(self, year: int, dtype: torch.dtype) -> Year:
+        if year not in self.totals.index:
+            raise InputError(f"{self.name}: balance year {year} has no dates.")
+        row, geometry = self.totals.loc[year], self._geometry(year)
         begin, middle, end = (row[f"{name}_date"] for name in ("begin", "midseason", "end"))
+        if not (pd.isna(middle) or begin < middle < end):
+            raise InputError(f"{self.name}: the midseason of {year}, {middle:%Y-%m-%d}, is not within its year.")
         parts = {"annual": (begin, end)} if pd.isna(middle) else {"winter": (begin, middle), "summer": (middle, end)}
-        higher = LAPSE_RATE * (geometry.elevation - self.geometry.orography).astype("float32")
-        seasons, dates = {}, {}
-        for name, (first, last) in parts.items():
-            weather = self._weather(year, first, last, geometry.outline)
-            warm = weather.temperature + higher
-            seasons[name] = tuple(torch.from_numpy(np.array(a.values)).to(dtype) for a in (warm, weather.precipitation))
-            dates[name] = weather.time.values.astype("datetime64[D]")
-        outline = torch.from_numpy(np.array(geometry.outline.values)).to(dtype)
+        higher = (LAPSE_RATE * (geometry.elevation - self.geometry.orography).astype("float32")).values
         whole = self._weather(year, begin, end, geometry.outline)
+        warm, wet = whole.temperature.values + higher, np.array(whole.precipitation.values)
+        days = pd.DatetimeIndex(whole.time.values)
+        run = {name: slice(days.get_loc(first), days.get_loc(last) + 1) for name, (first, last) in parts.items()}
+        outline = geometry.outline.values
         return Year(
-            year, seasons, dates, outline,  # type: ignore[arg-type]
-            self._fields(geometry, year, facies).to(dtype),
-            self._climate(whole, higher, geometry.outline).to(dtype),
+            year,
+            {n: tuple(torch.from_numpy(a[some]).to(dtype) for a in (warm, wet)) for n, some in run.items()},  # type: ignore[misc]
+            {n: days.values[some].astype("datetime64[D]") for n, some in run.items()},
+            torch.from_numpy(np.array(outline)).to(dtype),
+            self._fields(geometry, year, False).to(dtype),
+            self._climate(warm, wet, days, outline).to(dtype),
             {s: float(row[f"{s}_balance"]) for s in SEASONS if np.isfinite(row[f"{s}_balance"])},
             weighted(self.points[self.points.year == year], begin, middle, end),
-        )  # fmt: skip
+        )
 
     def _weather(self, year: int, first: pd.Timestamp, last: pd.Timestamp, outline: xr.DataArray) -> xr.Dataset:
         found = self.weather.sel(time=slice(first, last))
@@ -173,13 +182,16 @@ class Glacier:
         high = geometry.elevation.values / scales.elevation, geometry.elevation_std.values / scales.elevation_std
         return torch.from_numpy(np.concatenate([np.stack([outline, *high]), maps]).astype("float32"))
 
-    def _climate(self, weather: xr.Dataset, higher: xr.DataArray, outline: xr.DataArray) -> Tensor:
-        """Means of calendar months, of the days that the year has of them."""
-        month = weather.time.dt.strftime("%Y-%m")
-        monthly = weather.assign(temperature=weather.temperature + higher).groupby(month).mean("time")
-        means = monthly.weighted(outline).mean(("y", "x"))
-        scaled = [means.temperature / self.scales.temperature, means.precipitation / self.scales.precipitation]
-        return torch.from_numpy(np.stack([mean.values for mean in scaled]).astype("float32"))
+    def _climate(self, warm: np.ndarray, wet: np.ndarray, days: pd.DatetimeIndex, outline: np.ndarray) -> Tensor:
+        """Means of calendar months over the glacier, of the days that the year has of them."""
+        inside = outline > 0
+        share = outline[inside].astype("float64") / outline[inside].sum(dtype="float64")
+        daily = np.stack([field[:, inside] @ share for field in (warm, wet)])
+        month = days.values.astype("datetime64[M]")
+        first = np.flatnonzero(np.diff(month, prepend=month[:1] - 1))
+        means = np.add.reduceat(daily, first, axis=1) / np.diff(first, append=len(month))
+        means /= np.array([[self.scales.temperature], [self.scales.precipitation]])
+        return torch.from_numpy(means.astype("float32"))
 
 
 AGREEMENT = 6.355375070295649

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from ...errors import one_of
 from ..degreeday import fast, integrate
 from ..degreeday.parameters import SMOOTH, TRAINABLE, resolved
+from . import published
 from .correction import corrected, first_guess
 from .dataset import Year
 from .files import ANEW, STORES, Saved, Scales
@@ -161,6 +163,11 @@ def of_saved(saved: Saved) -> TemperatureIndex | Corrected | RecurrentModel:
     network = Corrector(limit=saved.limit, masked=saved.masked)
     network.load_state_dict(dict(saved.weights))
     return Corrected(saved.parameters, network, facies=saved.facies, anew=saved.anew, store=saved.store)
+
+
+def opened(path: str | Path) -> TemperatureIndex | Corrected | RecurrentModel:
+    """The model of a file: ours, or published parameters (.npz)."""
+    return of_saved(published.read(path) if Path(path).suffix == ".npz" else Saved.load(path))
 
 
 def to_saved(model: nn.Module, card: Mapping[str, object] | None = None) -> Saved:

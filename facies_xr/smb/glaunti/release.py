@@ -62,6 +62,21 @@ def index(folder: str | Path) -> pd.DataFrame:
     return table.assign(home=str(found[0].parent))
 
 
+def glacier(folder: str | Path, name: str) -> Glacier:
+    """One glacier of the data set, by the name of its folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such data set, or no glacier of that name.
+    """
+    table = index(folder)
+    row = table[table.name == name]
+    if row.empty:
+        raise InputError(f"{folder} has no glacier {name!r}; it has {', '.join(map(str, table.name[:6]))}, ...")
+    return read(row.home.iloc[0], name, last_year=int(row.max_year.iloc[0]))
+
+
 def glaciers(folder: str | Path, folds: Iterable[int] | None = None, *, kept: bool = False, scales: Scales | None = None
              ) -> list[Glacier]:  # fmt: skip
     """Glaciers of some folds of the data set, up to the last year of each.

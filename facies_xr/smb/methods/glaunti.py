@@ -73,7 +73,8 @@ class GlaUnTI:
         InputError
             If the problem has no weather or no maps, or a record lies outside of the weather.
         """
-        glaciers = list(glaciers_of(problem, rows, self.year_start).values())
+        known = glaciers_of(problem, rows, self.year_start)
+        glaciers = list(known.values())
         apart = glaciers[::VALIDATES] if len(glaciers) >= VALIDATES else []
         seen = [g for g in glaciers if not any(g is other for other in apart)]
         start = TemperatureIndex(free(dtype=torch.float32), store=str(OPTIONS["store"]))
@@ -85,11 +86,11 @@ class GlaUnTI:
             model.facies = self.facies
             train(model, seen, apart, settings, shown=False)
             models.append(model)
-        fitted = GlaUnTIFit(models, LEAST_ERROR, self.year_start)
-        wrong = (fitted.predict(problem, rows).mean - problem.observed[rows]) ** 2
+        modelled = _at(models, known, problem.glacier[rows], problem.balance_year[rows]).mean(0)
+        wrong = (modelled - problem.observed[rows]) ** 2
         unseen = wrong[np.isin(problem.glacier[rows].astype(str), [g.name for g in apart])]
         worst = max(part.mean() for part in (wrong, unseen) if part.size)
-        return replace(fitted, error=max(float(np.sqrt(worst)), LEAST_ERROR))
+        return GlaUnTIFit(models, max(float(np.sqrt(worst)), LEAST_ERROR), self.year_start)
 
     def from_dict(self, saved: Mapping[str, Any]) -> "GlaUnTIFit":
         """What ``to_dict`` gave."""
@@ -179,9 +180,7 @@ class GlaUnTIFit:
         if not known.any():
             return prediction
         glaciers = glaciers_of(problem, rows[known], self.year_start)
-        found = [dict(_balances(model, glaciers.values())) for model in self.models]
-        at = list(zip(glacier[known].tolist(), year[known].tolist(), strict=True))
-        each = np.array([[member[place] for place in at] for member in found])
+        each = _at(self.models, glaciers, glacier[known], year[known])
         half = NORMAL * np.sqrt(self.error**2 + each.var(0))
         mean = each.mean(0)
         prediction.put(np.flatnonzero(known), Prediction(mean, mean - half, mean + half))
@@ -198,6 +197,13 @@ class GlaUnTIFit:
                 "anew": saved.anew, "store": saved.store, "facies": saved.facies,
             })  # fmt: skip
         return {"members": members, "error": self.error, "year_start": self.year_start}
+
+
+def _at(models: list[Corrected], glaciers: Mapping[str, Glacier], glacier: np.ndarray, year: np.ndarray) -> np.ndarray:
+    """Balances (model, row) of glaciers in some years. [m w.e.]"""
+    found = [dict(_balances(model, glaciers.values())) for model in models]
+    at = list(zip(glacier.astype(str).tolist(), year.tolist(), strict=True))
+    return np.array([[member[place] for place in at] for member in found])
 
 
 def _balances(model: Corrected, glaciers: Iterable[Glacier]) -> Iterable[tuple[tuple[str, int], float]]:

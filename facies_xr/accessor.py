@@ -11,11 +11,11 @@ import xarray as xr
 class _Bound:
     """A public function as a method, imported when it is first looked at, with its own signature and docstring."""
 
-    def __init__(self, module: str):
-        self.module = module
+    def __init__(self, module: str, name: str = ""):
+        self.module, self.name = module, name
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
+        self.name = self.name or name
 
     def __get__(self, accessor: "FaciesAccessor | FaciesTreeAccessor | None", owner: type) -> Callable[..., Any]:
         function = getattr(import_module(self.module, __package__), self.name)
@@ -53,4 +53,5 @@ class FaciesTreeAccessor:
         self._data = data
 
     smb = _Bound(".batch.results")
+    report = _Bound(".report", "reports")
     reports = _Bound(".report")

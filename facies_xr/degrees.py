@@ -60,7 +60,7 @@ def wrapped(longitude: float) -> float:
 
 def area(west: float, south: float, east: float, north: float) -> shapely.Geometry:
     """A box as geometry; in two parts where it goes beyond 180."""
-    return _split(shapely.box(west, south, east, north))
+    return split(shapely.box(west, south, east, north))
 
 
 def of_grid(box: GeoBox) -> shapely.Geometry:
@@ -75,7 +75,17 @@ def of_grid(box: GeoBox) -> shapely.Geometry:
         if np.isfinite([px, py]).all() and shapely.contains_xy(outline, px, py):
             nearest = float(min(latitude) if pole > 0 else max(latitude))
             return shapely.box(-180, min(nearest, pole), 180, max(nearest, pole))
-    return _split(shapely.make_valid(shapely.Polygon(np.column_stack([unwrapped(longitude), latitude]))))
+    return split(shapely.make_valid(shapely.Polygon(np.column_stack([unwrapped(longitude), latitude]))))
+
+
+def of_frames(frames: np.ndarray, crs: Any) -> np.ndarray:
+    """Small polygons of a projected CRS in longitude and latitude; in two parts across the antimeridian."""
+    transformer = Transformer.from_crs(crs, 4326, always_xy=True)
+    found = shapely.transform(frames, lambda xy: np.column_stack(transformer.transform(*xy.T)))
+    across = np.flatnonzero(np.ptp(shapely.bounds(found)[:, [0, 2]], axis=1) > 180)
+    for k in across:
+        found[k] = split(shapely.transform(found[k], lambda xy: np.column_stack([unwrapped(xy[:, 0]), xy[:, 1]])))
+    return found
 
 
 def hull(region: shapely.Geometry) -> shapely.Geometry:
@@ -87,7 +97,8 @@ def hull(region: shapely.Geometry) -> shapely.Geometry:
     return shapely.MultiPolygon([side for side in sides if side.geom_type == "Polygon"])
 
 
-def _split(polygon: shapely.Geometry) -> shapely.Geometry:
+def split(polygon: shapely.Geometry) -> shapely.Geometry:
+    """A polygon whose longitudes go beyond 180, in two parts."""
     if polygon.bounds[2] <= 180:
         return polygon
     left = polygon.intersection(shapely.box(-180, -90, 180, 90))

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from ..progress import size
 from .archive import Archive
-from .log import elapsed
+from .log import elapsed, span
 
 STAGES = ("read", "features", "inference", "write")
 """Stages of a unit, in their order."""
@@ -66,7 +66,7 @@ class Tally:
             "units": f"{self.done} done, {self.failed} failed, {self.running} running, {left} left of {self.total}",
             "speed": f"{rate:.2f} units/s, {speeds['pixels']:,.0f} pixels/s",
             "bytes": f"{size(speeds['read'])}/s read, {size(speeds['written'])}/s written",
-            "time left": f"about {_span(left / rate)}" if rate and left else "-",
+            "time left": f"about {span(left / rate)}" if rate and left else "-",
             "stages": ", ".join(f"{stage} {100 * self.seconds[stage] / whole:.0f} %" for stage in STAGES),
             "slowest stage": self.slowest,
         }
@@ -175,10 +175,3 @@ def status(store: str | Path) -> Status:
     zone_of = manifest.tiles["zone"].to_numpy()
     zones = {zone: tuple(tiles[zone_of == zone].sum(0).tolist()) for zone in manifest.zones}
     return Status(archive, tally, zones, tiles, failures)
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

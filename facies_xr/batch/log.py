@@ -72,3 +72,11 @@ def elapsed(place: Place) -> float:
             run = key.removeprefix(f"{FOLDER}/").split(".")[0]
             ends[run] += [datetime.fromisoformat(json.loads(line)["time"]) for line in (lines[0], lines[-1])]
     return sum(max((max(times) - min(times)).total_seconds(), 1.0) for times in ends.values())
+
+
+def span(seconds: float) -> str:
+    """A time in words, in the unit that fits it. [s]"""
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import shapely
 
+from .log import span
+
 if TYPE_CHECKING:
     from .board import Status
 
@@ -25,10 +27,15 @@ BARS = """
 STYLE = (
     BARS
     + """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; color: #1d2733; }
+:root { color-scheme: light dark; --ink: #1d2733; --paper: #ffffff; --line: #e3e6ea; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6ebf0; --paper: #14191f; --line: #38424c; } }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em;
+color: var(--ink); background: var(--paper); overflow-wrap: anywhere; }
 h1 { font-size: 1.4em; } h2 { font-size: 1.1em; margin-top: 2em; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .3em .8em .3em 0;
-border-bottom: 1px solid #e3e6ea; vertical-align: top; } svg { width: 100%; height: auto; max-height: 24em; }
+border-bottom: 1px solid var(--line); vertical-align: top; } svg { width: 100%; height: auto; max-height: 24em; }
+th { white-space: nowrap; }
+rect { stroke: var(--paper); stroke-width: 1px; vector-effect: non-scaling-stroke; }
 """
 )
 
@@ -44,7 +51,7 @@ def page(status: "Status") -> str:
 {html.escape(", ".join(models))}</p>
 {_progress(status)}{_table(None, status.facts().items())}
 <h2>Tiles</h2>{_map(status)}
-<h2>Where the workers' time goes</h2>{_table(("stage", "hours", "share"), _shares(status))}
+<h2>Where the workers' time goes</h2>{_table(("stage", "time", "share"), _shares(status))}
 <h2>Zones</h2>{_zones(status)}
 <h2>Failed units</h2>{_failures(status)}
 </body></html>
@@ -86,7 +93,7 @@ def _bar(parts: dict[str, int], total: int) -> str:
 def _shares(status: "Status") -> Iterable[tuple[str, str, str]]:
     stages = {name: float(status.tally.seconds[name]) for name in ("read", "features", "inference", "write")}
     whole = sum(stages.values()) or 1.0
-    return ((name, f"{seconds / 3600:.2f}", f"{100 * seconds / whole:.0f} %") for name, seconds in stages.items())
+    return ((name, span(seconds), f"{100 * seconds / whole:.0f} %") for name, seconds in stages.items())
 
 
 def _map(status: "Status") -> str:
@@ -95,6 +102,7 @@ def _map(status: "Status") -> str:
     bounds = shapely.bounds(shapes.values)
     if np.ptp(bounds[:, 0]) > 180:
         bounds[bounds[:, 0] < 0] += (360, 0, 360, 0)
+    bounds[:, ::2] *= np.cos(np.radians(bounds[:, 1::2].mean()))  # a degree of longitude is as long as it is there
     west, south = bounds[:, :2].min(0)
     east, north = bounds[:, 2:].max(0)
     drawn = []

@@ -196,7 +196,8 @@ def _searched(
 
 def _around(table: gpd.GeoDataFrame) -> gpd.GeoSeries:
     """Simple area that holds some glaciers: their boxes, those that touch made one."""
-    boxes = shapely.box(*shapely.bounds(table.geometry.to_crs(4326).values).T)
+    parts = shapely.get_parts(table.geometry.to_crs(4326).values)  # of one across the antimeridian, either side
+    boxes = shapely.box(*shapely.bounds(parts).T)
     return gpd.GeoSeries([part for part in shapely.get_parts(shapely.union_all(boxes))], crs=4326)
 
 
@@ -265,7 +266,7 @@ class _Tables:
         region_of = np.empty(len(table), int)
         region_of[zone.pairs[:, 1]] = zone.region[zone.pairs[:, 0]]
         places = gpd.GeoSeries(frames(zone.box, zone.tiles), crs=zone.box.crs.to_wkt())
-        in_degrees = np.asarray(places.to_crs(4326).values)
+        in_degrees = degrees.of_frames(np.asarray(places.values), zone.box.crs.proj)
         first_region = len(self.regions)
         touching = np.split(zone.pairs[:, 1], np.flatnonzero(np.diff(zone.pairs[:, 0])) + 1)
         self.tiles.append(
@@ -277,7 +278,7 @@ class _Tables:
                     "column": zone.tiles[:, 1],
                     "glaciers": [(each + first_glacier).tolist() for each in touching],
                 },
-                geometry=places.to_crs(self.table.crs).values,
+                geometry=in_degrees if self.table.crs == 4326 else places.to_crs(self.table.crs).values,
                 crs=self.table.crs,
             )
         )

@@ -55,7 +55,7 @@ def disk(folder, size):
 def hogs(job):
     """Take more memory than a worker has, in one of the jobs."""
     held = []
-    while job == 5 and len(held) < 40:
+    while job == 5 and len(held) < 60:
         held.append(bytearray(os.urandom(1)) * (32 << 20))
         time.sleep(0.05)
     return job
@@ -63,8 +63,11 @@ def hogs(job):
 
 @pytest.mark.slow
 def test_a_job_that_takes_all_memory_is_given_up_and_stops_no_other():
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), cluster(memory_limit="600MB") as client:
-        pool = pool_of(client, 2)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        cluster(memory_limit="1.2GB") as client,
+        pool_of(client, 2) as pool,
+    ):
         ended = {o.job: o for o in process(pool, range(12), lambda jobs: pool.each(hogs, jobs))}
     assert sorted(ended) == list(range(12))
     assert [job for job, outcome in ended.items() if outcome.reason] == [5]

@@ -163,3 +163,38 @@ def test_a_server_that_keeps_failing_is_given_up_after_bounded_tries(edge, items
     with api(items, lambda number: (500, [])) as (url, asked), pytest.raises(CatalogError, match="does not answer"):
         planned(url, glaciers, edge)
     assert len(asked) == 1 + stac.RETRIES
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_glaciers_across_the_antimeridian(edge, items, tmp_path):
+    """A glacier with a part on either side, as inventories split them, and its neighbours in both zones."""
+
+    def boxes(west, size=0.004):
+        return shapely.box(west, 46.9, west + size, 46.903)
+
+    both = shapely.MultiPolygon([boxes(179.996), boxes(-180.0, 0.003)])
+    table = gpd.GeoDataFrame({"glacier": ["both", "west", "east"]}, crs=4326,
+                             geometry=[both, boxes(179.98), boxes(-179.98)])  # fmt: skip
+    moved, far = [], shapely.box(-60, 46, -50, 48)  # on the way round the globe
+    for k, item in enumerate(items):
+        area = shapely.MultiPolygon([shapely.box(179.5, 46.5, 180, 47.5), shapely.box(-180, 46.5, -179.5, 47.5)])
+        place = far if k == 0 else area
+        moved.append({**item, "geometry": shapely.geometry.mapping(place), "bbox": list(place.bounds)})
+    with api(moved) as (url, asked):
+        manifest = planned(url, table, edge)
+    for wanted in searches(asked):
+        assert shapely.geometry.shape(wanted["intersects"]).area < 0.01  # square degrees, not a belt of the Earth
+    assert set(manifest.scenes) == {item["id"] for item in moved[1:]}
+    assert set(manifest.zones) == {"EPSG_32660", "EPSG_32601"}
+    assert len(manifest.tiles) <= 6
+    seen = manifest.tiles.geometry.to_crs(4326)
+    for zone in manifest.zones:
+        tiles = seen[manifest.tiles.zone == zone]
+        assert (tiles.area < 0.01).all()
+        west, east = tiles.total_bounds[[0, 2]]
+        assert east - west < 0.2 or (west == -180 and east == 180)
+    (whole,) = np.flatnonzero(manifest.glaciers.glacier == "both")
+    (zone,) = manifest.glaciers.zone[[whole]]
+    metric = gpd.GeoSeries([both], crs=4326).to_crs(manifest.box(zone).crs.to_wkt()).total_bounds
+    assert metric[2] - metric[0] < 1000
+    assert sum(whole in glaciers for glaciers in manifest.tiles.glaciers) >= 1

@@ -4,8 +4,8 @@
 
 A scene of SIZE x SIZE px (10 980 by default) in a Zarr store, an elevation model and round glaciers on 3 % and on 30 %
 of it go through add_terrain, classify, calibrate and write, on one thread. Each cover has a process of its own, which
-has run a small scene before. Prints seconds of each stage, its share, and its pixels a second: those of the tiles that
-hold ice for what works on whole tiles, glacier pixels for features and network.
+has run a small scene before. Prints seconds of the processor of each stage, its share, and its pixels a second: those
+of the tiles that hold ice for what works on whole tiles, glacier pixels for features and network.
 
 MODEL is "synthetic-v1-dense" by default.
 """
@@ -36,6 +36,7 @@ from facies_xr.stations import BANDS
 
 COVERS = (0.03, 0.3)
 STAGES = {
+    "survey": (("terrain/survey.py", "survey"),),
     "read": (("dask/array/core.py", "getter"),),
     "terrain": (("lazy/windows.py", "_windows_block"),),
     "features and network": (("lazy/overlap.py", "_tiles_block"),),
@@ -92,11 +93,11 @@ def spent(profile: pstats.Stats, functions: tuple[tuple[str, str], ...]) -> floa
 def measure(folder: Path, table: Path, model: str) -> None:
     """Print the figures of one cover."""
     warnings.simplefilter("ignore")
-    target, profile = folder / f"{table.stem}-{model}.zarr", cProfile.Profile()
-    start = time.perf_counter()
+    target, profile = folder / f"{table.stem}-{model}.zarr", cProfile.Profile(time.process_time)
+    start = time.process_time()
     with dask.config.set(scheduler="synchronous"):
         found = profile.runcall(chain, folder / "scene.zarr", folder / "dem.tif", table, model, target)
-    total, stats = time.perf_counter() - start, pstats.Stats(profile)
+    total, stats = time.process_time() - start, pstats.Stats(profile)
     ice = found.glacier_index.values > 0
     tiles = sum(
         part.size
@@ -107,6 +108,7 @@ def measure(folder: Path, table: Path, model: str) -> None:
     seconds = {stage: spent(stats, functions) for stage, functions in STAGES.items()}
     network = spent(stats, NETWORK)
     rows = [
+        ("survey", seconds["survey"], tiles),
         ("read", seconds["read"], tiles),
         ("terrain", seconds["terrain"], tiles),
         ("features", seconds["features and network"] - network, ice.sum()),

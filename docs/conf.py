@@ -1,6 +1,7 @@
-"""The documentation site: ``pip install ".[docs]" && sphinx-build -W --keep-going -b html docs site``, offline.
+"""The documentation site, built offline: ``sphinx-build -W --keep-going -b html docs site``.
 
-The tutorials are run by the build, in their folder, one after the other: what one leaves in ``work/`` the next takes.
+It needs ``pip install -c constraints.txt ".[docs]"``. The tutorials are run by the build, in their folder, one after
+the other: what one leaves in ``work/`` the next takes.
 """
 
 import os

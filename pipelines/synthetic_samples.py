@@ -66,13 +66,13 @@ class Plan:
 
     world: Callable[[int], World] = small
     """World of a number."""
-    train: range = range(4)
+    train: range = range(14)
     validation: range = range(14, 16)
     """These choose the epoch and fit the calibrator."""
     test: range = range(16, 18)
-    trained: int = 3_800
+    trained: int = 16_000
     """Pixels that train, before clouds are thinned and wide fields added."""
-    checked: int = 1_500
+    checked: int = 4_000
     """Pixels that choose the epoch."""
     held_out: int = 4_000
     """Pixels of each of the two sets that fit the calibrator and test."""

@@ -38,9 +38,10 @@ from facies_xr.stations import BANDS
 from facies_xr.synthetic.repaint import Palette, palettes
 
 SETTINGS = train.Settings(
-    epochs=5, batch=64, dropout=0.2, class_weights="none", scene_weights="none", precision="bfloat16"
-)
-"""The samples are drawn as the classes shall weigh."""
+    architecture="scales", epochs=40, batch=256, learning_rate=3e-3, dropout=0.1, gamma=0.0, smoothing=0.02,
+    class_weights="none", scene_weights="none", turned=False, contrast=0.0, brightness=0.0,
+)  # fmt: skip
+"""The samples are drawn as the classes shall weigh, and in the light and colours of many scenes."""
 
 FEATURE_SET = {"synthetic-v2": 4, "bands-v2": 1}
 MODELS = Path(fx.__file__).parent / "models"

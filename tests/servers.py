@@ -20,7 +20,7 @@ class Files:
 
     def __init__(self, folder: Path, fault=lambda number: None):
         self.folder, self.fault, self.requests = folder, fault, []
-        self._lock = threading.Lock()
+        self._lock, self._over = threading.Lock(), threading.Event()
 
     @contextmanager
     def serve(self):
@@ -42,6 +42,10 @@ class Files:
                 if fault == "error":
                     return self.refuse(503)
                 if fault == "reset":
+                    self.close_connection = True
+                    return self.connection.close()
+                if fault == "hang":
+                    files._over.wait()
                     self.close_connection = True
                     return self.connection.close()
                 if fault == "stall":
@@ -88,6 +92,7 @@ class Files:
         try:
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
+            self._over.set()
             server.shutdown()
             server.server_close()
 

@@ -53,6 +53,12 @@ def test_outlines(monkeypatch, capsys):
     printed(capsys, "9 outlines on 30^2", "90 outlines on 95^2", "ms each")
 
 
+def test_slots(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["slots.py", "4"])
+    benchmark("slots").main()
+    printed(capsys, "16 patches, 2 edge maps", "3 edge maps", "ratio")
+
+
 def test_dense(monkeypatch):
     run = benchmark("dense")
     monkeypatch.setattr(run, "PIXELS", 8)

@@ -1,6 +1,7 @@
 """What is shipped and said about it: the wheel, the recipe, the citation, the workflows, the lists of requirements."""
 
 import ast
+import importlib.util
 import re
 import subprocess
 import sys
@@ -107,6 +108,8 @@ def test_the_pools_of_a_hub_are_python_and_ask_for_their_devices():
     assert set(pools) == {"cpu", "gpu"}
     assert pools["gpu"]["worker_extra_container_config"]["resources"]["limits"] == {"nvidia.com/gpu": 1}
     ast.parse(config["limits"])
+    for line in ast.parse(config["commands"]).body:
+        assert importlib.util.find_spec(ast.literal_eval(line.value)[-1]), ast.unparse(line)
 
 
 def test_a_hub_installs_extras_that_exist():

@@ -1,8 +1,12 @@
 """Bilinear interpolation: our own against GDAL's warper, whatever the window."""
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
 import rasterio
+import rioxarray  # noqa: F401  (registers .rio)
+import xarray as xr
 from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,3 +82,19 @@ def test_the_files_own_pixels_are_kept(noise):
 )
 def test_other_grids_are_left_to_the_warper(noise, box):
     assert noise.read_direct(box, slice(0, 9), slice(0, 9)) is None
+
+
+def test_a_lazy_array_is_written_by_this_process_whatever_client_there_is(tmp_path):
+    """A client's scheduler would have to pickle the lock of the file."""
+    values = np.arange(48, dtype="float32").reshape(6, 8)
+    array = xr.DataArray(
+        da.from_array(values, chunks=3), {"y": np.arange(5.5, -0.5, -1), "x": np.arange(8) + 0.5}, ("y", "x")
+    )
+
+    def elsewhere(*_, **__):
+        raise AssertionError("a cluster was asked")
+
+    with dask.config.set(scheduler=elsewhere):
+        rasters.write_cog(array.rio.write_crs(32632), tmp_path / "a.tif")
+    with rasterio.open(tmp_path / "a.tif") as file:
+        np.testing.assert_array_equal(file.read(1), values)

@@ -11,15 +11,16 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
+from typer.testing import CliRunner
 
 import facies_xr as fx
 from facies_xr.classes import CLASSES, NODATA, VALUES
+from facies_xr.cli import app
 from facies_xr.errors import InputError, MissingVariableError
 from facies_xr.plot import NOT_SEEN
 from facies_xr.report.material import Material
 
 from .conftest import clear_sky
-from .test_cli import run
 
 HOSTILE = (
     "</td></table><script>alert(1)</script>\"'><img src=https://example.org/x onerror=alert(1)> \u202e\x07&amp; "
@@ -221,6 +222,7 @@ def test_what_cannot_be_told_is_named(maps, bands_classifier, tmp_path):
 def test_the_command_writes_the_same_bytes_as_the_method(cube, bands_classifier, tmp_path):
     model = bands_classifier.save(tmp_path / "m.safetensors")
     fx.write(cube.isel(time=[0]).facies.classify(model), tmp_path / "maps.zarr", progress=False)
-    run("report", tmp_path / "maps.zarr", "-o", tmp_path / "a.html", "--model", model)
+    words = ["report", tmp_path / "maps.zarr", "-o", tmp_path / "a.html", "--model", model]
+    assert CliRunner().invoke(app, [str(word) for word in words]).exit_code == 0
     fx.open_store(tmp_path / "maps.zarr").facies.report(tmp_path / "b.html", model=model)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -45,6 +47,32 @@ def test_help_shows_an_example_that_the_command_takes(line):
         called.insert(1, "maps")  # understood where a store stands
     assert tuple(called[: len(words)]) == words
     command.make_context(line, called[len(words) :])  # refuses what it does not know
+
+
+ROOT = Path(__file__).parents[1]
+CALLED = re.compile(r"\s*(?:[A-Z_]+=\S+ )*facies-xr ([^#]*)")
+
+
+def documented():
+    """Command lines in the documentation's shell blocks, without those that stand for more."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        fence = None
+        for line in page.read_text().replace("\\\n", " ").splitlines():
+            if line.lstrip().startswith("```"):
+                fence = line.strip("` ") if fence is None else None
+            elif fence in ("", "bash") and "..." not in line and (called := CALLED.match(line)):
+                yield f"{page.name}: {called[1].strip()}"
+
+
+@pytest.mark.parametrize("line", sorted(set(documented())))
+def test_the_documentation_calls_commands_as_they_are(line):
+    words = shlex.split(line.split(": ", 1)[1])
+    context = GROUP.make_context("facies-xr", list(words), resilient_parsing=True)
+    command, left = GROUP, words
+    while hasattr(command, "commands"):
+        name, command, left = command.resolve_command(context, left)
+        assert command is not None, name
+    command.make_context(line, left)
 
 
 def script(body):
@@ -93,13 +121,14 @@ json = true
 """
 
 
-def test_a_file_of_options_equals_flags_and_flags_go_before_it(tmp_path):
+def test_a_file_of_options_equals_flags_and_flags_go_before_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "run.toml"
     file.write_text("[model.show]\nmodel = 'synthetic-v1'\njson = true\n" + SAMPLE.format(place=fx.sample()))
-    by_file, by_flags = (run(*words).stdout for words in (
-        ("--config", file, "model", "show"), ("model", "show", "synthetic-v1", "--json")))  # fmt: skip
+    by_file, by_flags = (CliRunner().invoke(app, words).stdout for words in (
+        ("--config", str(file), "model", "show"), ("model", "show", "synthetic-v1", "--json")))  # fmt: skip
     assert json.loads(by_file) == json.loads(by_flags)
-    planned = json.loads(run("--config", file, "map", "--years", "2015", cwd=tmp_path).stdout)
+    planned = json.loads(CliRunner().invoke(app, ["--config", str(file), "map", "--years", "2015"]).stdout)
     assert planned["scenes"] == "1 in 1 dates"  # three in the years of the file
     rows = int(planned["grid"].split()[0])
     assert 148 + 64 <= rows < 148 + 84  # 0.04 degrees of latitude at the file's 30 m, 32 pixels around them, some tilt

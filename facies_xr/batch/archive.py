@@ -196,6 +196,7 @@ class Archive:
             "seconds": {**done.seconds, "write": time.perf_counter() - start},
             "pixels": done.pixels,
             "valid": done.valid,
+            "devices": list(done.devices),
             "bytes_read": done.nbytes,
             "bytes_written": sum(block.nbytes for block in done.blocks.values()),
             **about,

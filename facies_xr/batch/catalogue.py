@@ -106,6 +106,7 @@ def _model(place: str, bbox: list[float], times: list[str]) -> dict[str, Any]:
         "datetime": None,
         "start_datetime": times[0],
         "end_datetime": times[-1],
+        "bands": [{"name": name} for name in model.features],
         "mlm:name": model.name,
         "mlm:architecture": f"CNN ({model.architecture})",
         "mlm:framework": "pytorch",

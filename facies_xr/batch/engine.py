@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 
 from ..errors import StoreError
-from .pools import ClusterError, Failure, Pool
+from .pools import PATIENCE, ClusterError, Failure, Pool
 
 PER_THREAD = 2
 """Tasks in flight for each thread of the workers, so that none waits for the next."""
@@ -30,9 +30,6 @@ MOST = 64
 
 WAITS = (1.0, 8.0, 60.0)
 """Before a failed job is tried again; one more failure, and it is given up. [s]"""
-
-PATIENCE = 300.0
-"""How long to wait for a worker where there is none. [s]"""
 
 DIED = Failure("its worker died each time: out of memory, or a crash", final=False, full=False)
 """Of a job during which workers died."""
@@ -167,7 +164,7 @@ class _Run:
             pass
         if not futures and self.running:
             self._require_workers()
-        return list(zip(futures, self.pool.results(futures), strict=True))
+        return list(zip(futures, self.pool.results(futures, self._require_workers), strict=True))
 
     def _require_workers(self) -> None:
         end = time.monotonic() + self.patience

@@ -10,7 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import dask
+
 from ..errors import FaciesError, InputError
+
+PATIENCE = 300.0
+"""How long to wait for a worker where there is none. [s]"""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -91,8 +96,10 @@ class Threads:
         """Whether a job ended without a value."""
         return future.done() and (future.cancelled() or future.exception() is not None)
 
-    def results(self, futures: Sequence[Future[Any]]) -> list[tuple[Any, BaseException | None]]:
-        """Value or error of jobs that ended."""
+    def results(
+        self, futures: Sequence[Future[Any]], meanwhile: Callable[[], None]
+    ) -> list[tuple[Any, BaseException | None]]:
+        """Value or error of jobs that ended; what there is to do meanwhile is for pools where values must travel."""
         return [(None, e) if (e := future.exception()) else (future.result(), None) for future in futures]
 
     def forget(self, futures: Iterable[Future[Any]]) -> None:
@@ -102,16 +109,22 @@ class Threads:
 
 
 class Cluster:
-    """The workers of a Dask client as a pool."""
+    """The workers of a Dask client as a pool.
+
+    While it is entered, a ``LocalCluster`` (or another that this process made) gives workers whose process died
+    :data:`PATIENCE` to come back. Dask's own 15 s are less than a start takes on a busy machine, and it then closes
+    for good what had just begun to work again.
+    """
 
     def __init__(self, client: Any):
         self.client = client
 
     def __enter__(self) -> "Cluster":
+        self._patient = dask.config.set({"distributed.deploy.lost-worker-timeout": f"{PATIENCE}s"})
         return self
 
-    def __exit__(self, *_: object) -> None:
-        pass
+    def __exit__(self, *error: Any) -> None:
+        self._patient.__exit__(*error)
 
     def capacity(self) -> int:
         """Jobs that run at once.
@@ -143,17 +156,32 @@ class Cluster:
         """Whether a job ended without a value."""
         return future.status in ("error", "cancelled", "lost")
 
-    def results(self, futures: Sequence[Any]) -> list[tuple[Any, BaseException | None]]:
-        """Value or error of jobs that ended."""
+    def results(self, futures: Sequence[Any], meanwhile: Callable[[], None]) -> list[tuple[Any, BaseException | None]]:
+        """Value or error of jobs that ended.
+
+        Values come from the workers. Where one died since, Dask makes them again as soon as there is another, which
+        may be never: ``meanwhile`` is called every second, and may raise.
+        """
         if any(future.status == "cancelled" for future in futures):
             raise self._gone()
         try:
             errors = [future.exception() if future.status == "error" else None for future in futures]
             good = [future for future, error in zip(futures, errors, strict=True) if error is None]
-            values = iter(self.client.gather(good))
+            values = iter(self._gathered(good, meanwhile))
         except LOST as error:  # of the connection; errors of jobs were taken out before
             raise self._gone() from error
         return [(None, error) if error else (next(values), None) for error in errors]
+
+    def _gathered(self, futures: Sequence[Any], meanwhile: Callable[[], None]) -> list[Any]:
+        values = asyncio.run_coroutine_threadsafe(
+            self.client.gather(list(futures), asynchronous=True), self.client.loop.asyncio_loop
+        )
+        try:
+            while not concurrent.futures.wait([values], timeout=1.0).done:
+                meanwhile()
+        finally:
+            values.cancel()  # unless it is done
+        return values.result()
 
     def forget(self, futures: Iterable[Any]) -> None:
         """Stop what can be stopped."""

@@ -109,8 +109,8 @@ def glaciers(store: str | Path, *, partial: bool = False) -> str:
 
 def _table(archive: Archive, region: int) -> gpd.GeoDataFrame:
     """Rows of the glaciers of a region: areas of the classes, ratios, snow line, albedo, confidence."""
-    maps, stats = region_maps(archive, region), statistics_of(archive, region)
-    dated = ["time", "glacier"]
+    maps = region_maps(archive, region)
+    stats, dated = statistics(maps, draws=0).compute(), ["time", "glacier"]
     rows = stats[[*COLUMNS]].reset_coords(drop=True).to_dataframe(dim_order=dated)
     areas = stats["class_area"].to_dataset("facies_class").reset_coords(drop=True).to_dataframe(dim_order=dated)
     areas = areas.add_prefix("area_").add_suffix("_km2")

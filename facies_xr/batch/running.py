@@ -17,7 +17,7 @@ import pandas as pd
 from .. import access
 from ..errors import InputError, StoreError
 from ..nn import registry
-from ..store import place_of
+from ..store import Folder, place_of
 from ..store.lock import Lock
 from . import work
 from .archive import BOOK, MANIFEST, Archive, Unit, opened
@@ -135,16 +135,20 @@ def _prepare_workers(client: Any, archive: Archive) -> None:
             raise ClusterError(
                 f"worker {address} does not see {archive}; give a folder that all workers share, or an address."
             )
+        if not seen["writable"]:
+            raise ClusterError(f"worker {address} may not write to {archive}; let the workers' user write there.")
     client.register_plugin(Prepared([entry["model"] for entry in archive.manifest().configuration["models"]]))
 
 
 def look_around(address: str) -> dict[str, Any]:
-    """Versions of a process, and what it sees of an archive."""
+    """Versions of a process, and what it sees of an archive and may do there."""
+    place = place_of(address)
     try:
-        stamp = zlib.crc32(place_of(address).read(MANIFEST) or b"")
+        stamp = zlib.crc32(place.read(MANIFEST) or b"")
     except OSError:
         stamp = 0
-    about = {"python": platform.python_version(), "stamp": stamp}
+    writable = not isinstance(place, Folder) or os.access(place.path, os.W_OK)
+    about = {"python": platform.python_version(), "stamp": stamp, "writable": writable}
     return {**about, **{name: version(name) for name in PACKAGES}}
 
 

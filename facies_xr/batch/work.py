@@ -19,7 +19,7 @@ from .. import access, grids, outlines, stations
 from ..classes import NODATA
 from ..errors import InputError
 from ..maps import inference, smoothing
-from ..nn import patches, registry
+from ..nn import evaluate, patches, registry
 from ..scenes import cube as _cube
 from ..scenes import missions, readers, windows
 from ..scenes.scene import Scene
@@ -206,6 +206,8 @@ class Done:
     """Their share of the glaciers' pixels."""
     nbytes: int
     """Of source pixels, uncompressed."""
+    devices: tuple[str, ...]
+    """On which its scores were computed: more than one, where the CPU took what a card had no room for."""
 
 
 def classified(manifest: Manifest, ground: Ground, date: int, device: str | None = None) -> Done:
@@ -230,12 +232,13 @@ def classified(manifest: Manifest, ground: Ground, date: int, device: str | None
     maps = maps_of(data.chunk({"time": 1, **ground.frame.chunks}, token=f"unit-{ground.tile}-{date}"), manifest, device)
     timed_rasters = [n for n, v in maps.data_vars.items() if {"time", "y", "x"} <= set(v.dims)]
     tile = maps[timed_rasters].isel({"time": 0, **ground.frame.inner})
-    blocks = {str(n): v.values for n, v in tile.compute(scheduler="synchronous").data_vars.items()}
+    with evaluate.noted() as devices:
+        blocks = {str(n): v.values for n, v in tile.compute(scheduler="synchronous").data_vars.items()}
     lap("inference")
     ice = int((ground.static["glacier_index"] > 0).sum())
     seen = int((blocks["facies_map"] != NODATA).sum())
     nbytes = sum(v.nbytes for name, v in bands.items() if name != "saturated")
-    return Done(blocks, seconds, seen, seen / ice if ice else 0.0, nbytes)
+    return Done(blocks, seconds, seen, seen / ice if ice else 0.0, nbytes, tuple(sorted(devices)))
 
 
 def maps_of(data: xr.Dataset, manifest: Manifest, device: str | None = None) -> xr.Dataset:

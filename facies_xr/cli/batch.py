@@ -36,7 +36,7 @@ def plan(
 ) -> None:
     """Search once, cut the glaciers into tiles, write the manifest of a run, and say what it will cost.
 
-    Example: `facies-xr batch plan landsatlook outlines.gpkg --years 2016-2024 --model synthetic-v2 --dem dem.tif`
+    Example: `facies-xr batch plan landsatlook outlines.gpkg --years 2016-2024 --model bands-v2 --dem dem.tif`
     """
     from ..batch import plan as _plan
     from ..batch.cost import cost

@@ -11,7 +11,13 @@ from .shell import console
 
 
 def fetch(
-    name: Annotated[str, typer.Argument(help="wgms, nve, maslov-weights, maslov-patches or glaunti.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="wgms or nve: balance records; maslov-weights, maslov-patches: the published "
+            "networks and their patches; glaunti: its data set."
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Fetch what others published, after saying its size and licence; again, it continues.

@@ -27,6 +27,9 @@ def train(
         str, typer.Option(help="nested: nothing of a test fold is learned; published: as Maslov et al. (2026).")
     ] = "nested",
     folds: Annotated[Path | None, typer.Option(help="CSV with glacier and fold; by default they are made.")] = None,
+    glaciers: Annotated[
+        Path | None, typer.Option("--outlines", help="Outlines: folds are made alike in the glaciers' areas, too.")
+    ] = None,
     feature_set: Annotated[int, typer.Option(help="1, 2, 3 or 4.")] = 4,
     epochs: Annotated[int | None, typer.Option(help="By default 20; 1000 by the published protocol.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples of a step; 256, or 512.")] = None,
@@ -53,16 +56,26 @@ def train(
     given_folds = None if folds is None else learning.read_folds(folds)
     if (patches is None) == (points is None or cube is None):
         raise InputError("give either --patches, or --points and --cube.")
+    area = None if glaciers is None else areas_of(glaciers)
     store = _of_patches(patches, out) if patches is not None else _of_points(points, cube, out, feature_set)
     with _client(scheduler) as client:
         tables = learning.learn(
             store, out, feature_set=feature_set, settings=settings, protocol=protocol, given_folds=given_folds,
-            streamed=streamed, client=client,
+            area=area, streamed=streamed, client=client,
         )  # fmt: skip
     unpruned = tables["unpruned"].loc["f1"]
     shell.show(unpruned, f"F1 of unpruned test samples [%], {protocol} protocol", as_json=as_json)
     if not as_json:
         shell.console.print(f"tables, page.png and models fold-K.safetensors in {escape(str(out))}")
+
+
+def areas_of(path: Path) -> dict[str, float]:
+    """Largest area of each glacier over the dates of its outlines. [m2]"""
+    from .. import outlines
+
+    table = outlines.read(path)
+    area = table.to_crs("EPSG:6933").area  # equal area, on the whole Earth
+    return area.groupby(table["glacier"]).max().to_dict()
 
 
 def _of_patches(patches: Path, out: Path) -> Any:

@@ -57,7 +57,7 @@ def map_(
 ) -> None:
     """Facies maps of glaciers: search, load, classify, calibrate, write.
 
-    Example: `facies-xr map landsatlook outlines.gpkg --years 2016-2024 --dem dem.tif --model synthetic-v2 --dry-run`
+    Example: `facies-xr map landsatlook outlines.gpkg --years 2016-2024 --dem dem.tif --model bands-v2 --dry-run`
     """
     import facies_xr as fx
 

@@ -39,7 +39,7 @@ def show(
 ) -> None:
     """What a model was trained on, its scores, and what it is not for.
 
-    Example: `facies-xr model show synthetic-v2`
+    Example: `facies-xr model show bands-v2`
     """
     from ..nn import registry
 

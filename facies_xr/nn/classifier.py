@@ -16,9 +16,10 @@ from ..classes import NAMES
 from ..errors import InputError, ModelError
 from ..stations import STANDARD_NAME
 from . import model_file, prepare
+from .architectures import ARCHITECTURES
 from .calibration import Calibrator
 from .features import FEATURE_SETS, FEATURES
-from .network import ARCHITECTURES, Network
+from .network import Network
 
 LARGEST_TILE = 4096
 """[px]"""

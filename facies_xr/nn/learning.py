@@ -25,6 +25,9 @@ from .train import Settings
 
 FOLDS = 6
 
+AREA_CLASSES = 3
+"""Small, middle and large glaciers, as many of each."""
+
 REGIONS = {
     "Pyrenees": (-2.5, 42, 3.5, 43.5),
     "Alps": (5, 43.5, 16.5, 48),
@@ -60,13 +63,38 @@ def read_folds(path: str | Path) -> dict[str, int]:
         ) from error
 
 
-def folds_of(store: PatchStore, given: Mapping[str, int] | None = None) -> np.ndarray:
-    """Fold of each sample: as given, as the store has it, or made, alike in classes, regions and size of glaciers.
+def area_classes(glacier: np.ndarray, area: Mapping[str, float]) -> np.ndarray:
+    """Class of area of each sample's glacier, 0 the smallest; glaciers are split evenly. (n) of int
 
     Raises
     ------
     InputError
-        If a glacier has no fold, or there are fewer glaciers than folds.
+        If the area of a glacier is not known.
+    """
+    names, inverse = np.unique(glacier, return_inverse=True)
+    if missing := sorted(set(names.tolist()) - set(area)):
+        raise InputError(f"the outlines hold no glacier {', '.join(missing[:3])}, which has samples.")
+    rank = np.argsort(np.argsort([area[g] for g in names.tolist()], kind="stable"))
+    return (rank * AREA_CLASSES // names.size)[inverse]
+
+
+def folds_of(
+    store: PatchStore, given: Mapping[str, int] | None = None, area: Mapping[str, float] | None = None
+) -> np.ndarray:
+    """Fold of each sample: as given, as the store has it, or made, alike in classes, regions and, if known, areas.
+
+    Parameters
+    ----------
+    store : PatchStore
+    given : mapping, optional
+        Fold of each glacier.
+    area : mapping, optional
+        Area of each glacier, in any unit.
+
+    Raises
+    ------
+    InputError
+        If a glacier has no fold or no area, or there are fewer glaciers than folds.
     """
     table = store.columns
     glacier = table["glacier"].to_numpy(str)
@@ -75,7 +103,10 @@ def folds_of(store: PatchStore, given: Mapping[str, int] | None = None) -> np.nd
     if (store.fold >= 0).any():
         return store.fold
     region = regions(table["longitude"].to_numpy(), table["latitude"].to_numpy())
-    return folds.stratified(glacier, FOLDS, table["label"].to_numpy(), region)
+    strata = [table["label"].to_numpy(), region]
+    if area is not None:
+        strata.append(area_classes(glacier, area))
+    return folds.stratified(glacier, FOLDS, *strata)
 
 
 def learn(
@@ -86,6 +117,7 @@ def learn(
     settings: Settings | None = None,
     protocol: str = "nested",
     given_folds: Mapping[str, int] | None = None,
+    area: Mapping[str, float] | None = None,
     calibrator: str = calibrators.DEFAULT,
     streamed: bool = False,
     client: Any = None,
@@ -103,6 +135,8 @@ def learn(
     protocol : {"nested", "published"}
     given_folds : mapping, optional
         Fold of each glacier; by default those of the store, else six are made.
+    area : mapping, optional
+        Area of each glacier, in which made folds shall be alike.
     calibrator : str
         One of :data:`facies_xr.nn.calibrators.METHODS`, fitted on the unpruned validation fold of each model.
     streamed : bool
@@ -114,7 +148,7 @@ def learn(
     dict of DataFrame
         Tables by name, that of unpruned test samples first.
     """
-    out, fold = Path(out), folds_of(store, given_folds)
+    out, fold = Path(out), folds_of(store, given_folds, area)
     one_of("calibrator", calibrator, calibrators.METHODS)
     samples = store.samples(feature_set=feature_set, streamed=streamed)
     learner = crossval.NetworkLearner(feature_set, settings or Settings())

@@ -1,7 +1,8 @@
 """The networks: that of Maslov et al. (2026), which keeps the pixel in the middle in sight, and its dense relative.
 
-A network is a class and a row of :data:`ARCHITECTURES`. It states its radius; where it can do better than patch by
-patch, ``fold`` gives the form for inference that states its engines (:mod:`facies_xr.nn.evaluate`).
+A network is a class and a row of :data:`facies_xr.nn.architectures.ARCHITECTURES`. It states its radius; where it can
+do better than patch by patch, ``fold`` gives the form for inference that states its engines
+(:mod:`facies_xr.nn.evaluate`).
 """
 
 import copy
@@ -173,10 +174,6 @@ class DenseNet(Network):
     def fold(self) -> "FoldedDense":
         """For inference, as it is now."""
         return FoldedDense(self)
-
-
-ARCHITECTURES: dict[str, type[Network]] = {net.architecture: net for net in (FaciesNet, DenseNet)}
-"""Networks by the name that a classifier's file gives them."""
 
 
 _lock = threading.Lock()

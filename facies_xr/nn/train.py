@@ -22,6 +22,7 @@ from ..classes import NAMES
 from ..errors import InputError, one_of
 from ..progress import Tracker, tracked
 from . import prepare
+from .architectures import ARCHITECTURES
 from .augmentation import augment
 from .checkpoint import Training
 from .classifier import Classifier
@@ -29,7 +30,7 @@ from .evaluate import arrived
 from .features import FEATURE_SETS
 from .labels import Samples
 from .loss import BALANCES, balancing_weights, focal_loss
-from .network import ARCHITECTURES, Network
+from .network import Network
 
 SMOOTHING = 0.1
 
@@ -55,7 +56,7 @@ class Settings:
     dropout: float = 0.5
     """After the concatenation and each hidden layer. S: .5."""
     architecture: str = "patch"
-    """Name of the network: "patch", the published network, or "dense"."""
+    """Name of the network: "patch", the published network, "dense" or "scales"."""
     seed: int = 0
     gamma: float = 2.0
     """Of the focal loss, Eq. 1. P: 2; its alpha is 1 and left out."""
@@ -192,7 +193,7 @@ def _start(samples: int, channels: int, settings: Settings) -> Training:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = ARCHITECTURES[settings.architecture](channels, settings.dropout)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.momentum = settings.momentum
         elif settings.glorot and isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight)

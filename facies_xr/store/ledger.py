@@ -104,7 +104,7 @@ class Ledger:
         damaged = [name for name, _ in layout.damaged(self.place, self.record)]
         if new or damaged or identity(data) != self.record.identity:
             union = self._union(data, times, new, damaged)
-            self.record = layout.commit(union, self.place, box, self.record.dropped)
+            self.record = layout.commit(union, self.place, box, self.record.dropped, self.record.compression)
         elif self.record.damaged(self.place):
             self.record.write(self.place)
         known = {time: slot for slot, time in enumerate(self.record.dates)}

@@ -36,6 +36,8 @@ class Record:
     """Why dates were left empty."""
     files: dict[str, str] = field(default_factory=dict)
     """Checksum of each file of the layout: all but tiles and their ledger entries."""
+    compression: str = "zstd"
+    """Of the rasters' chunks, a key of :data:`facies_xr.store.layout.COMPRESSION`; the first stores do not say it."""
 
     @classmethod
     def read(cls, where: Where) -> "Record":
@@ -82,7 +84,10 @@ def checksum(content: bytes | None) -> str:
 
 
 def _bytes(record: Record) -> bytes:
-    text = json.dumps({"format": FORMAT, **asdict(record)}, indent=1, ensure_ascii=False).encode()
+    document = {"format": FORMAT, **asdict(record)}
+    if record.compression == Record.compression:
+        del document["compression"]
+    text = json.dumps(document, indent=1, ensure_ascii=False).encode()
     return b"%08x\n%s\n" % (zlib.crc32(text), text)
 
 

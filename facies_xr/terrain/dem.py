@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,17 @@ class Dem:
     raster: rasters.Raster | rasters.ArrayRaster | rasters.Tiles
     box: GeoBox
     name: str
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        """Made once: that of a grid takes its CRS as text, and every tile that is kept is looked up by it."""
+        return hash((self.raster, self.box, self.name))
+
+    def __getstate__(self):
+        return {k: v for k, v in self.__dict__.items() if k != "_hash"}  # other processes hash otherwise
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Elevation of a window, which may lie outside the grid. [m]
@@ -118,8 +129,9 @@ class Bounds:
 
 def hash_of(elevation: np.ndarray) -> bytes:
     """Hash of heights; any void is as any other, -0 as 0."""
-    values = np.where(np.isnan(elevation), np.float32(np.nan), elevation + np.float32(0))
-    return hashlib.sha256(values.astype("float32").tobytes()).digest()
+    values = np.ascontiguousarray(elevation + np.float32(0), "float32")
+    values[np.isnan(values)] = np.nan
+    return hashlib.sha256(values.data).digest()
 
 
 @lru_cache(maxsize=KEPT)

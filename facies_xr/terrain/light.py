@@ -30,6 +30,9 @@ WIDEST = 8.0
 BAND = lazy.CHUNK
 """Rows or columns of the bands in which the grid is swept in one piece. [px]"""
 
+STRIP = 32
+"""Rows of hillshade at a time, so that what lies between its steps stays in the cache. [px]"""
+
 
 @dataclass(frozen=True)
 class Sun:
@@ -165,7 +168,7 @@ class Light:
         return flattened(z, *sun.away(x, y)[::-1])
 
     def _mask(self, shaded: np.ndarray, rows: slice, columns: slice, sun: Sun) -> np.ndarray:
-        mask = np.where(shaded | (self.hillshade(rows, columns, sun) <= 0), 0, 1).astype("uint8")
+        mask = (~(shaded | (self.hillshade(rows, columns, sun) <= 0))).view("uint8")
         mask[np.isnan(self.dem.read(rows, columns))] = SHADOW_UNKNOWN
         return mask
 
@@ -199,7 +202,11 @@ class Light:
 def _hillshade(dem: Dem, sun: Sun, top: int, bottom: int, left: int, right: int) -> np.ndarray:
     """Kept for the shadow mask of the same window, which needs to know what turns away from the sun."""
     slope, aspect = dem.slope_and_aspect(slice(top, bottom), slice(left, right))
-    return np.maximum(relief.incidence(slope, aspect, sun.azimuth, sun.elevation), 0).astype("float32")
+    out = np.empty_like(slope)
+    for first in range(0, len(out), STRIP):
+        rows = slice(first, first + STRIP)
+        out[rows] = np.maximum(relief.incidence(slope[rows], aspect[rows], sun.azimuth, sun.elevation), 0)
+    return out
 
 
 def _grown(rows: slice, columns: slice, y: tuple[int, int], x: tuple[int, int]) -> tuple[slice, slice]:

@@ -3,22 +3,24 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise, product
 
 import geopandas as gpd
+import numba
 import numpy as np
-import pandas as pd
 import shapely
 from odc.geo.geobox import GeoBox
 from rasterio.features import rasterize
-from scipy.ndimage import find_objects
 
 from .. import grids
 from .distance import squared_distance
 
 TILE = 512
 """Edge of the absolute tiles on which outlines are burnt. [px]"""
+
+KEPT = 128
+"""Tiles of ``glacier_index`` that a process keeps, of 1 MiB each; a pass over tiles also asks for their neighbours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +55,11 @@ class Glaciers:
         return grids.from_tiles(self.tile, TILE, rows, columns, out)
 
     def tile(self, r: int, c: int) -> np.ndarray:
-        """``index`` of an absolute tile, counted in tiles."""
-        return self._burn(grids.window(self.box, slice(r * TILE, (r + 1) * TILE), slice(c * TILE, (c + 1) * TILE)))
+        """``index`` of an absolute tile, counted in tiles; not to be written into."""
+        return _tile(self, r, c)
 
-    def _burn(self, box: GeoBox) -> np.ndarray:
+    def burn(self, box: GeoBox) -> np.ndarray:
+        """``index`` of a grid that is a window of the glaciers'."""
         hit = np.sort(self._tree.query(shapely.box(*box.boundingbox.bbox)))[::-1]  # later burns overwrite: first last
         if hit.size == 0:
             return np.zeros(box.shape, "int32")
@@ -73,6 +76,13 @@ class Glaciers:
         for first, last, start, stop in np.unique(spans, axis=0).tolist():
             found |= set(product(range(first, last + 1), range(start, stop + 1)))
         return sorted(found)
+
+
+@lru_cache(maxsize=KEPT)
+def _tile(glaciers: Glaciers, r: int, c: int) -> np.ndarray:
+    """Kept for the survey, the index and the distances, which all begin with it."""
+    rows, columns = (slice(k * TILE, (k + 1) * TILE) for k in (r, c))
+    return glaciers.burn(grids.window(glaciers.box, rows, columns))
 
 
 def _as_geojson(geometry: np.ndarray) -> Iterator[dict]:
@@ -141,13 +151,37 @@ def distances(
     distance : ndarray (pixel)
         Of these. [px]
     """
-    numbers = np.sort(pd.unique(index.ravel()))
-    counted = np.zeros(numbers[-1] + 1, "int32")
-    counted[numbers] = np.arange(numbers.size) + (numbers[0] > 0)
-    for number, box in zip(numbers[numbers > 0].tolist(), find_objects(counted[index]), strict=True):
+    for number, top, bottom, left, right in _extents(index).tolist():
+        box = slice(top, bottom), slice(left, right)
         own = index[box] == number
-        distance = boundaries[number].distance(corner[0] + box[0].start, corner[1] + box[1].start, own.shape)
+        distance = boundaries[number].distance(corner[0] + top, corner[1] + left, own.shape)
         yield number, box, own, distance[own]
+
+
+@numba.njit(nogil=True, cache=True)
+def _extents(index):
+    """Numbers in a window, and the rows and columns from which and up to which each is found. (glacier, 5)"""
+    size = index.max() + 1
+    top, bottom = np.full(size, -1, np.int64), np.zeros(size, np.int64)
+    left, right = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    count = 0
+    for r in range(index.shape[0]):
+        for c in range(index.shape[1]):
+            k = index[r, c]
+            if k == 0:
+                continue
+            if top[k] < 0:
+                count += 1
+                top[k], left[k] = r, c
+            bottom[k] = r + 1
+            left[k], right[k] = min(left[k], c), max(right[k], c + 1)
+    out = np.empty((count, 5), np.int64)
+    i = 0
+    for k in range(size):
+        if top[k] >= 0:
+            out[i] = k, top[k], bottom[k], left[k], right[k]
+            i += 1
+    return out
 
 
 def rim(index: np.ndarray, corner: tuple[int, int], *, united: bool = False) -> np.ndarray:
@@ -167,13 +201,35 @@ def rim(index: np.ndarray, corner: tuple[int, int], *, united: bool = False) -> 
     ndarray (pixel, 3)
         Number of the glacier, row and column.
     """
-    rows, columns = np.nonzero(index[1:-1, 1:-1])
-    own, found = index[rows + 1, columns + 1], []
-    for y, x in product(range(3), range(3)):
-        beside = index[rows + y, columns + x]
-        out = beside == 0 if united else beside != own
-        found.append(np.column_stack([own[out], rows[out] + corner[0] + y - 1, columns[out] + corner[1] + x - 1]))
-    return unique_rows(np.concatenate(found))
+    found = _steps_out(index, united)
+    found[:, 1:] += np.array(corner)
+    return unique_rows(found)
+
+
+@numba.njit(nogil=True, cache=True)
+def _steps_out(index, united):
+    """Number, and row and column in the window, of what is reached by a step out of a glacier, for each such step."""
+    out, count = np.empty((1024, 3), np.int64), 0
+    for r in range(1, index.shape[0] - 1):
+        for c in range(1, index.shape[1] - 1):
+            own = index[r, c]
+            if own == 0:
+                continue
+            above, below = index[r - 1], index[r + 1]
+            if (
+                (above[c - 1] == own) & (above[c] == own) & (above[c + 1] == own) & (index[r, c - 1] == own)
+                & (index[r, c + 1] == own) & (below[c - 1] == own) & (below[c] == own) & (below[c + 1] == own)
+            ):  # fmt: skip  # as most are
+                continue
+            for y in range(r - 1, r + 2):
+                for x in range(c - 1, c + 2):
+                    if index[y, x] == own or (united and index[y, x] > 0):
+                        continue
+                    if count == len(out):
+                        out = np.concatenate((out, np.empty_like(out)))
+                    out[count, 0], out[count, 1], out[count, 2] = own, y - 1, x - 1
+                    count += 1
+    return out[:count]
 
 
 def unique_rows(table: np.ndarray) -> np.ndarray:

@@ -10,6 +10,9 @@ import xarray as xr
 MARGIN = 1
 """Pixels around a window that the gradient needs."""
 
+DEGREE = np.float32(np.pi) / np.float32(180)
+"""As ``np.radians`` has it, which takes ten times as long. [radian]"""
+
 
 def slope_and_aspect(elevation: np.ndarray, resolution: float) -> tuple[np.ndarray, np.ndarray]:
     """Slope of the terrain, and the direction that it faces.
@@ -55,6 +58,6 @@ def incidence(slope: np.ndarray, aspect: np.ndarray, sun_azimuth: float, sun_ele
     -----
     cos i = cos z cos s + sin z sin s cos(a - aspect), z the sun's zenith angle, a its azimuth, s the slope.
     """
-    tilt, zenith = np.radians(slope), np.radians(90.0 - sun_elevation)
-    facing = np.radians(sun_azimuth - np.maximum(aspect, 0))
+    tilt, zenith = slope * DEGREE, np.radians(90.0 - sun_elevation)
+    facing = (sun_azimuth - np.maximum(aspect, 0)) * DEGREE
     return np.cos(zenith) * np.cos(tilt) + np.sin(zenith) * np.sin(tilt) * np.cos(facing)

@@ -4,25 +4,23 @@ Nothing here loops over the raster for a glacier: a pass burns each tile that ho
 glaciers on it.
 """
 
+import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
 
+import numba
 import numpy as np
 
-from .. import grids
 from ..errors import InputError, one_of
 from .dem import HIGHEST, LOWEST, Dem, hash_of
 from .proximity import TILE, Boundary, Glaciers, distances, rim
 
 STEEPEST = 45.0
 """Median slope of glaciers above which heights are not taken for metres. [degree]"""
-
-KEPT = 128
-"""Tiles of ``glacier_index`` that are kept during a pass, of 1 MiB each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,25 +60,26 @@ def survey(glaciers: Glaciers, dem: Dem, boundary: str, *, check: bool = True) -
     """
     one_of("boundary", boundary, ("glacier", "complex"))
     united = boundary == "complex"
-    burnt = lru_cache(maxsize=KEPT)(glaciers.tile)
     tiles = glaciers.tiles()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        seen = list(pool.map(partial(_look, dem, burnt, united), tiles))
-        boundaries = Boundary.by_number(np.concatenate([tile.rim for tile in seen]))
+        looks = zip(tiles, pool.map(partial(_look, dem, glaciers, united), tiles), strict=True)
+        seen = {at: tile for at, tile in looks if tile is not None}
+        rims = [np.empty((0, 3), "int64"), *(tile.rim for tile in seen.values())]
+        boundaries = Boundary.by_number(np.concatenate(rims))
         if united:
             boundaries = dict.fromkeys(boundaries, Boundary.united(list(boundaries.values())))
-        far = list(pool.map(partial(_far, burnt, boundaries), tiles))
+        far = list(pool.map(partial(_far, glaciers, boundaries), seen))
     lowest, highest, farthest = (np.full(glaciers.number.max() + 1, np.nan, "float32") for _ in range(3))
     for number, distance in chain.from_iterable(far):
         farthest[number] = np.fmax(farthest[number], distance * glaciers.box.affine.a)
-    for tile in seen:
+    for tile in seen.values():
         lowest[tile.numbers] = np.fmin(lowest[tile.numbers], tile.lowest)
         highest[tile.numbers] = np.fmax(highest[tile.numbers], tile.highest)
     if check:
-        _require_metres(dem.name, lowest, highest, np.sum([tile.slopes for tile in seen], 0))
-    void = sum(tile.void for tile in seen) / max(sum(tile.pixels for tile in seen), 1)
+        _require_metres(dem.name, lowest, highest, sum(tile.slopes for tile in seen.values()))
+    void = sum(tile.void for tile in seen.values()) / max(sum(tile.pixels for tile in seen.values()), 1)
     lowest, highest, farthest = (v[glaciers.number] for v in (lowest, highest, farthest))
-    heights = {at: tile.heights for at, tile in zip(tiles, seen, strict=True) if tile.pixels}
+    heights = {at: tile.heights for at, tile in seen.items()}
     return Survey(boundaries, lowest, highest, farthest, void, heights)
 
 
@@ -102,42 +101,41 @@ class _Tile:
     """Hash of the elevation."""
 
 
-def _look(dem: Dem, burnt: Callable[[int, int], np.ndarray], united: bool, at: tuple[int, int]) -> _Tile:
-    rows, columns = (slice(k * TILE, (k + 1) * TILE) for k in at)
-    around = slice(rows.start - 1, rows.stop + 1), slice(columns.start - 1, columns.stop + 1)
-    inside = burnt(*at)
-    r, c = np.nonzero(inside)
-    if r.size == 0:
-        nothing = np.empty((0, 3), "int64")
-        return _Tile(
-            numbers=np.empty(0, int),
-            lowest=np.empty(0),
-            highest=np.empty(0),
-            slopes=np.zeros(91, "int64"),
-            rim=nothing,
-            pixels=0,
-            void=0,
-            heights=b"",
-        )
-    index = grids.from_tiles(burnt, TILE, *around, np.empty((TILE + 2, TILE + 2), "int32"))
-    z = dem.read(*around)
-    numbers, which = np.unique(inside[r, c], return_inverse=True)
-    lowest, highest = (np.full(numbers.size, np.nan, "float32") for _ in range(2))
-    np.fmin.at(lowest, which, z[r + 1, c + 1])
-    np.fmax.at(highest, which, z[r + 1, c + 1])
-    tilt = np.hypot(z[r + 2, c + 1] - z[r, c + 1], z[r + 1, c + 2] - z[r + 1, c]) / (2 * dem.box.affine.a)
-    slopes = np.bincount(np.degrees(np.arctan(tilt[np.isfinite(tilt)])).astype(int), minlength=91)
-    corner = rows.start, columns.start
-    return _Tile(
-        numbers=numbers,
-        lowest=lowest,
-        highest=highest,
-        slopes=slopes,
-        rim=rim(index, corner, united=united),
-        pixels=r.size,
-        void=int(np.isnan(z[r + 1, c + 1]).sum()),
-        heights=hash_of(z[1:-1, 1:-1]),
-    )
+def _look(dem: Dem, glaciers: Glaciers, united: bool, at: tuple[int, int]) -> _Tile | None:
+    """None where a tile has no ice."""
+    if not glaciers.tile(*at).any():
+        return None
+    rows, columns = (slice(k * TILE - 1, (k + 1) * TILE + 1) for k in at)
+    index, z = glaciers.index(rows, columns), dem.read(rows, columns)
+    numbers, lowest, highest, slopes, pixels, void = _bounds(index, z, dem.box.affine.a)
+    edge = rim(index, (at[0] * TILE, at[1] * TILE), united=united)
+    return _Tile(numbers, lowest, highest, slopes, edge, pixels, void, hash_of(z[1:-1, 1:-1]))
+
+
+@numba.njit(nogil=True, cache=True)
+def _bounds(index, z, resolution):
+    """What a tile has of its glaciers, but the rim and the hash; both arrays with one pixel of surroundings."""
+    size = index.max() + 1
+    lowest, highest = np.full(size, np.nan, np.float32), np.full(size, np.nan, np.float32)
+    seen, slopes = np.zeros(size, np.int64), np.zeros(91, np.int64)
+    pixels, void = 0, 0
+    for r in range(1, index.shape[0] - 1):
+        for c in range(1, index.shape[1] - 1):
+            k, height = index[r, c], z[r, c]
+            if k == 0:
+                continue
+            pixels += 1
+            seen[k] += 1
+            if math.isnan(height):
+                void += 1
+            elif not (height >= lowest[k] and height <= highest[k]):  # NaN at first
+                lowest[k] = height if not height >= lowest[k] else lowest[k]
+                highest[k] = height if not height <= highest[k] else highest[k]
+            tilt = math.hypot(z[r + 1, c] - z[r - 1, c], z[r, c + 1] - z[r, c - 1]) / (2 * resolution)
+            if math.isfinite(tilt):
+                slopes[int(math.degrees(math.atan(tilt)))] += 1
+    numbers = np.flatnonzero(seen)
+    return numbers, lowest[numbers], highest[numbers], slopes, pixels, void
 
 
 def _require_metres(name: str, lowest: np.ndarray, highest: np.ndarray, slopes: np.ndarray) -> None:
@@ -158,9 +156,7 @@ def _require_metres(name: str, lowest: np.ndarray, highest: np.ndarray, slopes: 
         )
 
 
-def _far(
-    burnt: Callable[[int, int], np.ndarray], boundaries: Mapping[int, Boundary], at: tuple[int, int]
-) -> list[tuple[int, float]]:
+def _far(glaciers: Glaciers, boundaries: Mapping[int, Boundary], at: tuple[int, int]) -> list[tuple[int, float]]:
     """Largest distance of each glacier's pixels on a tile, by number. [px]"""
-    found = distances(boundaries, burnt(*at), (at[0] * TILE, at[1] * TILE))
+    found = distances(boundaries, glaciers.tile(*at), (at[0] * TILE, at[1] * TILE))
     return [(number, distance.max()) for number, _, _, distance in found]

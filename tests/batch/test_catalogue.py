@@ -69,6 +69,7 @@ def test_the_model_is_described_by_the_extension(collection):
     assert told.framework == "pytorch"
     assert told.tasks == [mlm.TaskType.SEMANTIC_SEGMENTATION]
     assert told.input[0].bands == list(model.features)
+    assert [band["name"] for band in item.properties["bands"]] == list(model.features)  # the extension asks for both
     assert told.input[0].input.shape[1] == len(model.features)
     assert told.output[0].result.shape == [-1, len(CLASSES)]
     assert "mlm:model" in item.assets["model"].roles

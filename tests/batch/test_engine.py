@@ -181,6 +181,41 @@ def test_workers_that_go_lose_nothing(client, tmp_path, how):
     assert not any(outcome.reason for outcome in ended)
 
 
+def test_workers_killed_together_come_back_however_long_their_start_takes(tmp_path):
+    """Dask closes for good what is not back in time; here the time that it is told is shorter than any start."""
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "10ms"}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        pool_of(client, 2) as pool,
+    ):
+        pids = client.run(os.getpid).values()
+        ended = []
+        for outcome in process(pool, range(80), lambda jobs: pool.each(kills, jobs, str(tmp_path), None), patience=60):
+            ended.append(outcome)
+            if len(ended) == 20:
+                for pid in pids:
+                    os.kill(pid, signal.SIGKILL)
+    assert sorted(outcome.job for outcome in ended) == list(range(80))
+    assert not any(outcome.reason for outcome in ended)
+
+
+def test_results_that_died_with_their_workers_are_not_waited_for_without_end(tmp_path):
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pool = pool_of(client, 1)
+        outcomes = process(pool, range(30), lambda jobs: pool.each(square, jobs, str(tmp_path)), patience=1.0)
+        next(outcomes)
+        distributed.wait(client.submit(time.sleep, 0))  # by now others have ended too, and their values lie there
+        cluster.scale(0)
+        while client.nthreads():
+            time.sleep(0.05)
+        with pytest.raises(ClusterError, match="no worker"):
+            list(outcomes)
+
+
 def test_no_worker_for_long_is_an_error():
     with (
         distributed.LocalCluster(n_workers=0, dashboard_address=None) as cluster,

@@ -18,26 +18,7 @@ from facies_xr.batch.archive import Archive
 from facies_xr.errors import InputError, StoreError
 
 from ..servers import Files
-from ..store.maps import chunk_bytes
-from .conftest import MODEL, RESOLUTION, YEARS
-
-
-def chunks(path):
-    """Content of all chunks and ledger entries of an archive's zones."""
-    return {key: content for key, content in chunk_bytes(path).items() if not key.startswith("batch/")}
-
-
-@pytest.fixture
-def archive(quiet, tmp_path):
-    """A copy of a finished archive, to damage."""
-    return Path(shutil.copytree(quiet, tmp_path / "archive"))
-
-
-def unfinished(archive, manifest, keep):
-    """Make all but some units of an archive pending."""
-    at = Archive.at(archive)
-    for unit in list(map(tuple, manifest.units.tolist()))[keep:]:
-        at.place.remove(at.key(unit))
+from .conftest import MODEL, RESOLUTION, YEARS, chunks, unfinished
 
 
 def test_a_finished_archive_has_nothing_to_do(archive, manifest):
@@ -107,7 +88,7 @@ def test_a_corrupt_scene_fails_with_its_reason_and_the_others_are_done(archive, 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         of_copy = plan(broken / "catalog.json", tiny, YEARS, MODEL, dem=edge.dem, resolution=RESOLUTION)
-    unfinished(archive, manifest, -4)
+    unfinished(archive, -4)
     lost = run(of_copy, archive, waits=(0.01,))
     years = lost["unit"].str.split("/").str[1].str[:4]
     assert set(years) == {"2010"}
@@ -130,7 +111,7 @@ def test_reads_that_fail_now_and_then_change_nothing(archive, quiet, manifest, e
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             remote = plan(path, tiny, YEARS, MODEL, dem=edge.dem, resolution=RESOLUTION)
-        unfinished(archive, manifest, -4)
+        unfinished(archive, -4)
         assert run(remote, archive, waits=(0.1, 0.5)).empty
     assert chunks(archive) == chunks(quiet)
 
@@ -159,7 +140,7 @@ def started(manifest, archive, tmp_path):
 
 
 def test_client_and_workers_killed_then_run_again_gives_the_same_bytes(archive, quiet, manifest, tmp_path):
-    unfinished(archive, manifest, -4)
+    unfinished(archive, -4)
     process, _ = started(manifest, archive, tmp_path)
     process.stdout.readline()  # one unit is done
     os.killpg(process.pid, signal.SIGKILL)
@@ -171,7 +152,7 @@ def test_client_and_workers_killed_then_run_again_gives_the_same_bytes(archive, 
 
 
 def test_a_terminated_run_stops_cleanly_and_goes_on(archive, quiet, manifest, tmp_path):
-    unfinished(archive, manifest, -4)
+    unfinished(archive, -4)
     at = Archive.at(archive)
     with pytest.raises(KeyboardInterrupt):
         run(manifest, archive, board=lambda *_: signal.raise_signal(signal.SIGINT))

@@ -19,6 +19,7 @@ from facies_xr.store import lock as locks
 from facies_xr.store import place_of
 
 from ..servers import bucket, empty_place
+from .conftest import unfinished
 
 
 class Traffic:
@@ -72,12 +73,6 @@ def uploaded(folder, address, *, without="nothing"):
     return address
 
 
-def unfinished(address, manifest, keep):
-    at = Archive.at(address)
-    for unit in at.units[keep:]:
-        at.place.remove(at.key(unit))
-
-
 def assert_same_zones(address, folder):
     """The same chunks and entries as in a folder, byte for byte."""
     found, expected = place_of(address), place_of(folder)
@@ -120,7 +115,7 @@ def test_a_unit_costs_a_bounded_number_of_requests(s3, quiet, manifest, traffic)
     uploaded(quiet, s3)
     counts = []
     for redone in (1, 4):
-        unfinished(s3, manifest, -redone)
+        unfinished(s3, -redone)
         traffic.requests.clear()
         assert run(manifest, s3).empty
         counts.append(traffic.counts())
@@ -135,7 +130,7 @@ def test_a_second_run_into_a_bucket_is_refused_by_name(s3, manifest):
 
 def test_a_run_that_lost_its_lease_stops(s3, quiet, manifest, monkeypatch):
     uploaded(quiet, s3)
-    unfinished(s3, manifest, -3)
+    unfinished(s3, -3)
     monkeypatch.setattr(batch.running, "CHECK", 0.0)
     at = Archive.at(s3)
 
@@ -151,7 +146,7 @@ def test_a_run_that_lost_its_lease_stops(s3, quiet, manifest, monkeypatch):
 @pytest.mark.parametrize("seconds", [3.0, pytest.param(60.0, marks=pytest.mark.slow)])
 def test_writes_refused_for_a_while_end_in_the_same_bytes(s3, quiet, manifest, traffic, seconds):
     uploaded(quiet, s3)
-    unfinished(s3, manifest, -5)
+    unfinished(s3, -5)
     waits, told = (0.5, 1.0, 2.0, 4.0) if seconds < 10 else batch.engine.WAITS, []
 
     def refuse(record, *_):

@@ -128,14 +128,14 @@ def test_confidence_is_that_of_the_label_shown(whole):
     assert whole.facies_map.attrs["smoothing"] == "majority sieve"
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_each_step_is_lazy_and_keeps_what_is_unknown(cube, no_compute, classifier, step):
-    with no_compute():
-        smoothed = fx.classify(cube, classifier, smooth=step)
-    scene = {"time": [0], "y": slice(100, 220), "x": slice(100, 220)}
-    found = smoothed.isel(scene).compute()
-    plain = fx.classify(cube, classifier).isel(scene).compute()
-    np.testing.assert_array_equal(found.facies_map == NODATA, plain.facies_map == NODATA)
+def test_each_step_is_lazy_and_keeps_what_is_unknown(cube, no_compute, classifier):
+    scene = cube.isel(time=[0], y=slice(100, 160), x=slice(100, 160)).compute()
+    plain = fx.classify(scene, classifier).compute()
+    for step in STEPS:
+        with no_compute():
+            fx.classify(cube, classifier, smooth=step)
+        found = fx.classify(scene, classifier, smooth=step).compute()
+        np.testing.assert_array_equal(found.facies_map == NODATA, plain.facies_map == NODATA, err_msg=step)
 
 
 def test_the_elevation_prior_after_a_model_that_needs_no_elevation(cube, bands_classifier):

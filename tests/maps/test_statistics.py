@@ -1,4 +1,4 @@
-"""Glacier statistics against counting by hand, closed forms, and the rules for what is hidden."""
+"""Glacier statistics against counting by hand, one glacier at a time, and other chunks."""
 
 from itertools import product
 from unittest import mock
@@ -17,87 +17,16 @@ from scipy import ndimage
 
 import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
-from facies_xr.errors import InputError, MissingVariableError
+from facies_xr.errors import InputError
 from facies_xr.maps import statistics as module
 from facies_xr.maps.codes import EDGE, SNOW, STRAY_SNOW, UNSEEN, Coder
-from facies_xr.maps.hypsometry import snow_line
 from facies_xr.maps.series import FLAGS, end_of_season
 from facies_xr.maps.statistics import statistics
 from facies_xr.seasons import Season
 from facies_xr.stations import STATISTICS
 
 from ..conftest import clear_sky
-
-SHAPE = (160, 140)
-
-
-def maps_of(labels, *, index=None, elevation=None, albedo=0.5, chunks=None):
-    """Maps with given labels (time, y, x); elevation rises from 2000 m in the south, 5 m a row."""
-    n = labels.shape[0]
-    base = clear_sky(SHAPE, time=False)
-    if elevation is None:
-        elevation = np.repeat(2000 + 5.0 * np.arange(SHAPE[0])[::-1, None], SHAPE[1], 1)
-    if index is None:
-        index = np.zeros(SHAPE, "int32")
-        index[10:150, 10:130] = 4
-    data = xr.Dataset(
-        {
-            "facies_map": (("time", "y", "x"), labels.astype("uint8")),
-            "glacier_index": (("y", "x"), index),
-            "elevation": (("y", "x"), elevation.astype("float32")),
-            "glacier_elevation_min": ("glacier", [np.float32(elevation[index > 0].min())]),
-            "glacier_elevation_max": ("glacier", [np.float32(elevation[index > 0].max())]),
-            "albedo": (("time", "y", "x"), np.broadcast_to(np.asarray(albedo, "float32"), labels.shape)),
-        },
-        coords={
-            "time": np.array([f"{2015 + k}-08-20" for k in range(n)], "datetime64[ns]"),
-            "glacier": ("glacier", ["a"]),
-            "glacier_number": ("glacier", np.array([4], "int32")),
-            **{k: base[k] for k in ("x", "y", "spatial_ref")},
-        },
-    )
-    return data.chunk({"y": chunks, "x": chunks}) if chunks else data
-
-
-def snow_above(line):
-    """Snow above an elevation, ice below."""
-    z = 2000 + 5.0 * np.arange(SHAPE[0])[::-1, None]
-    return np.where(np.broadcast_to(z, SHAPE) >= line, VALUES["snow"], VALUES["ice"])[None]
-
-
-@pytest.mark.parametrize("line", [2100, 2333, 2600])
-def test_a_level_snow_line(line):
-    found = statistics(maps_of(snow_above(line))).isel(time=0, glacier=0)
-    z = 2000 + 5.0 * np.arange(SHAPE[0])[::-1][10:150]
-    assert float(found.accumulation_area_ratio) == pytest.approx((z >= line).mean())
-    assert float(found.snow_line_altitude) == pytest.approx(line, abs=10)
-    snow = np.repeat(z[z >= line], 120)
-    assert float(found.lowest_snow) == pytest.approx(np.percentile(snow, 5), abs=5)
-    assert float(found.glacier_area) == pytest.approx(1.68)  # 140 x 120 px of 100 m2
-    assert float(found.class_area.sel(facies_class="snow")) == pytest.approx(snow.size * 1e-4)
-    assert float(found.mean_elevation) == pytest.approx(z.mean() + 0.5)
-    assert float(found.coverage) == 1
-
-
-def test_no_snow_and_nothing_but_snow():
-    bare = statistics(maps_of(snow_above(9999))).isel(time=0, glacier=0)
-    assert float(bare.accumulation_area_ratio) == 0
-    assert np.isnan(bare.snow_line_altitude)
-    assert np.isnan(bare.lowest_snow)
-    white = statistics(maps_of(snow_above(0))).isel(time=0, glacier=0)
-    assert float(white.accumulation_area_ratio) == 1
-    assert float(white.snow_line_altitude) == pytest.approx(2050, abs=20)  # the glacier's lowest band
-
-
-def test_hidden_pixels_take_the_share_of_their_band():
-    labels = snow_above(2400)
-    rng = np.random.default_rng(0)
-    labels[0][rng.random(SHAPE) < 0.15] = VALUES["cloud"]
-    labels[0, 20:22] = NODATA
-    full = statistics(maps_of(snow_above(2400))).isel(time=0, glacier=0)
-    found = statistics(maps_of(labels)).isel(time=0, glacier=0)
-    assert 0.8 < float(found.coverage) < 0.9
-    assert float(found.accumulation_area_ratio) == pytest.approx(float(full.accumulation_area_ratio), abs=1e-6)
+from .labelled import SHAPE, many_glaciers, maps_of, snow_above
 
 
 def test_too_little_coverage_is_refused():
@@ -107,26 +36,6 @@ def test_too_little_coverage_is_refused():
     assert float(found.coverage) < 0.8
     assert np.isnan(found.accumulation_area_ratio)
     assert np.isnan(found.snow_line_altitude)
-
-
-def test_a_hidden_snow_line_is_refused_though_the_rest_is_seen():
-    labels = snow_above(2400)
-    z = 2000 + 5.0 * np.arange(SHAPE[0])[::-1]
-    labels[0, (z > 2375) & (z < 2430)] = VALUES["cloud"]
-    found = statistics(maps_of(labels)).isel(time=0, glacier=0)
-    assert float(found.coverage) > 0.8
-    assert np.isnan(found.accumulation_area_ratio)
-
-
-def test_stray_snow_counts_for_the_area_but_not_for_the_lowest_snow():
-    labels = snow_above(2500)
-    labels[0, 140:149, 20:31] = VALUES["snow"]  # 99 px, below one hectare
-    found = statistics(maps_of(labels)).isel(time=0, glacier=0)
-    clean = statistics(maps_of(snow_above(2500))).isel(time=0, glacier=0)
-    assert float(found.lowest_snow) == float(clean.lowest_snow)
-    assert float(found.accumulation_area_ratio) > float(clean.accumulation_area_ratio)
-    labels[0, 140:149, 20:32] = VALUES["snow"]  # 108 px
-    assert float(statistics(maps_of(labels)).lowest_snow[0, 0]) < float(clean.lowest_snow)
 
 
 def test_albedo_needs_most_of_the_seen_surface():
@@ -149,7 +58,7 @@ def test_firn_can_be_counted_too():
 
 
 @given(st.integers(0, 10**6), st.integers(7, 160), st.integers(1, 100))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_no_chunk_and_no_block_changes_a_number(seed, chunks, block):
     rng = np.random.default_rng(seed)
     labels = rng.choice([0, 1, 2, 3, 7, 255], (2, *SHAPE), p=[0.3, 0.5, 0.05, 0.05, 0.05, 0.05])
@@ -186,31 +95,6 @@ def test_codes_against_labelled_patches(seed, share, smallest):
     np.testing.assert_array_equal(found, expected[inside])
 
 
-def test_maps_of_another_dtype_are_refused():
-    maps = maps_of(snow_above(2400))
-    with pytest.raises(InputError, match="facies_map is of int64, not uint8"):
-        statistics(maps.assign(facies_map=maps.facies_map.astype("int64")))
-
-
-@pytest.mark.parametrize("name", ["facies_map", "glacier_index", "elevation", "glacier_elevation_min"])
-def test_what_is_missing_is_named(name):
-    with pytest.raises(MissingVariableError, match=name):
-        statistics(maps_of(snow_above(2400)).drop_vars(name))
-
-
-def test_the_edge_of_the_accumulation_area():
-    found = statistics(maps_of(snow_above(2400)), classes=("snow",)).isel(time=0, glacier=0)
-    assert float(found.snow_line_boundary) == pytest.approx(2397.5, abs=3)  # between the rows at 2395 and 2400 m
-    labels = snow_above(2400)
-    labels[0, 20:29, 20:30] = VALUES["ice"]  # a hole of 90 px in the snow is no edge
-    labels[0, 140:145, 40:50] = VALUES["snow"]  # nor is a patch of 50 px
-    holed = statistics(maps_of(labels)).isel(time=0, glacier=0)
-    assert float(holed.snow_line_boundary) == float(found.snow_line_boundary)
-    labels = snow_above(2400)
-    labels[0, 78:82] = VALUES["shadow"]  # nobody sees the edge
-    assert np.isnan(statistics(maps_of(labels)).snow_line_boundary[0, 0])
-
-
 def test_only_the_seen_area_counts_if_asked():
     labels = snow_above(2400)
     labels[0, 10:38] = VALUES["cloud"]  # a fifth, all of it snow
@@ -235,31 +119,6 @@ def test_bands_add_up():
     assert float(seen / found.glacier_area) == pytest.approx(float(found.coverage))
     area = (found.band_area * found.band_accumulation).sum()
     assert float(area / found.glacier_area) == pytest.approx(float(found.accumulation_area_ratio))
-
-
-def many_glaciers(seed=0):
-    """Glaciers of all sizes: one of a pixel, one that is not on the map, one without elevation, 40 patches."""
-    rng = np.random.default_rng(seed)
-    index = rng.integers(1, 41, (16, 14)).repeat(10, 0).repeat(10, 1).astype("int32")
-    index[rng.random(SHAPE) < 0.2] = 0
-    index[5, 5], index[100:110, 50:60] = 77, 78
-    elevation = 2500 + 300 * np.sin(np.arange(SHAPE[0])[:, None] / 40) * np.cos(np.arange(SHAPE[1])[None] / 50)
-    elevation[100:110, 50:60] = np.nan
-    elevation[rng.random(SHAPE) < 0.01] = np.nan
-    elevation[5, 5] = 2600
-    labels = rng.choice([0, 1, 2, 3, 4, 7, 255], (2, *SHAPE), p=[0.3, 0.5, 0.05, 0.05, 0.03, 0.04, 0.03])
-    numbers = np.array([*range(1, 41), 77, 78, 90], "int32")
-    one = maps_of(labels, index=np.where(index == 77, 4, 0), elevation=np.nan_to_num(elevation, nan=2500))
-    low, high = (
-        np.array([f(elevation[index == n]) if np.isfinite(elevation[index == n]).any() else np.nan for n in numbers])
-        for f in (np.nanmin, np.nanmax)
-    )
-    return one.drop_dims("glacier").drop_vars("glacier_number", errors="ignore").assign(
-        glacier_index=(("y", "x"), index), elevation=(("y", "x"), elevation.astype("float32")),
-        glacier_elevation_min=("glacier", low.astype("float32")),
-        glacier_elevation_max=("glacier", high.astype("float32")),
-        albedo=one.albedo,
-    ).assign_coords(glacier=[str(n) for n in numbers], glacier_number=("glacier", numbers))  # fmt: skip
 
 
 def test_many_glaciers_at_once_are_each_alone():
@@ -302,31 +161,6 @@ def test_many_glaciers_at_once_are_each_alone():
     assert set(np.unique(np.nan_to_num(pixel.accumulation_area_ratio.values, nan=-1))) <= {-1.0, 0.0, 1.0}
 
 
-@given(st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
-def test_the_snow_line_is_the_best_of_all_edges(seed):
-    rng = np.random.default_rng(seed)
-    share, weight = rng.random((3, 12)), rng.integers(0, 50, (3, 12)).astype(float)
-    weight[rng.random((3, 12)) < 0.3] = 0
-    edges = 1000 + 20.0 * np.arange(13)
-    line, around = snow_line(share, weight, edges)
-    for k in range(3):
-        full = np.flatnonzero(weight[k])
-        if not full.size:
-            assert np.isnan(line[k])
-            continue
-        cost = [
-            (share[k, :e] * weight[k, :e]).sum() + ((1 - share[k, e:]) * weight[k, e:]).sum()
-            for e in [*full, full[-1] + 1]
-        ]
-        best = [*full, full[-1] + 1][int(np.argmin(cost))]
-        below, above = full[full < best], full[full >= best]
-        low = edges[below[-1]] if below.size else edges[full[0]]
-        high = edges[above[0] + 1] if above.size else edges[full[-1] + 1]
-        assert low <= line[k] <= high
-        assert set(np.flatnonzero(around[k])) == set([*below[-1:], *above[:1]])
-
-
 def test_glaciers_that_go_on_beyond_the_grid():
     index = np.zeros(SHAPE, "int32")
     index[0:40, 20:60] = 4
@@ -359,53 +193,10 @@ def test_nothing_is_read_before_it_is_asked_for(no_compute):
     assert found.accumulation_area_ratio.chunks is not None
 
 
-@pytest.mark.parametrize(
-    ("options", "match"),
-    [
-        ({"hidden": "guess"}, "hidden='guess': choose 'fill' or 'leave out'"),
-        ({"min_coverage": 80}, "min_coverage=80"),
-        ({"draws": -1}, "draws=-1"),
-        ({"correction": "all"}, "correction='all': choose 'scenes' or 'prior' or 'none'"),
-        ({"classes": ("cloud",)}, "hide the surface"),
-        ({"classes": ()}, "unknown classes"),
-    ],
-)
-def test_what_is_not_possible_is_named(options, match):
-    with pytest.raises(InputError, match=match):
-        statistics(maps_of(snow_above(2400)), **options)
-
-
-# -- what a review found ----------------------------------------------------------------------------------------
-
-
 def test_some_of_the_glaciers_of_a_map():
     maps = many_glaciers()
     whole, part = (statistics(m, min_coverage=0.0).compute() for m in (maps, maps.isel(glacier=[3, 7])))
     xr.testing.assert_equal(part.drop_dims("elevation_band"), whole.drop_dims("elevation_band").isel(glacier=[3, 7]))
-
-
-@pytest.mark.parametrize("height", [-9999.0, -32768.0, -3.4e38, 3.4e38, 9500.0])
-def test_heights_that_cannot_be_are_refused(height):
-    maps = maps_of(snow_above(2400))
-    maps.elevation[50, 50] = height
-    with pytest.raises(InputError, match=r"elevation: glacier number 4 has .* which cannot be"):
-        statistics(maps).compute()
-
-
-def test_bounds_of_another_elevation_model_are_refused():
-    maps = maps_of(snow_above(2400))
-    maps["glacier_elevation_max"] = ("glacier", np.array([2300.0], "float32"))
-    with pytest.raises(InputError, match="of another elevation model"):
-        statistics(maps).compute()
-
-
-def test_a_ratio_needs_elevations():
-    z = np.repeat(2000 + 5.0 * np.arange(SHAPE[0])[::-1, None], SHAPE[1], 1)
-    maps = maps_of(snow_above(2400))
-    maps["elevation"] = (("y", "x"), np.where(z < 2500, np.nan, z).astype("float32"))
-    found = statistics(maps).isel(time=0, glacier=0)
-    assert float(found.coverage) == 1
-    assert np.isnan(found.accumulation_area_ratio)
 
 
 def test_a_neighbour_changes_nothing():
@@ -423,20 +214,6 @@ def test_a_neighbour_changes_nothing():
     for name in ("lowest_snow", "snow_line_boundary", "accumulation_area_ratio"):
         assert float(second[name][0, 0]) == float(first[name][0, 0]), name
     assert float(first.lowest_snow[0, 0]) == float(statistics(alone).lowest_snow[0, 0])
-
-
-def test_wholly_hidden_bands_at_the_line_are_refused_by_either_rule():
-    labels = snow_above(2400)
-    z = 2000 + 5.0 * np.arange(SHAPE[0])[::-1]
-    labels[0, (z >= 2380) & (z < 2420)] = VALUES["cloud"]
-    for rule in ("fill", "leave out"):
-        assert np.isnan(statistics(maps_of(labels), hidden=rule).accumulation_area_ratio).all()
-
-
-def test_the_snow_line_stays_on_the_glacier():
-    labels = np.where(np.arange(SHAPE[1]) % 10 < 3, VALUES["snow"], VALUES["ice"])
-    found = statistics(maps_of(np.broadcast_to(labels, (1, *SHAPE)))).isel(time=0, glacier=0).compute()
-    assert float(found.snow_line_altitude) == float(found.max_elevation)
 
 
 def test_a_season_that_is_given_names_the_years_too():

@@ -12,7 +12,7 @@ from facies_xr.maps import uncertainty, weighting
 from facies_xr.maps.statistics import statistics
 from facies_xr.synthetic import World
 
-from .test_statistics import SHAPE, maps_of, snow_above
+from .labelled import SHAPE, maps_of, snow_above
 
 
 def probable_maps(p_snow, *, weights=(), shares=(), chunks=None):

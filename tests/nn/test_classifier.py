@@ -14,9 +14,10 @@ from facies_xr import metrics
 from facies_xr.classes import NAMES
 from facies_xr.errors import ModelError
 from facies_xr.nn import registry
+from facies_xr.nn.architectures import ARCHITECTURES
 from facies_xr.nn.calibration import Calibrator
 from facies_xr.nn.classifier import Classifier
-from facies_xr.nn.network import ARCHITECTURES, FaciesNet
+from facies_xr.nn.network import FaciesNet
 from facies_xr.nn.train import predict
 
 from ..conftest import random_classifier

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from facies_xr.errors import InputError
-from facies_xr.nn.evaluate import evaluate
+from facies_xr.nn.evaluate import arrived, evaluate, noted, queue
 from facies_xr.nn.evaluate.device import PRECISIONS, VARIABLE, card, choose, products, switches
 from facies_xr.nn.evaluate.engine import Engine
 from facies_xr.nn.network import Inference, Network
@@ -221,9 +221,10 @@ def crowded():
 def test_where_memory_runs_out_parts_become_smaller(crowded):
     network, features, mask = crowded
     network.room = 200 * 100
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), noted() as devices:
         warnings.simplefilter("error")
         there = evaluate(network, features, mask, device=torch.device("meta"))
+    assert devices == {"meta"}
     sizes = network.folded(torch.device("meta")).sizes
     assert sizes[0] == (300, 200)
     assert (150, 100) in sizes  # half of a half
@@ -232,8 +233,12 @@ def test_where_memory_runs_out_parts_become_smaller(crowded):
 
 def test_where_that_does_not_help_the_cpu_takes_the_part(crowded):
     network, features, mask = crowded
-    with pytest.warns(UserWarning, match=r"meta is out of memory \(tried to allocate 20.00 GiB\); the CPU takes"):
+    with (
+        pytest.warns(UserWarning, match=r"meta is out of memory \(tried to allocate 20.00 GiB\); the CPU takes"),
+        noted() as devices,
+    ):
         there = evaluate(network, features, mask, device=torch.device("meta"))
+    assert devices == {"cpu"}
     assert np.isfinite(there[:, mask]).all()
     np.testing.assert_array_equal(there, evaluate(network, features, mask, device="cpu"))
 
@@ -299,6 +304,20 @@ def test_a_classifier_on_a_card_is_the_same_classifier(tmp_path):
     assert arrived.network.device.type == "cpu"
     assert here.digest == there.digest == arrived.digest
     assert there.save(tmp_path / "a").read_bytes() == here.save(tmp_path / "b").read_bytes()
+
+
+@needs_card
+def test_what_threads_put_on_a_card_arrives_whole():
+    """By page-locked memory, each in its own queue, the memory of the one before used again."""
+    device = torch.device("cuda", 0)
+
+    def there_and_back(seed):
+        values = np.random.default_rng(seed).random((20, 300, 300), "float32")
+        with queue(device):
+            return np.array_equal((arrived(values, device) * 2).cpu().numpy(), values * 2)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(there_and_back, range(40)))
 
 
 @needs_card

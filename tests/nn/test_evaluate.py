@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
 from facies_xr.errors import InputError
+from facies_xr.nn.architectures import ARCHITECTURES
 from facies_xr.nn.classifier import Classifier
 from facies_xr.nn.evaluate import evaluate, one_thread, sweep
 from facies_xr.nn.evaluate.engine import Engine
@@ -17,7 +18,7 @@ from facies_xr.nn.evaluate.pixels import around
 from facies_xr.nn.evaluate.plan import plan
 from facies_xr.nn.evaluate.slots import slots
 from facies_xr.nn.features import FEATURE_SETS
-from facies_xr.nn.network import ARCHITECTURES, DenseNet, Folded, Inference, Network
+from facies_xr.nn.network import DenseNet, Folded, Inference, Network
 from facies_xr.nn.patches import cut
 from facies_xr.nn.train import predict
 
@@ -49,7 +50,7 @@ def test_every_published_vector(shared, feature_set, engine):
         x, expected = np.ascontiguousarray(file["x"].transpose(0, 3, 1, 2)), file["softmax_after"]
     home = shared / "published_facies_weights" / str(feature_set)
     rng = np.random.default_rng(0)
-    for fold in range(6):
+    for fold in range(6) if engine == "compiled" else (0, 5):
         network = published(home / f"{fold}_cnn_afterconfidentlearning_weights.h5", x.shape[1])
         for patch, softmax in zip(x, expected[fold], strict=True):
             around = rng.standard_normal((x.shape[1], 34, 35)).astype("float32")  # neighbours must not leak in
@@ -85,20 +86,24 @@ def test_noise_of_odd_sizes(engine, feature_set, height, width, scale, seed):
     np.testing.assert_allclose(together(network, features, engine), patch_by_patch(network, features), atol=2e-5)
 
 
+@pytest.fixture(scope="module")
+def noise():
+    features = np.random.default_rng(0).standard_normal((6, 66, 56)).astype("float32")
+    return features, patch_by_patch(NETWORKS[1], features)
+
+
 @engines
 @settings(deadline=None, max_examples=6)
 @given(seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.002, 0.1, 0.6, 1.0]), blob=st.booleans())
-def test_masks_get_what_they_ask_for(engine, seed, share, blob):
-    rng = np.random.default_rng(seed)
-    features = rng.standard_normal((6, 66, 56)).astype("float32")
-    mask = rng.random((66, 56)) < share
+def test_masks_get_what_they_ask_for(noise, engine, seed, share, blob):
+    features, expected = noise
+    mask = np.random.default_rng(seed).random((66, 56)) < share
     if blob:
         mask[20:40, 20:38] = True
     found = evaluate(NETWORKS[1], features, mask, engine)
     inner = np.zeros_like(mask)
     inner[16:-16, 16:-16] = mask[16:-16, 16:-16]
     assert np.isnan(found[:, ~inner]).all()
-    expected = patch_by_patch(NETWORKS[1], features)
     np.testing.assert_allclose(found[:, inner], expected[:, inner[16:-16, 16:-16]], atol=2e-5)
 
 
@@ -190,8 +195,8 @@ def test_weights_that_change_are_seen():
     np.testing.assert_allclose(after, patch_by_patch(network, features)[:, 0, 0], atol=2e-5)
 
 
-@settings(deadline=None, max_examples=10)
-@given(height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=8)
+@given(height=st.integers(1, 24), width=st.integers(1, 24), seed=st.integers(0, 99))
 def test_the_dense_network_is_itself_at_every_pixel(height, width, seed):
     torch.manual_seed(seed)
     network = DenseNet(8).eval()

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from shapely import box
 from typer.testing import CliRunner
 
 import facies_xr as fx
 from facies_xr import cli, metrics
 from facies_xr.classes import NODATA
+from facies_xr.cli import learning as learning_commands
 from facies_xr.errors import InputError
 from facies_xr.nn import labels, learning, patchfiles, train
 from facies_xr.nn.classifier import Classifier
@@ -111,6 +113,30 @@ def test_folds_are_given_stored_or_made(tmp_path):
     (tmp_path / "folds.csv").write_text("glacier,fold\na,first\n")
     with pytest.raises(InputError, match="columns glacier and fold, a whole number"):
         learning.read_folds(tmp_path / "folds.csv")
+
+
+def test_made_folds_share_large_and_small_glaciers(tmp_path):
+    """Twelve glaciers of 1, 2 .. 12 km2: each fold of two has at most one of the four small, middle and large ones."""
+    made = samples()
+    with writing(tmp_path / "patches.zarr", 4) as out:
+        out.append(made)
+    names = np.unique(made.glacier)
+    edge = np.sqrt(np.arange(1, 13)) * 1000
+    squares = [box(x, 0, x + e, e) for x, e in zip(2000 * 10 * np.arange(12), edge, strict=True)]
+    outlines = gpd.GeoDataFrame({"RGIId": names}, geometry=squares, crs="EPSG:6933")
+    outlines.to_file(tmp_path / "outlines.gpkg")
+    area = learning_commands.areas_of(tmp_path / "outlines.gpkg")
+    np.testing.assert_allclose([area[g] for g in names], np.arange(1, 13) * 1e6, rtol=1e-6)
+    fold = learning.folds_of(PatchStore(tmp_path / "patches.zarr"), area=area)
+    size = (np.arange(12) // 4)[np.searchsorted(names, made.glacier)]
+    np.testing.assert_array_equal(learning.area_classes(made.glacier, area), size)
+    for k in range(6):
+        mine = dict(zip(made.glacier[fold == k], size[fold == k], strict=True))
+        assert sorted(mine.values()) == sorted(set(mine.values()))
+    outlines.iloc[1:].to_file(tmp_path / "some.gpkg")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match="outlines hold no glacier Glacier 0, which has samples"):
+        run("--patches", tmp_path / "patches.zarr", "-o", tmp_path / "out", "--outlines", tmp_path / "some.gpkg")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ The real addresses were never reached; the weights are the real ones, the patche
 
 import hashlib
 import json
-import subprocess
-import sys
 import zipfile
 from dataclasses import replace
 
@@ -166,29 +164,16 @@ def test_another_file_than_the_published_one_is_refused(archive, cache):
             releases.patches(f"{url}/patches.zip")
 
 
-SHELL = """
-import sys
-from facies_xr.nn import releases
-base = sys.argv.pop(1)
-releases.RELEASES["maslov-weights"] = lambda: releases.weights(base)
-from facies_xr.cli import main
-main()
-"""
-
-
-def test_the_shell_asks_first_and_imports_with_the_bounds(weights, cache, tmp_path):
-    def run(*arguments, check=True):
-        command = [sys.executable, "-c", SHELL, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=check, stdin=subprocess.DEVNULL)
-
+def test_the_shell_asks_first_and_imports_with_the_bounds(weights, cache, tmp_path, shell, monkeypatch):
     with Files(weights).serve() as url:
-        refused = run(f"{url}/", "fetch", "maslov-weights", check=False)
-        assert refused.returncode == 2
-        assert "Licence: GPL-2" in refused.stdout
-        assert "26 MB" in refused.stdout
-        assert "add --yes" in refused.stderr
+        monkeypatch.setitem(releases.RELEASES, "maslov-weights", lambda: releases.weights(f"{url}/"))
+        status, out, err = shell("fetch", "maslov-weights")
+        assert status == 2
+        assert "Licence: GPL-2" in out
+        assert "26 MB" in out
+        assert "add --yes" in err
         assert not (cache / "maslov-weights").exists()
-        assert "6 members, bounds estimated" in run(f"{url}/", "fetch", "maslov-weights", "--yes").stdout
+        assert "6 members, bounds estimated" in shell("fetch", "maslov-weights", "--yes")[1]
     drawn_patches(tmp_path / "patches")
-    said = run("-", "model", "import", "maslov-2026-set4", "--bounds-from", tmp_path / "patches").stdout
+    _, said, _ = shell("model", "import", "maslov-2026-set4", "--bounds-from", tmp_path / "patches")
     assert "bounds from patches" in said

@@ -1,12 +1,15 @@
 """Training against closed forms: loss, weights, augmentation, learning rate, what is kept, what is seen."""
 
 import math
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from facies_xr import metrics
 from facies_xr.classes import NAMES
@@ -162,6 +165,32 @@ def test_the_best_epoch_is_kept(run):
     predicted = train.predict(run.classifier.network, run.classifier.inputs(checked.patches)).argmax(1)
     counts = metrics.confusion(checked.label, predicted, len(NAMES))
     assert np.nanmean(metrics.iou(counts)) == pytest.approx(max(run.iou))
+
+
+class Watched(np.ndarray):
+    """Patches that tell of each batch that is read."""
+
+    def __getitem__(self, key):
+        if isinstance(key, np.ndarray):
+            self.told.release()
+        return np.asarray(self).__getitem__(key)
+
+
+def test_the_next_batch_is_read_while_this_one_is_learned_from():
+    """A step that waits for the reading of the next batch would wait in vain, were that read only after it."""
+    samples, told, steps = made_up(24, 0), threading.Semaphore(0), []
+    patches = samples.patches.view(Watched)
+    patches.told = told
+
+    def after(*_):
+        steps.append(all(told.acquire(timeout=5) for _ in range(2 if not steps else 1)) if len(steps) < 2 else True)
+
+    hook = register_optimizer_step_post_hook(after)
+    try:
+        train.fit(replace(samples, patches=patches), made_up(8, 1), 1, "tiny", replace(TINY, epochs=1), shown=False)
+    finally:
+        hook.remove()
+    assert steps == [True] * 3
 
 
 def test_bounds_and_means_are_those_of_the_training_samples(run):

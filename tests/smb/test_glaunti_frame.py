@@ -25,7 +25,7 @@ from facies_xr.smb.methods import glaunti as method
 from facies_xr.smb.methods.named import EVERY
 from facies_xr.smb.problem import of_statistics
 
-from ..maps.test_statistics import SHAPE, maps_of, snow_above
+from ..maps.labelled import SHAPE, maps_of, snow_above
 
 
 def with_confidence(maps, value=0.8):

@@ -17,8 +17,10 @@ import zarr_cm
 
 from facies_xr import grids, store
 from facies_xr.errors import GridError, SceneReadError, StoreError
+from facies_xr.store import layout
+from facies_xr.store.place import place_of
 
-from .maps import BOX, assert_same, chunk_bytes, random_maps
+from .maps import BOX, SMALL, assert_same, chunk_bytes, random_maps
 
 
 def test_round_trip(tmp_path):
@@ -198,3 +200,18 @@ def test_a_full_disk_is_named_and_what_was_finished_is_kept(small_disk):
     for t, i, j in np.argwhere(finished.values):
         cut = {"time": t, "y": slice(512 * i, 512 * i + 512), "x": slice(512 * j, 512 * j + 512)}
         np.testing.assert_array_equal(found.facies_map.isel(cut).values, expected.facies_map.isel(cut).values)
+
+
+def test_a_store_keeps_the_packing_that_it_was_begun_with(tmp_path):
+    """New ones pack real numbers by lz4. The first had zstd, which their record does not say."""
+    first, both = (random_maps(days, box=SMALL) for days in (["2020-08-20"], ["2020-08-20", "2021-08-18"]))
+    old = place_of(tmp_path / "old.zarr")
+    layout.commit(layout.prepared(first), old, SMALL, compression="zstd")
+    assert b"compression" not in old.read("ledger/record.json")
+    for path, dates in (("old.zarr", first), ("old.zarr", both), ("new.zarr", both)):
+        assert_same(store.write(dates, tmp_path / path, progress=False), dates)
+    for path, codec in (("old.zarr", "ZstdCodec"), ("new.zarr", "BloscCodec")):
+        assert store.verify(tmp_path / path).empty
+        group = zarr.open_group(tmp_path / path, mode="r")
+        packing = {name: [type(c).__name__ for c in group[name].compressors] for name in ("confidence", "facies_map")}
+        assert packing == {"confidence": [codec], "facies_map": ["ZstdCodec"]}

@@ -225,7 +225,7 @@ def test_a_file_that_changes_is_read_anew_and_its_mask_too(tmp_path):
     assert rasters.version(str(shutil.copy2(path, tmp_path / "same.tif")))[0] == rasters.version(str(path))[0]
 
 
-@pytest.mark.parametrize("finer", [20, 33, 100])
+@pytest.mark.parametrize("finer", [20, 33, 72])
 def test_a_source_far_finer_than_the_grid(tmp_path, monkeypatch, finer):
     """A plane with a void and noise: means over pixels, bounds that hold every pixel, and few pixels at a time."""
     from facies_xr.rasters import blocks

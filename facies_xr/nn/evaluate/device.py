@@ -88,6 +88,27 @@ def card(cards: int) -> int:
     return _thread.number % cards
 
 
+def note(device: torch.device) -> None:
+    """Say that this thread computed something on a device, to the :func:`noted` around it."""
+    for found in _thread.__dict__.get("noted", ()):
+        found.add(f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device))
+
+
+@contextmanager
+def noted() -> Iterator[set[str]]:
+    """Names of the devices on which this thread evaluates within it.
+
+    Two, where the CPU took what a card had no room for.
+    """
+    found: set[str] = set()
+    around = _thread.__dict__.setdefault("noted", [])
+    around.append(found)
+    try:
+        yield found
+    finally:
+        around.remove(found)
+
+
 # -- work on a device -------------------------------------------------------------------------------------------
 
 

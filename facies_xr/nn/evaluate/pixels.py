@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ...classes import CLASSES
-from .device import choose, products
+from .device import choose, note, products
 from .engine import Engine, Inference, Network, Part, pick
 from .plan import halves, plan
 from .threads import one_thread
@@ -39,7 +39,7 @@ def evaluate(
     Parameters
     ----------
     network : Network
-        One of :data:`facies_xr.nn.network.ARCHITECTURES`.
+        One of :data:`facies_xr.nn.architectures.ARCHITECTURES`.
     features : array (feature, y, x) of float32
         Of NumPy, or of torch on any device. Scaled, finite; its outer pixels, as many as the network's radius, are
         context only.
@@ -106,6 +106,7 @@ class _Raster:
         for part in plan(self.wanted, window, self.engine)[1] if self.engine else [window]:
             try:
                 self._fill(part)
+                note(self.prepared.device)
                 continue
             except torch.cuda.OutOfMemoryError as error:
                 smallest = max(p.stop - p.start for p in part) < 2 * ENOUGH

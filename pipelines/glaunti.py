@@ -11,6 +11,7 @@ synthetic.
 """
 
 import argparse
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +20,10 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
+from scipy.stats import chi2
 
 from facies_xr import folds
+from facies_xr.smb.climate.bands import Bands, problem_of
 from facies_xr.smb.degreeday import fast
 from facies_xr.smb.degreeday.parameters import free, resolved
 from facies_xr.smb.glaunti import models, release
@@ -32,6 +35,8 @@ from facies_xr.smb.glaunti.grids import BANDS
 from facies_xr.smb.glaunti.loss import Weights, mean_over
 from facies_xr.smb.glaunti.models import RecurrentModel, TemperatureIndex
 from facies_xr.smb.glaunti.train import Settings, new_corrector, train, train_corrector, with_facies
+from facies_xr.smb.methods.temperature_index import APART, CENTRE, FITTED, STORE_SHARPNESS, WIDE, balances
+from facies_xr.smb.methods.temperature_index import TemperatureIndex as CalibratedForEach
 
 STORE = "conserving"
 SCALES = Scales(elevation_std=100.0)
@@ -186,8 +191,60 @@ def study_of(study: Study, seed: int = 0, shown: bool = True) -> pd.DataFrame:
         models = _trained([g for j, g in enumerate(rest) if j % 4], rest[::4], study, shown)
         for name, (model, eyes) in models.items():
             rows += [pairs(model, eyes(g), edge_days="half").assign(method=name) for g in test]
+        rows += [of_other_years(models["temperature-index"][0], g, study) for g in test]
     scored = pooled(pd.concat(rows), ("method", "kind", "season"))
     return scored[["method", "kind", "n", "pearson_r", "rmse", "bias"]]
+
+
+def of_other_years(start: TemperatureIndex, glacier: Glacier, study: Study) -> pd.DataFrame:
+    """Each year of a glacier by a temperature-index model calibrated on its other years, from the one shared by all."""
+    found = []
+    for year in glacier.run:
+        others = replace(glacier, counted=frozenset(glacier.run) - {year})
+        model = train(copy.deepcopy(start), [others], (), study.calibration, shown=False).model
+        table = pairs(model, glacier, edge_days="half")  # type: ignore[arg-type]
+        found.append(table[table.year == year])
+    return pd.concat(found).assign(method="temperature-index, of its other years")
+
+
+def recovery(draws: int = 20, glaciers: int = 4, years: int = 20, error: float = 0.15, seed: int = 0) -> pd.DataFrame:
+    """How often the parameters of glaciers lie within the confidence regions that their records give.
+
+    The truth is drawn as the method expects it, about a common set; each draw has new parameters and new errors of
+    the records. Rows are draws and glaciers: the distance of the truth from the estimate, in units of the covariance
+    (squared, which is chi-squared of 5 numbers where the region is right), and whether each number lies within its
+    own 95 % interval.
+    """
+    rng = np.random.default_rng(seed)
+    names, bands = [f"g{k}" for k in range(glaciers)], 2500.0 + 100 * np.arange(10)
+    area = xr.Dataset(
+        {"band_area": (("glacier", "elevation_band"), rng.uniform(0.1, 1, (glaciers, 10)))},
+        {"glacier": names, "elevation_band": bands, "latitude": ("glacier", np.full(glaciers, 46.0)),
+         "longitude": ("glacier", np.full(glaciers, 10.0))},
+    )  # fmt: skip
+    region = weather(rng, Study(years=years)).expand_dims(glacier=names)
+    region = region.assign(height=("glacier", np.full(glaciers, 2900.0)))
+    table = pd.DataFrame([(g, FIRST + y, 0.0) for g in names for y in range(years)],
+                         columns=["glacier", "balance_year", "balance"])  # fmt: skip
+    run, rows = Bands.of(problem_of(area, region, table)), []
+    for draw in range(draws):
+        truth = CENTRE + WIDE * rng.normal(0, 0.5, 5) + APART * rng.normal(0, 1, (glaciers, 5))
+        true = balances(run, truth, STORE_SHARPNESS)[0]
+        known = table.assign(balance=(true + rng.normal(0, error, true.shape)).ravel())
+        fitted = CalibratedForEach().fit(problem_of(area, region, known), np.arange(len(table)))
+        for k, name in enumerate(names):
+            own, covariance = fitted.sets[name]
+            apart = own - truth[k]
+            inside = np.abs(apart) < 1.96 * np.sqrt(np.diag(covariance))
+            rows.append({"draw": draw, "glacier": name, "distance": apart @ np.linalg.solve(covariance, apart),
+                         **dict(zip(FITTED, inside, strict=True))})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def covered(found: pd.DataFrame) -> pd.Series:
+    """Share of the truths within the 95 % region of all five numbers, and within the interval of each."""
+    whole = (found.distance < chi2.ppf(0.95, len(FITTED))).mean()
+    return pd.concat([pd.Series({"all five": whole}), found[list(FITTED)].mean()])
 
 
 def _trained(seen: list[Glacier], apart: list[Glacier], study: Study, shown: bool):
@@ -239,6 +296,8 @@ def main() -> None:
         table = study_of(Study())
         table.to_csv(given.out / "study.csv", index=False)
         print(table.to_string(index=False, float_format="{:.2f}".format))
+        print("\nparameters within their 95 % regions:")
+        print(covered(recovery()).to_string(float_format="{:.2f}".format))
     elif given.command == "train":
         sets = [release.glaciers(given.dataset, release.SPLITS[name]) for name in (given.split, "validation")]
         start = models.opened(given.start)

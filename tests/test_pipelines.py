@@ -112,12 +112,17 @@ def test_the_study_of_glaunti(tmp_path, monkeypatch, capsys):
         assert float(wrong.facies[:, -1].mean()) < 1
     again = script.world(study)[0]
     pd.testing.assert_frame_equal(again.totals, glaciers[0].totals)
-    monkeypatch.setattr(script, "Study", lambda: study)
+    shares = script.covered(script.recovery(draws=5, glaciers=4, years=12))
+    assert shares["all five"] >= 0.7  # of .95, of 20 draws
+    assert (shares >= 0.75).all()
+    monkeypatch.setattr(script, "Study", lambda **given: dataclasses.replace(study, **given))
+    monkeypatch.setattr(script, "recovery", lambda: script.pd.DataFrame({"distance": [1.0], **dict.fromkeys(
+        script.FITTED, True)}))  # fmt: skip
     monkeypatch.setattr("sys.argv", ["glaunti.py", "study", str(tmp_path)])
     script.main()
     assert "map errors" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "study.csv")
-    assert table.method.nunique() == 5
+    assert table.method.nunique() == 6
     assert set(table.n[table.kind == "glacier-wide"]) == {8}
     assert set(table.n[table.kind == "point"]) == {24}
     assert table.rmse.notna().all()

@@ -193,3 +193,23 @@ def test_a_model_with_a_store_that_keeps_its_mass(three):
             snow = after.snow
     np.testing.assert_allclose(outcome.state, snow, atol=2e-5)
     assert float((outcome.state - published.state).abs().max()) > 0.01
+
+
+def test_weather_that_is_missing_off_the_glacier_changes_nothing(three):
+    """Loss, gradients and pairs are those of whole weather; on the glacier it is refused."""
+    whole = three[0]
+    holed = whole.weather.copy(deep=True)
+    holed["temperature"][:, 0, 3] = np.nan
+    holed = replace(whole, weather=holed)
+    found = []
+    for one in (whole, holed):
+        model = start()
+        value = training.loss(terms(model, one))
+        value.backward()
+        table = pairs(model, one)
+        found.append((value.detach(), model.free["rain_centre"].grad, table[table.kind == "glacier-wide"].predicted))
+    for mine, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5)
+    holed.weather["temperature"][5, 4, 4] = np.nan
+    with pytest.raises(InputError, match="missing in 1 pixels of the glacier"):
+        replace(holed).year(2001)

@@ -10,7 +10,15 @@ import xarray as xr
 from facies_xr.errors import InputError
 from facies_xr.smb import judge
 from facies_xr.smb.climate.bands import Bands, problem_of
-from facies_xr.smb.methods.temperature_index import CENTRE, STORE_SHARPNESS, TemperatureIndex, balances
+from facies_xr.smb.methods.temperature_index import (
+    APART,
+    CENTRE,
+    STORE_SHARPNESS,
+    WIDE,
+    TemperatureIndex,
+    balances,
+    common_of,
+)
 
 SHARPNESS = STORE_SHARPNESS
 
@@ -243,3 +251,25 @@ def test_scores_refit_in_every_fold_and_no_fit_knows_what_it_is_judged_on(mapped
         fx.scores(found, maps=stats.isel(glacier=slice(0, 3)), climate=climate)
     with pytest.raises(InputError, match="by pooled rest on no weather"):
         fx.scores(found.assign_attrs(method_name="pooled"), maps=stats, climate=climate)
+
+
+def test_the_common_set_is_that_of_the_joint_normal_distribution():
+    """Of linear balances: mean and covariance of (common, sets) solved as one; one glacier has no record."""
+    rng = np.random.default_rng(3)
+    prior, apart, centre = np.diag(WIDE**-2.0), np.diag(APART**-2.0), CENTRE + rng.normal(0, 1, 5)
+    told = []
+    for records in (7, 3, 0):
+        design = rng.normal(0, 3, (records, 5))
+        told.append((design.T @ design, design.T @ rng.normal(0, 5, records)))
+    covariance = np.array([np.linalg.inv(h + apart) for h, _ in told])
+    own = np.array([c @ (b + apart @ centre) for c, (_, b) in zip(covariance, told, strict=True)])
+    found, spread = common_of(own, covariance, centre)
+    whole, right = np.zeros((20, 20)), np.zeros(20)
+    whole[:5, :5], right[:5] = prior + 3 * apart, prior @ CENTRE
+    for k, (h, b) in enumerate(told):
+        at = slice(5 * (k + 1), 5 * (k + 2))
+        whole[at, at], right[at] = h + apart, b
+        whole[:5, at] = whole[at, :5] = -apart
+    joint = np.linalg.inv(whole)
+    np.testing.assert_allclose(found, (joint @ right)[:5], rtol=1e-8)
+    np.testing.assert_allclose(spread, joint[:5, :5], rtol=1e-8)

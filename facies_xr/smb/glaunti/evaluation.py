@@ -80,7 +80,7 @@ def pairs(model: Model, glacier: Glacier, *, edge_days: str = "whole", dtype: to
             if np.isfinite(observed):
                 field = between(dates[f"{first}_date"], dates[f"{last}_date"])
                 rows.append({"kind": "glacier-wide", "season": season, "year": year, "observed": observed,
-                             "predicted": (field * outline).sum() / outline.sum()})  # fmt: skip
+                             "predicted": np.average(np.where(outline > 0, field, 0), weights=outline)})  # fmt: skip
         found = glacier.points[(glacier.points.year == year) & glacier.points.season.isin(SEASONS)]
         for point in found.itertuples():
             rows.append({"kind": "point", "season": point.season, "year": year, "observed": point.balance,

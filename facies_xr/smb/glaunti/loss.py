@@ -32,8 +32,8 @@ class Weights:
 
 
 def mean_over(field: Tensor, outline: Tensor) -> Tensor:
-    """Mean over the glacier."""
-    return (field * outline).sum((-2, -1)) / outline.sum()
+    """Mean over the glacier, whatever lies outside of it."""
+    return (torch.where(outline > 0, field, 0.0) * outline).sum((-2, -1)) / outline.sum()
 
 
 def by_season(balance: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -143,7 +143,7 @@ def correction_penalty(d: Tensor, outline: Tensor, weights: Weights) -> Tensor:
     """Of the corrections of a year: their size, their roughness, and snow's factor going apart from the ice ratio."""
 
     def mean(field: Tensor) -> Tensor:
-        return (field * outline).sum((-2, -1)) / (outline.sum() + AREA)
+        return (torch.where(outline > 0, field, 0.0) * outline).sum((-2, -1)) / (outline.sum() + AREA)
 
     size = mean(d**2).sum()
     roughness = mean((d - mean(d)[:, None, None]) ** 2).sum()

@@ -176,7 +176,7 @@ def test_the_last_epoch_is_kept_where_settings_say_so():
         found = train.mean_iou(run.classifier.network, made_up(16, 1), train.statistics(made_up(24, 0).patches))
         assert found == pytest.approx(run.iou[-1])
     assert runs[1].iou[:3] == runs[0].iou
-    with pytest.raises(InputError, match="kept.*'best' or 'last'"):
+    with pytest.raises(InputError, match=r"kept.*'best' or 'last'"):
         train.Settings(kept="first")
 
 

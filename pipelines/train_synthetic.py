@@ -38,7 +38,7 @@ from facies_xr.stations import BANDS
 from facies_xr.synthetic.repaint import Palette, palettes
 
 SETTINGS = train.Settings(
-    architecture="scales", epochs=30, kept="last", batch=256, learning_rate=3e-3, dropout=0.1, gamma=0.0,
+    architecture="scales", epochs=80, kept="last", batch=256, learning_rate=3e-3, dropout=0.1, gamma=0.0,
     smoothing=0.02, class_weights="none", scene_weights="none", turned=False, contrast=0.0, brightness=0.0,
 )  # fmt: skip
 """The samples are drawn as the classes shall weigh, and in the light and colours of many scenes."""

@@ -64,6 +64,7 @@ def hogs(job):
 OUT_OF_MEMORY = """
 import json, dask, hog
 from distributed import Client, LocalCluster
+from facies_xr.batch.engine import process
 from facies_xr.batch.pools import pool_of
 if __name__ == "__main__":
     with (

@@ -15,8 +15,7 @@ import pytest
 from facies_xr import access
 from facies_xr.batch import plan, run
 from facies_xr.batch.archive import Archive
-from facies_xr.batch.engine import process
-from facies_xr.batch.pools import ClusterError, pool_of
+from facies_xr.batch.pools import ClusterError
 from facies_xr.errors import StoreError
 
 from ..servers import Files
@@ -52,26 +51,42 @@ def disk(folder, size):
 # -- workers ----------------------------------------------------------------------------------------------------
 
 
+HOG = """
+import os, time
 def hogs(job):
-    """Take more memory than a worker has, in one of the jobs."""
     held = []
     while job == 5 and len(held) < 60:
         held.append(bytearray(os.urandom(1)) * (32 << 20))
         time.sleep(0.05)
     return job
+"""
+
+OUT_OF_MEMORY = """
+import json, dask, hog
+from distributed import Client, LocalCluster
+from facies_xr.batch.engine import process
+from facies_xr.batch.pools import pool_of
+if __name__ == "__main__":
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit="1.2GB") as cluster,
+        Client(cluster) as client,
+        pool_of(client, 2) as pool,
+    ):
+        ended = process(pool, range(12), lambda jobs: pool.each(hog.hogs, jobs))
+        print(json.dumps([(outcome.job, outcome.reason) for outcome in ended]))
+"""
 
 
 @pytest.mark.slow
-def test_a_job_that_takes_all_memory_is_given_up_and_stops_no_other():
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        cluster(memory_limit="1.2GB") as client,
-        pool_of(client, 2) as pool,
-    ):
-        ended = {o.job: o for o in process(pool, range(12), lambda jobs: pool.each(hogs, jobs))}
+def test_a_job_that_takes_all_memory_is_given_up_and_stops_no_other(tmp_path):
+    (tmp_path / "hog.py").write_text(HOG)
+    (tmp_path / "run.py").write_text(OUT_OF_MEMORY)
+    told = subprocess.run([sys.executable, tmp_path / "run.py"], stdout=subprocess.PIPE, text=True, timeout=300)
+    ended = dict(json.loads(told.stdout))
     assert sorted(ended) == list(range(12))
-    assert [job for job, outcome in ended.items() if outcome.reason] == [5]
-    assert "out of memory" in ended[5].reason
+    assert [job for job, reason in ended.items() if reason] == [5]
+    assert "out of memory" in ended[5]
 
 
 SCHEDULER = """

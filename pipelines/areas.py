@@ -29,9 +29,10 @@ def maps_and_truth(folder: Path, plan: Plan, k: int, classifier: Classifier) -> 
 
 
 def with_areas(folder: Path, plan: Plan, classifier: Classifier) -> Classifier:
-    """The classifier with the class weights that give the true areas of the validation worlds' glaciers, by date."""
+    """The classifier with the class weights that give the true areas of some worlds' glaciers, by date."""
     assert classifier.calibrator is not None
-    known = [one for k in plan.validation for one in of_glaciers(*maps_and_truth(folder, plan, k, classifier), plan)]
+    worlds = [*plan.validation, *plan.areas]
+    known = [one for k in worlds for one in of_glaciers(*maps_and_truth(folder, plan, k, classifier), plan)]
     probabilities, areas = zip(*known, strict=True)
     independent = np.array([len(p) / INDEPENDENT for p in probabilities])
     weights = np.ones((len(areas), len(NAMES)))
@@ -64,7 +65,7 @@ def of_glaciers(maps: xr.Dataset, truth: np.ndarray, plan: Plan) -> list[tuple[n
 def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFrame:
     """Accumulation area ratios of the test worlds against the truth, for each correction of the probabilities."""
     rows = []
-    for k in plan.test:
+    for k in [*plan.test, *plan.areas_test]:
         maps, truth = maps_and_truth(folder, plan, k, classifier)
         true_maps = maps.assign(facies_map=maps.facies_map.copy(data=truth))
         known = fx.statistics(true_maps, draws=0, min_coverage=0.5).compute()

@@ -37,6 +37,9 @@ CLOUDS = 0.4
 FIELD_SPREAD = Spread(of_ice=0.2, shortwave=0.45)
 """How much wide fields may differ from the real scenes."""
 
+DARK = [FEATURE_SETS[4].index(name) for name in ("hillshade", "shadow_mask")]
+"""Features that are 0 all over half of the wide shadows: those that are wider than a patch."""
+
 SETTLED = 0.5
 """Power of a class's area by which training pixels are drawn: 1 as they occur, 0 all classes alike."""
 
@@ -70,6 +73,10 @@ class Plan:
     validation: range = range(14, 16)
     """These fit the calibrator and the areas."""
     test: range = range(16, 18)
+    areas: range = range(18, 22)
+    """With those of validation they give the weights of areas."""
+    areas_test: range = range(22, 26)
+    """With those of the test they judge them."""
     trained: int = 16_000
     """Pixels that train, before clouds are thinned and wide fields added."""
     checked: int = 1_500
@@ -174,6 +181,8 @@ def fields(found: Samples, colours: list[Palette], n: int, rng: np.random.Genera
             k = int(rng.choice(places))
             patch = found.patches[k].copy()
             patch[: len(BANDS)] = field(patch[: len(BANDS)], name, colour, rng)
+            if name == "shadow" and len(patch) > len(BANDS) and len(rows) % 2:
+                patch[DARK] = 0.0
             rows.append(k)
             labels.append(VALUES[name])
             patches.append(patch)

@@ -30,8 +30,8 @@ def pipeline(name):
 @pytest.mark.filterwarnings("ignore")
 def test_training_on_synthetic_worlds(world, region, tmp_path):
     script = pipeline("train_synthetic")
-    one = range(1)
-    plan = script.Plan([world].__getitem__, one, one, one, trained=200, checked=20, held_out=600, fewest=50)
+    one, none = range(1), range(0)
+    plan = script.Plan([world].__getitem__, one, one, one, none, none, trained=200, checked=20, held_out=600, fewest=50)
     (tmp_path / "world-000").symlink_to(region.folder)
     script.build(tmp_path, plan)
     before = script.digest(tmp_path, plan)

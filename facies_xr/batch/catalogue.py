@@ -106,7 +106,6 @@ def _model(place: str, bbox: list[float], times: list[str]) -> dict[str, Any]:
         "datetime": None,
         "start_datetime": times[0],
         "end_datetime": times[-1],
-        "bands": [{"name": name} for name in model.features],
         "mlm:name": model.name,
         "mlm:architecture": f"CNN ({model.architecture})",
         "mlm:framework": "pytorch",
@@ -136,6 +135,7 @@ def _model(place: str, bbox: list[float], times: list[str]) -> dict[str, Any]:
     item["assets"]["model"] = {
         **_asset(href, "application/octet-stream; framework=pytorch", "weights and all that goes with them"),
         "roles": ["mlm:model", "mlm:weights"],
+        "bands": [{"name": name} for name in model.features],
         "mlm:artifact_type": "safetensors",
     }
     return item

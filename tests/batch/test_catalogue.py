@@ -69,7 +69,8 @@ def test_the_model_is_described_by_the_extension(collection):
     assert told.framework == "pytorch"
     assert told.tasks == [mlm.TaskType.SEMANTIC_SEGMENTATION]
     assert told.input[0].bands == list(model.features)
-    assert [band["name"] for band in item.properties["bands"]] == list(model.features)  # the extension asks for both
+    described = item.assets["model"].to_dict()["bands"]  # STAC has them with an asset, the extension asks for them
+    assert [band["name"] for band in described] == list(model.features)
     assert told.input[0].input.shape[1] == len(model.features)
     assert told.output[0].result.shape == [-1, len(CLASSES)]
     assert "mlm:model" in item.assets["model"].roles

@@ -1,6 +1,6 @@
 """Five synthetic worlds beside three real scenes, in natural colours where a scene has them: docs/worlds.png.
 
-    python examples/worlds.py DATA PICTURE     # DATA holds s2_l1c_vinciguerra, landsat_l1_montana_mission, ...
+    python examples/worlds.py SHARED     # SHARED/data holds s2_l1c_vinciguerra, landsat_l1_montana_mission, ...
 
 A few minutes: each world is built in a temporary folder. The real scenes are not in this repository; docs/real-data.md
 says where they come from.
@@ -77,4 +77,4 @@ def main(data: Path, picture: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]) / "data", Path(__file__).parents[1] / "docs" / "worlds.png")

@@ -1,6 +1,5 @@
 """dask-gateway on loopback: server, proxy, schedulers and workers are processes of this machine."""
 
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
+from .servers import free_port
 
 PASSWORD = "loopback"
 
@@ -28,12 +29,6 @@ c.ClusterConfig.cluster_max_workers = 2
 c.ClusterConfig.worker_memory = "2 G"
 c.ClusterConfig.environment = {{"OMP_NUM_THREADS": "1"}}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 def answers(address: str) -> bool:

@@ -15,6 +15,26 @@ SECRET = "S3CR3TS3CR3T"
 """Of the object store."""
 
 
+def free_port() -> int:
+    """Of loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def served_by(handler: type[BaseHTTPRequestHandler]):
+    """An HTTP server on loopback, a thread for each request; yields its URL."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 class Files:
     """Files of a folder, with ranges; ``fault(number of the request)`` says what goes wrong."""
 
@@ -86,15 +106,11 @@ class Files:
                 with suppress(OSError):
                     super().handle()
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            self._over.set()
-            server.shutdown()
-            server.server_close()
+        with served_by(Handler) as url:
+            try:
+                yield url
+            finally:
+                self._over.set()
 
 
 @contextmanager
@@ -128,9 +144,7 @@ def object_store(key: str, *, requester_pays: bool):
 @contextmanager
 def stac_api(items: Path):
     """A STAC API (rustac) that serves an items file; yields its URL."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("rustac")), "serve", str(items), "--create-collections", "-a"]
     with subprocess.Popen(
         [*command, f"127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

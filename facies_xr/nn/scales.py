@@ -37,11 +37,12 @@ def surroundings(rasters: torch.Tensor) -> torch.Tensor:
         The value and means over each of ``WINDOWS``, and of the means over the smallest window the least and the
         largest within the largest window.
     """
-    smallest, largest = WINDOWS[0], WINDOWS[-1]
-    means = [_mean(_middle(rasters, largest - edge), edge) for edge in WINDOWS]
+    smallest, *wider = WINDOWS
+    reach = wider[-1] - smallest
     around = _mean(rasters, smallest)
-    extremes = [sign * _largest(sign * around, largest - smallest + 1) for sign in (-1, 1)]
-    return torch.cat([_middle(rasters, largest - 1), *means, *extremes], 1).permute(0, 2, 3, 1)
+    means = [_middle(around, reach), *(_mean(_middle(rasters, wider[-1] - edge), edge) for edge in wider)]
+    extremes = [sign * _largest(sign * around, reach + 1) for sign in (-1, 1)]
+    return torch.cat([_middle(rasters, wider[-1] - 1), *means, *extremes], 1).permute(0, 2, 3, 1)
 
 
 def _middle(maps: torch.Tensor, less: int) -> torch.Tensor:

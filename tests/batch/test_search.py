@@ -1,10 +1,9 @@
 """Planning from a STAC API: few requests whatever the number of glaciers, pages, rate limits, servers that fail."""
 
 import json
-import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import geopandas as gpd
 import numpy as np
@@ -15,6 +14,7 @@ from facies_xr import stac
 from facies_xr.batch import plan
 from facies_xr.errors import CatalogError
 
+from ..servers import served_by
 from .conftest import MODEL, YEARS
 
 PAGE = 2
@@ -68,15 +68,8 @@ def api(items, fault=lambda number: None):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with served_by(Handler) as url:
         yield url, asked
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,9 @@
 import gzip
 import json
 import os
-import threading
 import time
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import numpy as np
 import pystac
@@ -19,6 +18,7 @@ from facies_xr import access, web
 from facies_xr.errors import CatalogError, MetadataError, SceneReadError
 from facies_xr.scenes import landsat, missions
 
+from ..servers import served_by
 from .test_cube import noise_scene
 
 PLACE = {"epsg": 32632, "resolution": 10, "left": 600000, "top": 5200000}
@@ -163,14 +163,8 @@ def serving(answer):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with served_by(Handler) as url:
+        yield url
 
 
 def endless(handler):

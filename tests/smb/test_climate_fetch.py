@@ -4,9 +4,8 @@ The real services were never reached; the client speaks the protocol of keys of 
 """
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import geopandas as gpd
 import numpy as np
@@ -22,7 +21,7 @@ from facies_xr.smb.climate import fetching
 from facies_xr.smb.climate.reading import GRAVITY
 from facies_xr.smb.climate.weather import weather
 
-from ..servers import Files
+from ..servers import Files, served_by
 
 GLACIER = (-10.6, 46.7, -10.4, 46.9)
 """West of Greenwich, so that longitudes from 0 to 360 differ."""
@@ -166,15 +165,8 @@ def climate_data_store(folder, requests, fails=False):
         def log_message(self, *args):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with served_by(Handler) as address:
         yield address
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def key_of(address, folder, monkeypatch):

@@ -25,7 +25,7 @@ from facies_xr.smb.methods.tabular.scores import by_glacier, crps, groups_of, pa
 from facies_xr.smb.methods.tabular.search import SPACE, settings
 from facies_xr.smb.methods.yardsticks import GlacierMean, RecordsMean
 
-from .test_tabular import problem_of, table_of
+from .tabular import problem_of, table_of
 
 NETWORK = FeedForward(Settings((6,), rate=1e-2, epochs=60, patience=30), k=3, members=2, trees=0)
 FAMILIES = {

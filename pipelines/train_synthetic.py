@@ -3,7 +3,7 @@
     python pipelines/train_synthetic.py FOLDER                 # everything below; continues where it stopped
     python pipelines/train_synthetic.py FOLDER build           # worlds and their samples
     python pipelines/train_synthetic.py FOLDER train NAME      # a classifier, with calibrator, areas and card
-    python pipelines/train_synthetic.py FOLDER sites           # what classifiers know of sites that they have not seen
+    python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
@@ -16,7 +16,7 @@ import json
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -71,12 +71,15 @@ def world_version(folder: Path, plan: Plan) -> int:
 
 
 def training(folder: Path, plan: Plan, feature_set: int, without: tuple[str, ...] = ()) -> Samples:
-    """Pixels of the training worlds and wide fields; nothing with the spectra of the sites in ``without``."""
-    found, rng = data.samples(folder, plan.train, feature_set, plan.trained), np.random.default_rng(SEED)
-    for site in without:
-        found = found[np.char.find(found.scene.astype(str), f" {site} ") < 0]
+    """Pixels of the training worlds and wide fields; nothing with the spectra of the sites in ``without``.
+
+    Without any site there are no wide fields either, whose spectra are real.
+    """
+    found, rng = data.samples(folder, plan.train, feature_set, plan.trained, without), np.random.default_rng(SEED)
     found = found[(found.label != VALUES["cloud"]) | (rng.random(len(found)) < data.CLOUDS)]
-    return Samples.concat([found, data.fields(found, colours(without), int(FIELDS * len(found)), rng)])
+    if not (real := colours(without)):
+        return found
+    return Samples.concat([found, data.fields(found, real, int(FIELDS * len(found)), rng)])
 
 
 def colours(without: tuple[str, ...] = ()) -> list[Palette]:
@@ -140,15 +143,28 @@ def of_site(classifier: Classifier, site: str) -> dict[str, float]:
     }
 
 
-def sites(folder: Path, plan: Plan, settings: train.Settings) -> pd.DataFrame:
-    """Scores of each site that trains, by a classifier of the bands that has seen neither it nor the unseen one."""
-    validated = data.samples(folder, plan.validation, 1, plan.checked)
+def sites(folder: Path, plan: Plan, settings: train.Settings, name: str) -> pd.DataFrame:
+    """Scores on each site by a classifier that has not seen it, then by one that has seen no real spectra."""
+    every = tuple(sorted({*data.spectra().site}))
+    seen = tuple(site for site in every if site != data.UNSEEN_SITE)
     rows = {}
-    for site in sorted({*data.spectra().site} - {data.UNSEEN_SITE}):
-        fitted = training(folder, plan, 1, (site,))
-        run = train.fit(fitted, validated, 1, f"without {site}", settings)
-        rows[site] = of_site(run.classifier, site)
-    return pd.DataFrame(rows).T
+    for without in [*((site,) for site in seen), seen]:
+        classifier = left_out(folder, plan, settings, name, without)
+        for site in every if without == seen else without:
+            rows["all" if without == seen else site, site] = of_site(classifier, site)
+    return pd.DataFrame(rows).T.rename_axis(["left out", "scores on"])
+
+
+def left_out(folder: Path, plan: Plan, settings: train.Settings, name: str, without: tuple[str, ...]) -> Classifier:
+    """A classifier as ``name``, not calibrated, that some sites did not train; in the folder, for ``gates.py``."""
+    path = folder / f"{name}-without-{'-'.join(without)}.safetensors"
+    card = {"data_digest": digest(folder, plan), "without": list(without), "settings": asdict(settings)}
+    if not path.exists() or Classifier.load(path).card != card:
+        fitted = training(folder, plan, FEATURE_SET[name], without)
+        checked = data.samples(folder, plan.validation, FEATURE_SET[name], plan.checked)
+        run = train.fit(fitted, checked, FEATURE_SET[name], path.stem, settings)
+        replace(run.classifier, card=card).save(path)
+    return Classifier.load(path)
 
 
 def scores(classifier: Classifier, tested: Samples) -> dict:
@@ -204,7 +220,8 @@ def main() -> None:
         for name in FEATURE_SET:
             ship(folder, PLAN, name)
     if command in ("all", "sites"):
-        print(sites(folder, PLAN, SETTINGS).to_string())
+        for name in sys.argv[3:] or FEATURE_SET:
+            print(name, sites(folder, PLAN, SETTINGS, name).to_string(), sep="\n")
     if command == "check":
         print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
 

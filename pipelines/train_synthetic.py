@@ -4,6 +4,7 @@
     python pipelines/train_synthetic.py FOLDER build           # worlds and their samples
     python pipelines/train_synthetic.py FOLDER train NAME      # a classifier, with calibrator, areas and card
     python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
+    python pipelines/train_synthetic.py FOLDER card NAME       # what NOT_FOR and sites say, onto the card; no training
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
@@ -203,6 +204,12 @@ def ship(folder: Path, plan: Plan, name: str) -> None:
     print(classifier.save(MODELS / f"{name}.safetensors"), json.dumps(classifier.card, indent=1), sep="\n")
 
 
+def with_card(classifier: Classifier, found: pd.DataFrame) -> Classifier:
+    """The classifier with today's words of what it is not for, and the scores of sites left out."""
+    alone = {out: row.dropna().round(3).to_dict() for (out, _), row in found.iterrows() if out != "all"}
+    return replace(classifier, card={**classifier.card, "sites_left_out": alone, "not_for": NOT_FOR})
+
+
 def main() -> None:
     """Run one stage, or all."""
     if len(sys.argv) < 2:
@@ -222,6 +229,10 @@ def main() -> None:
     if command in ("all", "sites"):
         for name in sys.argv[3:] or FEATURE_SET:
             print(name, sites(folder, PLAN, SETTINGS, name).to_string(), sep="\n")
+    if command == "card":
+        path = MODELS / f"{sys.argv[3]}.safetensors"
+        found = sites(folder, PLAN, SETTINGS, path.stem)
+        print(with_card(Classifier.load(path), found).save(path))
     if command == "check":
         print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
 

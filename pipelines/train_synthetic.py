@@ -122,9 +122,10 @@ def trained(folder: Path, plan: Plan, feature_set: int, name: str, settings: tra
 
 NOT_FOR = (
     "firn and refrozen-like ice of real glaciers: no labelled ones trained it, and it calls real firn ice or snow; "
-    "lakes; ground off the glaciers; dusty snow and snow under haze, some of which it calls cloud. Look at "
-    "some of a glacier's scenes before you conclude anything from its maps. docs/models.md has its scores "
-    "on real points and scenes."
+    "lakes; ground off the glaciers; snow under haze (above .1 at 1.6 um), two fifths of which it calls debris, ice "
+    "or cloud; glaciers unlike those that trained it: of sites left out half of the ice and two thirds of the rock "
+    "were wrong at worst. Look at some of a glacier's scenes before you conclude anything from its maps. "
+    "docs/models.md has its scores on real points and scenes."
 )
 
 

@@ -75,6 +75,9 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     for without in (("Sperry",), tuple(four[:3])):
         script.left_out(tmp_path, plan, settings, "bands-v2", without)
     assert [file.stat().st_mtime_ns for file in files] == times  # goes on where it stopped
+    carded = script.with_card(fitted, table)
+    assert carded.card == {**card, "not_for": script.NOT_FOR, "sites_left_out": carded.card["sites_left_out"]}
+    assert carded.card["sites_left_out"]["Sperry"] == table.loc[("Sperry", "Sperry")].round(3).to_dict()
     bare = script.training(tmp_path, plan, 1, tuple(four[:3]))
     assert not any(" " in scene for scene in bare.scene)  # no wide fields either
 
@@ -82,6 +85,14 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     assert {correction for _, correction in table.index} <= {"scenes", "prior", "none"}
     assert len(table) > 0
     assert ((table.covered >= 0) & (table.covered <= 1)).all()
+
+
+def test_shipped_cards_say_what_the_pipeline_says():
+    script = pipeline("train_synthetic")
+    for name in script.FEATURE_SET:
+        card = fx.load_model(name).card
+        assert card["not_for"] == script.NOT_FOR, name
+        assert {*card["sites_left_out"], card["unseen_site"]["site"]} == {*script.data.spectra().site}
 
 
 def test_degradation_is_told_of_the_same_glaciers_and_years(monkeypatch):

@@ -94,9 +94,21 @@ def table(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def by_site(folder: Path) -> pd.DataFrame:
+    """Share of right labels by the perceptron on contrasts of six bands, by site and class, as ``gates.py`` counts."""
+    points = gates.aberle(folder)
+    x, y, groups = with_contrast(points, list(BANDS)), points["class"].to_numpy(), points["site"].to_numpy()
+    label = np.array(CLASSES)[held_out(NETWORK, x, y, groups).argmax(1)]
+    right = [found in gates.GATES[name].accepted if name in gates.GATES else found == name
+             for found, name in zip(label, y, strict=True)]  # fmt: skip
+    return pd.crosstab(groups, y, right, aggfunc="mean", rownames=["site"], colnames=["class"])
+
+
 def main() -> None:
-    """Print the table."""
-    print(table(Path(sys.argv[1]) / "data" / "facies_points_aberle").round(3).to_string())
+    """Print the tables."""
+    folder = Path(sys.argv[1]) / "data" / "facies_points_aberle"
+    print(table(folder).round(3).to_string())
+    print(by_site(folder).round(3).to_string())
 
 
 if __name__ == "__main__":

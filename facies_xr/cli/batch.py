@@ -1,4 +1,4 @@
-"""``facies-xr batch``: plan, run, status, verify, glaciers, catalogue, smb: a region, many years, many workers."""
+"""``facies-xr batch``: plan, run, status, and what comes of it: a region, many years, many workers."""
 
 import signal
 from pathlib import Path
@@ -160,6 +160,23 @@ def catalogue(store: Archive) -> None:
     from ..batch.catalogue import catalogue as _catalogue
 
     console.print(escape(_catalogue(store)))
+
+
+@app.command()
+def overviews(
+    store: Archive,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
+    workers: Annotated[int, typer.Option(help="Start so many worker processes here; 0 for threads.")] = 0,
+) -> None:
+    """Coarser levels of the maps for viewers, beside them; run it again to go on, and when there is more.
+
+    Example: `facies-xr batch overviews archive/`
+    """
+    from ..batch import overviews as _overviews
+
+    with shell.client_of(scheduler, workers) as client:
+        for level in _overviews(store, client=client):
+            console.print(escape(level), soft_wrap=True)
 
 
 @app.command()

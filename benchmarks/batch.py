@@ -23,9 +23,9 @@ import shapely
 import xarray as xr
 
 from facies_xr.batch import Manifest, plan
-from facies_xr.batch.archive import put, read
 from facies_xr.batch.engine import process
 from facies_xr.batch.pools import pool_of
+from facies_xr.batch.records import put, read
 from facies_xr.store import Folder
 from facies_xr.synthetic import World
 

@@ -94,20 +94,20 @@ def firn_points(folder: Path) -> pd.DataFrame:
     return found
 
 
-def labels(classifier: Classifier, table: pd.DataFrame) -> np.ndarray:
-    """Class that a classifier gives to points; shadowed snow lies in terrain shadow. Flag values"""
+def probabilities(classifier: Classifier, table: pd.DataFrame) -> np.ndarray:
+    """Class scores (point, class) that a classifier gives; shadowed snow lies in terrain shadow."""
     values = table[list(BANDS)].to_numpy("float32")
     shaded = (table["class"] == "shadow").to_numpy()
     found = []
     for k in range(0, len(table), BATCH):
         part = spectra.patches_of(values[k : k + BATCH], classifier.feature_set, shaded[k : k + BATCH], seed=k)
-        found.append(train.predict(classifier.network, classifier.inputs(part)).argmax(1))
+        found.append(train.predict(classifier.network, classifier.inputs(part)))
     return np.concatenate(found)
 
 
 def shares(classifier: Classifier, table: pd.DataFrame) -> pd.DataFrame:
     """Share of each label, by class of the points (rows)."""
-    given = pd.Series(np.array(NAMES)[labels(classifier, table)], table.index)
+    given = pd.Series(np.array(NAMES)[probabilities(classifier, table).argmax(1)], table.index)
     return pd.crosstab(table["class"], given, normalize="index").reindex(columns=list(NAMES), fill_value=0.0)
 
 

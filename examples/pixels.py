@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import GroupKFold, LeaveOneGroupOut
+from sklearn.model_selection import LeaveOneGroupOut
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -94,24 +94,9 @@ def table(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def of_one_scene(folder: Path) -> pd.DataFrame:
-    """Firn, snow and ice of one Landsat scene: share of each label, by class, folds of points that lie together."""
-    points = gates.firn_points(folder)
-    points = points[points["class"] != "debris"].reset_index(drop=True)
-    x, y = with_contrast(points, list(BANDS)), points["class"].to_numpy()
-    blocks = np.arange(len(y)) // 11  # points of a class come in the order in which they were drawn
-    label = np.empty(len(y), object)
-    for fitted, tested in GroupKFold(5).split(x, y, blocks):
-        forest = RandomForestClassifier(300, class_weight="balanced", n_jobs=1, random_state=0)
-        label[tested] = forest.fit(x[fitted], y[fitted]).predict(x[tested])
-    return pd.crosstab(y, label, normalize="index", rownames=["class"], colnames=["label"])
-
-
 def main() -> None:
-    """Print the tables."""
-    data = Path(sys.argv[1]) / "data"
-    print(table(data / "facies_points_aberle").round(3).to_string())
-    print(of_one_scene(data / "facies_points_aberle_firn").round(3).to_string())
+    """Print the table."""
+    print(table(Path(sys.argv[1]) / "data" / "facies_points_aberle").round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -190,14 +190,23 @@ def fields(found: Samples, colours: list[Palette], n: int, rng: np.random.Genera
     return Samples(np.stack(patches), np.array(labels), found.glacier[rows], np.array(scenes))
 
 
-def samples(folder: Path, worlds: range, feature_set: int, most: int) -> Samples:
-    """Samples of some worlds in random order, as many of each world."""
+def samples(folder: Path, worlds: range, feature_set: int, most: int, without: tuple[str, ...] = ()) -> Samples:
+    """Samples of some worlds in random order, as many of each world; none in the colours of the sites ``without``."""
     rng = np.random.default_rng(worlds.start)
     parts = []
     for k in worlds:
         with np.load(folder / f"{k:03d}.npz") as file:
-            rows = rng.permutation(file["label"].size)[: most // len(worlds)]
+            rows, scene = rng.permutation(file["label"].size), file["scene"].astype(str)
+            rows = rows[~painted_by(scene[rows], without)][: most // len(worlds)]
             patches = file["patches"][rows, : len(FEATURE_SETS[feature_set])].astype("float32")
             parts.append(Samples(patches, file["label"][rows], file["glacier"][rows], file["scene"][rows]))
     found = Samples.concat(parts)
     return found[rng.permutation(len(found))]
+
+
+def painted_by(scene: np.ndarray, sites: tuple[str, ...]) -> np.ndarray:
+    """Which scenes have the colours of one of some sites."""
+    found = np.zeros(scene.shape, bool)
+    for site in sites:
+        found |= np.char.find(scene, f" {site} ") >= 0
+    return found

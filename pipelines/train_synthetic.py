@@ -3,7 +3,8 @@
     python pipelines/train_synthetic.py FOLDER                 # everything below; continues where it stopped
     python pipelines/train_synthetic.py FOLDER build           # worlds and their samples
     python pipelines/train_synthetic.py FOLDER train NAME      # a classifier, with calibrator, areas and card
-    python pipelines/train_synthetic.py FOLDER sites           # what classifiers know of sites that they have not seen
+    python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
+    python pipelines/train_synthetic.py FOLDER card NAME       # what NOT_FOR and sites say, onto the card; no training
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
@@ -16,7 +17,7 @@ import json
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -71,12 +72,15 @@ def world_version(folder: Path, plan: Plan) -> int:
 
 
 def training(folder: Path, plan: Plan, feature_set: int, without: tuple[str, ...] = ()) -> Samples:
-    """Pixels of the training worlds and wide fields; nothing with the spectra of the sites in ``without``."""
-    found, rng = data.samples(folder, plan.train, feature_set, plan.trained), np.random.default_rng(SEED)
-    for site in without:
-        found = found[np.char.find(found.scene.astype(str), f" {site} ") < 0]
+    """Pixels of the training worlds and wide fields; nothing with the spectra of the sites in ``without``.
+
+    Without any site there are no wide fields either, whose spectra are real.
+    """
+    found, rng = data.samples(folder, plan.train, feature_set, plan.trained, without), np.random.default_rng(SEED)
     found = found[(found.label != VALUES["cloud"]) | (rng.random(len(found)) < data.CLOUDS)]
-    return Samples.concat([found, data.fields(found, colours(without), int(FIELDS * len(found)), rng)])
+    if not (real := colours(without)):
+        return found
+    return Samples.concat([found, data.fields(found, real, int(FIELDS * len(found)), rng)])
 
 
 def colours(without: tuple[str, ...] = ()) -> list[Palette]:
@@ -140,15 +144,28 @@ def of_site(classifier: Classifier, site: str) -> dict[str, float]:
     }
 
 
-def sites(folder: Path, plan: Plan, settings: train.Settings) -> pd.DataFrame:
-    """Scores of each site that trains, by a classifier of the bands that has seen neither it nor the unseen one."""
-    validated = data.samples(folder, plan.validation, 1, plan.checked)
+def sites(folder: Path, plan: Plan, settings: train.Settings, name: str) -> pd.DataFrame:
+    """Scores on each site by a classifier that has not seen it, then by one that has seen no real spectra."""
+    every = tuple(sorted({*data.spectra().site}))
+    seen = tuple(site for site in every if site != data.UNSEEN_SITE)
     rows = {}
-    for site in sorted({*data.spectra().site} - {data.UNSEEN_SITE}):
-        fitted = training(folder, plan, 1, (site,))
-        run = train.fit(fitted, validated, 1, f"without {site}", settings)
-        rows[site] = of_site(run.classifier, site)
-    return pd.DataFrame(rows).T
+    for without in [*((site,) for site in seen), seen]:
+        classifier = left_out(folder, plan, settings, name, without)
+        for site in every if without == seen else without:
+            rows["all" if without == seen else site, site] = of_site(classifier, site)
+    return pd.DataFrame(rows).T.rename_axis(["left out", "scores on"])
+
+
+def left_out(folder: Path, plan: Plan, settings: train.Settings, name: str, without: tuple[str, ...]) -> Classifier:
+    """A classifier as ``name``, not calibrated, that some sites did not train; in the folder, for ``gates.py``."""
+    path = folder / f"{name}-without-{'-'.join(without)}.safetensors"
+    card = {"data_digest": digest(folder, plan), "without": list(without), "settings": asdict(settings)}
+    if not path.exists() or Classifier.load(path).card != card:
+        fitted = training(folder, plan, FEATURE_SET[name], without)
+        checked = data.samples(folder, plan.validation, FEATURE_SET[name], plan.checked)
+        run = train.fit(fitted, checked, FEATURE_SET[name], path.stem, settings)
+        replace(run.classifier, card=card).save(path)
+    return Classifier.load(path)
 
 
 def scores(classifier: Classifier, tested: Samples) -> dict:
@@ -187,6 +204,12 @@ def ship(folder: Path, plan: Plan, name: str) -> None:
     print(classifier.save(MODELS / f"{name}.safetensors"), json.dumps(classifier.card, indent=1), sep="\n")
 
 
+def with_card(classifier: Classifier, found: pd.DataFrame) -> Classifier:
+    """The classifier with today's words of what it is not for, and the scores of sites left out."""
+    alone = {out: row.dropna().round(3).to_dict() for (out, _), row in found.iterrows() if out != "all"}
+    return replace(classifier, card={**classifier.card, "sites_left_out": alone, "not_for": NOT_FOR})
+
+
 def main() -> None:
     """Run one stage, or all."""
     if len(sys.argv) < 2:
@@ -204,7 +227,12 @@ def main() -> None:
         for name in FEATURE_SET:
             ship(folder, PLAN, name)
     if command in ("all", "sites"):
-        print(sites(folder, PLAN, SETTINGS).to_string())
+        for name in sys.argv[3:] or FEATURE_SET:
+            print(name, sites(folder, PLAN, SETTINGS, name).to_string(), sep="\n")
+    if command == "card":
+        path = MODELS / f"{sys.argv[3]}.safetensors"
+        found = sites(folder, PLAN, SETTINGS, path.stem)
+        print(with_card(Classifier.load(path), found).save(path))
     if command == "check":
         print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
 

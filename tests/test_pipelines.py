@@ -62,6 +62,22 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     again = Classifier.load(classifier.save(tmp_path / "tiny.safetensors"))
     assert again.digest == classifier.digest != fitted.digest
 
+    settings = dataclasses.replace(settings, architecture="scales")
+    table = script.sites(tmp_path, plan, settings, "bands-v2")
+    four = ["Gulkana", "SouthCascade", "Sperry", "Wolverine"]
+    assert list(table.index) == [*zip(four[:3], four[:3], strict=True), *(("all", site) for site in four)]
+    assert ((table >= 0) & (table <= 1) | table.isna()).all(None)
+    files = sorted(tmp_path.glob("bands-v2-without-*.safetensors"))
+    assert sorted(Classifier.load(file).card["without"] for file in files) == sorted(
+        [*([site] for site in four[:3]), four[:3]]
+    )
+    times = [file.stat().st_mtime_ns for file in files]
+    for without in (("Sperry",), tuple(four[:3])):
+        script.left_out(tmp_path, plan, settings, "bands-v2", without)
+    assert [file.stat().st_mtime_ns for file in files] == times  # goes on where it stopped
+    bare = script.training(tmp_path, plan, 1, tuple(four[:3]))
+    assert not any(" " in scene for scene in bare.scene)  # no wide fields either
+
     table = script.check_areas(tmp_path, plan, fx.load_model("synthetic-v1-dense"))
     assert {correction for _, correction in table.index} <= {"scenes", "prior", "none"}
     assert len(table) > 0

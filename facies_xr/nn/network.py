@@ -31,8 +31,18 @@ class Network(nn.Module):
     """Its name in a classifier's file."""
     radius: ClassVar[int] = RADIUS
     """Pixels that it sees on each side of a pixel."""
+    measures_patches: ClassVar[bool] = False
+    """Whether it puts patches through no weights but by what it measures of them: ``measures`` and ``of_measures``."""
     channels: int
     """Number of features."""
+
+    def measures(self, patches: torch.Tensor) -> torch.Tensor:
+        """What it measures of patches, the same whatever its weights."""
+        raise NotImplementedError
+
+    def of_measures(self, measures: torch.Tensor) -> torch.Tensor:
+        """Logits (n, 8) of what it measured of patches."""
+        raise NotImplementedError
 
     @property
     def device(self) -> torch.device:

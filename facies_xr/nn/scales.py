@@ -64,6 +64,7 @@ class ScalesNet(Network):
     """Patches (n, feature, 33, 33) to logits (n, 8)."""
 
     architecture = "scales"
+    measures_patches = True
 
     def __init__(self, channels: int, dropout: float = 0.5):
         super().__init__()
@@ -77,11 +78,21 @@ class ScalesNet(Network):
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Logits (n, 8)."""
-        return self.maps(patches)[:, 0, 0]
+        return self.of_measures(self.measures(patches))
+
+    def measures(self, patches: torch.Tensor) -> torch.Tensor:
+        """Their :func:`surroundings`."""
+        return surroundings(patches)
+
+    def of_measures(self, measures: torch.Tensor) -> torch.Tensor:
+        """Logits (n, 8)."""
+        return self._scored(measures)[:, 0, 0]
 
     def maps(self, rasters: torch.Tensor) -> torch.Tensor:
         """Logits (n, y - 32, x - 32, 8) of rasters (n, feature, y, x)."""
-        found = surroundings(rasters)
+        return self._scored(surroundings(rasters))
+
+    def _scored(self, found: torch.Tensor) -> torch.Tensor:
         return self.head(self._standardised(found.reshape(-1, found.shape[-1])).reshape(found.shape))
 
     def _standardised(self, rows: torch.Tensor) -> torch.Tensor:

@@ -7,8 +7,7 @@ import hashlib
 import json
 import math
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -23,11 +22,11 @@ from ..errors import InputError, one_of
 from ..progress import Tracker, tracked
 from . import prepare
 from .architectures import ARCHITECTURES
-from .augmentation import augment
 from .checkpoint import Training
 from .classifier import Classifier
 from .evaluate import arrived
 from .features import FEATURE_SETS
+from .feeding import Augmentation, Bounds, Feed, feed, watch
 from .labels import Samples
 from .loss import BALANCES, balancing_weights, focal_loss
 from .network import Network
@@ -176,22 +175,21 @@ def fit(
         if path and path.exists():
             training.resume(path, key)
         weight = _weights(train, settings)
+        augmentation = Augmentation(settings.turned, settings.contrast, settings.brightness)
+        fed = feed(training.network, train.patches, bounds, augmentation)
+        seen = watch(training.network, validation.patches, bounds)
         steps = math.ceil(len(train) / settings.batch)
         with tracked(f"{name}: steps", settings.epochs * steps, shown=shown) as told:
             told.at(len(training.iou) * steps)
             while len(training.iou) < settings.epochs:
-                training.loss.append(_epoch(training, train, weight, bounds, settings, told))
-                training.iou.append(mean_iou(training.network, validation, bounds))
+                training.loss.append(_epoch(training, train, fed, weight, settings, told))
+                training.iou.append(_mean_iou(validation.label, seen()))
                 training.keep(settings.kept)
                 if path:
                     training.save(path, key)
     training.network.load_state_dict(training.best)
     network = training.network.cpu().eval()
     return Run(Classifier(network, feature_set, *bounds, name), training.best_epoch, training.iou, training.loss)
-
-
-Bounds = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Minimum and maximum of each feature, and the mean of the scaled features."""
 
 
 def _start(samples: int, channels: int, settings: Settings) -> Training:
@@ -223,19 +221,17 @@ def _weights(train: Samples, settings: Settings) -> torch.Tensor:
 
 
 def _epoch(
-    training: Training, train: Samples, weight: torch.Tensor, bounds: Bounds, settings: Settings, told: Tracker
+    training: Training, train: Samples, fed: Feed, weight: torch.Tensor, settings: Settings, told: Tracker
 ) -> float:
     """One pass over the training samples; the mean loss."""
-    network, device = training.network.train(), training.network.device
+    device = training.network.train().device
     losses = []
     order = _order(train.patches, training.rng)
-    for chosen, inputs in _batches(train.patches, order, settings.batch, bounds, device):
-        x = augment(
-            inputs, training.rng, turned=settings.turned, contrast=settings.contrast, brightness=settings.brightness
-        ).contiguous(memory_format=torch.channels_last)
+    for chosen, inputs in fed.batches(order, settings.batch):
+        x = fed.shown(inputs, training.rng)
         y = smoothed(torch.from_numpy(train.label[chosen]), settings.smoothing).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
-            logits = network(x)
+            logits = fed.logits(x)
         loss = focal_loss(logits.float(), y, weight[chosen].to(device), settings.gamma)
         training.optimiser.zero_grad()
         loss.backward()
@@ -250,29 +246,6 @@ def _epoch(
 def _order(patches: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Samples in random order; of a store as far as that can be read."""
     return patches.shuffled(rng) if hasattr(patches, "shuffled") else rng.permutation(len(patches))
-
-
-def _batches(
-    patches: np.ndarray, order: np.ndarray, size: int, bounds: Bounds, device: torch.device
-) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Positions and network inputs of one batch after the other; the next is read and prepared meanwhile."""
-
-    def inputs(chosen: np.ndarray) -> torch.Tensor:
-        return torch.as_tensor(_prepared(arrived(patches[chosen], device), bounds))
-
-    parts = [order[k : k + size] for k in range(0, len(order), size)]
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(inputs, parts[0])
-        for k, part in enumerate(parts):
-            ready = coming.result()
-            if k + 1 < len(parts):
-                coming = pool.submit(inputs, parts[k + 1])
-            yield part, ready
-
-
-def _prepared(patches: prepare.Array, bounds: Bounds) -> prepare.Array:
-    low, high, mean = bounds
-    return prepare.without_gaps(prepare.scaled(patches, low, high), mean)
 
 
 def cosine(
@@ -329,8 +302,11 @@ def _predict(
 
 def mean_iou(network: Network, samples: Samples, bounds: Bounds) -> float:
     """Intersection over union of a network on samples, mean over the classes that labels or network have."""
-    predicted = _predict(network, samples.patches, 256, lambda part: _prepared(part, bounds)).argmax(1)
-    return float(np.nanmean(metrics.iou(metrics.confusion(samples.label, predicted, len(NAMES)))))
+    return _mean_iou(samples.label, watch(network, samples.patches, bounds)())
+
+
+def _mean_iou(label: np.ndarray, found: np.ndarray) -> float:
+    return float(np.nanmean(metrics.iou(metrics.confusion(label, found, len(NAMES)))))
 
 
 def _key(train: Samples, validation: Samples, bounds: Bounds, name: str, settings: Settings) -> str:

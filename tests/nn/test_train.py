@@ -17,6 +17,7 @@ from facies_xr.errors import InputError
 from facies_xr.nn import augmentation, train
 from facies_xr.nn.labels import Samples
 from facies_xr.nn.loss import balancing_weights, focal_loss
+from facies_xr.nn.scales import ScalesNet
 
 
 def test_focal_loss_by_its_formula():
@@ -178,6 +179,32 @@ def test_the_last_epoch_is_kept_where_settings_say_so():
     assert runs[1].iou[:3] == runs[0].iou
     with pytest.raises(InputError, match=r"kept.*'best' or 'last'"):
         train.Settings(kept="first")
+
+
+def test_what_no_weight_changes_is_measured_once_and_the_network_is_the_same(monkeypatch):
+    """Bit for bit, curves too; patches are then read once, not in every epoch."""
+    steady = replace(TINY, architecture="scales", turned=False, contrast=0.0, brightness=0.0, epochs=3, batch=10)
+    samples, runs, read = made_up(24, 0), [], []
+    for measured in (True, False):
+        monkeypatch.setattr(ScalesNet, "measures_patches", measured)
+        counted = samples.patches.view(Counted)
+        counted.read = []
+        runs.append(train.fit(replace(samples, patches=counted), made_up(16, 1), 1, "tiny", steady))
+        read.append(sum(counted.read))
+    assert runs[0].classifier.digest == runs[1].classifier.digest
+    assert (runs[0].loss, runs[0].iou) == (runs[1].loss, runs[1].iou)
+    assert read[1] - read[0] == 2 * len(samples)
+    turned = train.fit(samples, made_up(16, 1), 1, "tiny", replace(steady, turned=True))
+    assert turned.classifier.digest != runs[0].classifier.digest
+
+
+class Counted(np.ndarray):
+    """Patches that count how many are read."""
+
+    def __getitem__(self, key):
+        found = np.asarray(self).__getitem__(key)
+        self.read.append(len(found))
+        return found
 
 
 class Watched(np.ndarray):

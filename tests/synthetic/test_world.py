@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import minimum_filter
 
 import facies_xr as fx
 from facies_xr.classes import NODATA, VALUES
@@ -19,6 +20,7 @@ from facies_xr.scenes.sun import position
 from facies_xr.smb.records import read
 from facies_xr.stations import BANDS
 from facies_xr.synthetic import World, balance, climate, noise, surface, terrain
+from facies_xr.synthetic.setting import places
 
 
 def test_one_seed_gives_one_world(region, world, tmp_path):
@@ -237,6 +239,26 @@ def test_glaciers_are_there_with_ids(region, world):
     inside = (burnt.glacier_index.values > 0).sum()
     true = (truth.surface.isel(time=0).values != NODATA).sum()
     assert inside == pytest.approx(true, rel=0.05)
+
+
+def areas_and_insides(one):
+    """Of each glacier before it shrank: area [km2] and the share of its pixels with a window of 330 m wholly on ice."""
+    x, y = places(one.box, slice(0, one.box.height), slice(0, one.box.width))
+    number = one.landscape.places(x, y).glacier(terrain.EARLIEST)
+    inner = minimum_filter(number >= 0, 33, mode="constant")
+    return np.array([(np.sum(number == k) / 1e4, inner[number == k].mean()) for k in range(len(one.ids))])
+
+
+def test_large_glaciers_have_insides():
+    """Asked: .30 of the ice where a glacier is larger than .8 km2. Silvretta has .48, of 2.75 km2."""
+    for length in (1100.0, 1600.0):
+        worlds = [areas_and_insides(World(seed=50_000 + k, glaciers=5, glacier_length=length)) for k in range(3)]
+        assert all(area.max() > 0.8 for area, _ in (w.T for w in worlds))
+        assert np.mean([np.average(inner, weights=area) for area, inner in (w.T for w in worlds)]) >= 0.30
+    alike = np.concatenate(worlds)
+    alike = alike[(alike[:, 0] > 2) & (alike[:, 0] < 4)]
+    assert len(alike) >= 2
+    assert 0.30 <= alike[:, 1].mean() <= 0.70
 
 
 def test_worlds_take_size_years_and_sensors(tmp_path):

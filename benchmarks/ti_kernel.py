@@ -1,11 +1,13 @@
 """The compiled temperature-index loops beside plain torch and, where it is installed, JAX: one core, 200 x 200 x 365.
 
 Forcing is that of one coarse cell, brought to each pixel's height inside; times go through autograd, from parameters to
-gradients. ::
+gradients. ``decades``: 30 years of a million pixels under 100 cells, with gradients, on the threads that torch has. ::
 
     taskset -c 0 python benchmarks/ti_kernel.py [SIDE]
+    python benchmarks/ti_kernel.py decades [PIXELS AT A TIME]
 """
 
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -109,10 +111,30 @@ def in_jax(weather: Weather) -> dict[str, Callable[[], object]]:
     }
 
 
-def main() -> None:
-    """Print the medians."""
+def decades(part: int = 200_000, pixels: int = 1_000_000, years: int = 30, cells: int = 100) -> None:
+    """Balances of all years and seven gradients, so many pixels at a time; time, and the most memory of the process."""
+    rng, days = np.random.default_rng(0), years * DAYS
+    course = -4.5 + 8 * np.cos(2 * np.pi * (np.arange(days) - 205) / 365)[:, None] + rng.normal(0, 2.5, (days, cells))
+    rain = np.where(rng.random((days, cells)) < 0.57, rng.gamma(0.8, 0.006, (days, cells)), 0)
+    warm, wet = (torch.tensor(a, dtype=torch.float32) for a in (course, rain))
+    cell = torch.tensor(np.sort(rng.integers(0, cells, pixels)))
+    offset = torch.tensor(-0.006 * rng.uniform(-600, 900, pixels), dtype=torch.float32)
+    raw = {n: v.requires_grad_(n in TRAINABLE) for n, v in free(dtype=torch.float32).items()}
+    periods = Days.of_periods(*((k * DAYS, (k + 1) * DAYS - 1) for k in range(years)))
+    fast.periods(resolved(raw), year(256), Days.of_periods((0, 1)), 0.03)
+    clock, spent = time.perf_counter(), time.process_time()
+    for at in range(0, pixels, part):
+        weather = Weather(warm, wet, cell[at : at + part], offset[at : at + part])
+        loss = (fast.periods(resolved(raw), weather, periods, 0.03).balance ** 2).sum() / pixels
+        torch.autograd.grad(loss, [raw[name] for name in TRAINABLE])
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{pixels} px, {part} at a time, {years} years, 7 gradients: {time.perf_counter() - clock:.1f} s, "
+          f"{time.process_time() - spent:.1f} s of processors, {most:.2f} GiB at most")  # fmt: skip
+
+
+def a_year(side: int = 200) -> None:
+    """Medians of all ways."""
     torch.set_num_threads(1)
-    side = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     timed = ways(year(side * side))
     seconds: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(ROUNDS + 1):
@@ -125,4 +147,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["decades"]:
+        decades(*map(int, sys.argv[2:]))
+    else:
+        a_year(*map(int, sys.argv[1:]))

@@ -63,26 +63,34 @@ def to_cog(maps: xr.Dataset, folder: str | Path) -> list[Path]:
     stations.require(
         maps, "classify", ["facies_map"], for_what="to_cog()", remedy="Give what classify() or a store gives"
     )
-    crs = grids.geobox(maps).crs.to_wkt()
+    grids.geobox(maps)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     scenes = [maps.isel(time=t) for t in range(maps.sizes["time"])] if "time" in maps.dims else [maps]
-    paths, items = [], []
-    for scene in scenes:
-        when = f"_{pd.Timestamp(scene.time.values):%Y-%m-%dT%H%M%S}" if "time" in scene.coords else ""
-        facies = _raster(scene["facies_map"], crs, NODATA)
-        paths.append(_cog(facies, folder / f"facies{when}.tif", "mode", _colours()))
-        _name_classes(paths[-1])
-        if "confidence" in scene:
-            confidence = _raster(scene["confidence"], crs, np.nan)
-            paths.append(_cog(confidence, folder / f"confidence{when}.tif", "average"))
-        if when:
-            items.append(_item(scene, [path for path in paths if path.stem.endswith(when)]))
-    if items:
-        draft = folder / ".draft-items.json"
-        pystac.ItemCollection(items).save_object(str(draft))
-        os.replace(draft, folder / "items.json")
-    return paths
+    made = [date_to_cog(scene, folder) for scene in scenes]
+    if items := [item for _, item in made if item is not None]:
+        save_items(items, folder)
+    return [path for paths, _ in made for path in paths]
+
+
+def date_to_cog(scene: xr.Dataset, folder: Path) -> tuple[list[Path], pystac.Item | None]:
+    """The files of one date in a folder that is there, and their STAC item; none of maps without time."""
+    crs = grids.geobox(scene).crs.to_wkt()
+    when = f"_{pd.Timestamp(scene.time.values):%Y-%m-%dT%H%M%S}" if "time" in scene.coords else ""
+    facies = _raster(scene["facies_map"], crs, NODATA)
+    paths = [_cog(facies, folder / f"facies{when}.tif", "mode", _colours())]
+    _name_classes(paths[0])
+    if "confidence" in scene:
+        confidence = _raster(scene["confidence"], crs, np.nan)
+        paths.append(_cog(confidence, folder / f"confidence{when}.tif", "average"))
+    return paths, _item(scene, paths) if when else None
+
+
+def save_items(items: list[pystac.Item], folder: Path) -> None:
+    """Describe the files of a folder, whole or not at all."""
+    draft = folder / ".draft-items.json"
+    pystac.ItemCollection(items).save_object(str(draft))
+    os.replace(draft, folder / "items.json")
 
 
 def to_table(data: xr.Dataset, path: str | Path, *, outlines: Any = None) -> Path:

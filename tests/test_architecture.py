@@ -33,7 +33,8 @@ GROUND = (
     "buckets",
 )
 ROOMS = ("scenes", "terrain", "nn", "maps", "smb", "batch")
-FRONT = ("accessor", "cli", "plot", "explore", "charts", "card", "report", "export", "samples", "demo", "__init__")
+FRONT = ("accessor", "cli", "plot", "explore", "charts", "card", "report", "export", "pieces", "samples", "demo",
+         "__init__")  # fmt: skip
 HEAVY = (
     "dask.array", "pystac", "rasterio", "geopandas", "numba", "sklearn", "stackstac", "torch", "matplotlib", "scipy",
     "zarr", "shapely", "pyproj", "rich", "typer",

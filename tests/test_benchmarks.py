@@ -161,9 +161,10 @@ def test_ti_kernel(monkeypatch, capsys):
     run = benchmark("ti_kernel")
     monkeypatch.setattr(run, "ROUNDS", 1)
     monkeypatch.setattr(run, "DAYS", 20)
-    monkeypatch.setattr(sys, "argv", ["ti_kernel.py", "16"])
-    run.main()
+    run.a_year(16)
     printed(capsys, "compiled: forward + 7 gradients", "torch: forward")
+    run.decades(part=300, pixels=500, years=2, cells=3)
+    printed(capsys, "500 px, 300 at a time, 2 years, 7 gradients")
 
 
 def test_tabular(monkeypatch, capsys):

@@ -2,6 +2,7 @@ from .board import Board as Board
 from .board import status as status
 from .catalogue import catalogue as catalogue
 from .manifest import Manifest as Manifest
+from .overviews import overviews as overviews
 from .planning import plan as plan
 from .results import glaciers as glaciers
 from .results import seasons as seasons

@@ -13,9 +13,7 @@ side by side; nothing else is ever listed.
 """
 
 import hashlib
-import json
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -26,7 +24,9 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import xarray as xr
 import zarr
+from odc.geo.geobox import GeoBox
 
 from .. import access
 from ..errors import StoreError
@@ -34,6 +34,7 @@ from ..store import DONE, Folder, Ledger, Place, Tile, layout, lock_of, place_of
 from ..store.lock import Lock
 from . import work
 from .manifest import Manifest
+from .records import put, read
 from .template import template
 
 ABOUT = "facies_xr_batch"
@@ -149,10 +150,15 @@ class Archive:
 
     def claim_zone(self, zone: str, bounds: pd.DataFrame) -> None:
         """Make or continue the store of a zone."""
-        data = layout.prepared(template(self.manifest(), zone, bounds))
-        if not record.exists(self.store(zone)):
-            layout.commit(data, self.store(zone), self.manifest().box(zone))
-        Ledger(self.store(zone)).claim(data)
+        self.claim_store(zone, template(self.manifest(), zone, bounds), self.manifest().box(zone))
+
+    def claim_store(self, name: str, data: xr.Dataset, box: GeoBox) -> bool:
+        """Make or continue a store of the archive, for the dates of some data; whether it is new."""
+        data, new = layout.prepared(data), not record.exists(self.store(name))
+        if new:
+            layout.commit(data, self.store(name), box)
+        Ledger(self.store(name)).claim(data)
+        return new
 
     # -- units -------------------------------------------------------------------------------------------------
 
@@ -177,8 +183,7 @@ class Archive:
     def name(self, unit: Unit) -> str:
         """Name of a unit, for its record and for people: zone, date, tile."""
         (zone, row, column), when = self.manifest().places[unit[0]], self.manifest().times[unit[1]]
-        day = str(np.datetime64(when, "us").astype("datetime64[ms]")).replace(":", "")
-        return f"{zone}/{day}/{row}.{column}"
+        return f"{zone}/{day_of(when)}/{row}.{column}"
 
     def key(self, unit: Unit, kind: str = "units") -> str:
         """Where the record of a unit lies that is done, or of one that failed."""
@@ -256,6 +261,15 @@ class Archive:
             for unit, content in zip(keys, self.store(zone).read_all(keys.values()), strict=True)
         }
 
+    def written(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
+        """Tiles that have a record, by zone and day, of whatever manifest; one listing, and nothing is read."""
+        found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        for key in sorted(k for k in self.place.keys(f"{BOOK}/units") if k.endswith(".json")):
+            zone, day, tile = key.removesuffix(".json").split("/")[-3:]
+            row, column = map(int, tile.split("."))
+            found.setdefault((zone, day), []).append((row, column))
+        return found
+
     def pending(self) -> list[Unit]:
         """Units of the manifest that are not done, in their order."""
         done = {unit for unit, told in self._recorded() if told is not None}
@@ -315,16 +329,9 @@ class Archive:
         self.place.remove_below(f"{BOOK}/failed")
 
 
-def put(place: Place, key: str, told: dict[str, Any]) -> None:
-    """Write a record, whole or not at all, with a checksum of itself."""
-    text = json.dumps(told).encode()
-    place.write(key, b"%08x %s\n" % (zlib.crc32(text), text))
-
-
-def read(content: bytes | None) -> dict[str, Any] | None:
-    """A record; None if it is missing or damaged."""
-    head, _, text = (content or b"").strip().partition(b" ")
-    return json.loads(text) if head == b"%08x" % zlib.crc32(text) and text else None
+def day_of(time: int) -> str:
+    """A time [us since 1970-01-01] in names of records."""
+    return str(np.datetime64(time, "us").astype("datetime64[ms]")).replace(":", "")
 
 
 def _parts(items: list[Any]) -> Iterator[list[Any]]:

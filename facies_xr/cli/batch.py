@@ -1,4 +1,4 @@
-"""``facies-xr batch``: plan, run, status, verify, glaciers, catalogue, smb: a region, many years, many workers."""
+"""``facies-xr batch``: plan, run, status, and what comes of it: a region, many years, many workers."""
 
 import signal
 from pathlib import Path
@@ -14,6 +14,8 @@ from .shell import console
 app = typer.Typer(no_args_is_help=True, help="Maps of many glaciers and years on a Dask cluster.")
 
 Archive = Annotated[str, typer.Argument(help="Folder or s3:// address of a run, which all workers see.")]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")]
+Workers = Annotated[int, typer.Option(help="Start so many worker processes here; 0 for threads.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -62,8 +64,8 @@ def plan(
 def run(
     manifest: Annotated[Path, typer.Argument(help="Manifest that `batch plan` wrote.")],
     store: Archive,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler.")] = None,
-    workers: Annotated[int, typer.Option(help="Start so many worker processes here; 0 for threads.")] = 0,
+    scheduler: Scheduler = None,
+    workers: Workers = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps.")] = None,
 ) -> None:
     """Make the maps of a manifest; run it again to go on after a stop. Exit status 2 if units were given up.
@@ -160,6 +162,42 @@ def catalogue(store: Archive) -> None:
     from ..batch.catalogue import catalogue as _catalogue
 
     console.print(escape(_catalogue(store)))
+
+
+@app.command()
+def overviews(
+    store: Archive,
+    scheduler: Scheduler = None,
+    workers: Workers = 0,
+) -> None:
+    """Coarser levels of the maps for viewers, beside them; run it again to go on, and when there is more.
+
+    Example: `facies-xr batch overviews archive/`
+    """
+    from ..batch import overviews as _overviews
+
+    with shell.client_of(scheduler, workers) as client:
+        for level in _overviews(store, client=client):
+            console.print(escape(level), soft_wrap=True)
+
+
+@app.command()
+def export(
+    store: Archive,
+    folder: Annotated[Path, typer.Argument(help="Folder for the GeoTIFFs.")],
+    by: Annotated[str, typer.Option(help="A folder for each tile or glacier.")] = "tile",
+    scheduler: Scheduler = None,
+    workers: Workers = 0,
+) -> None:
+    """The maps as cloud-optimised GeoTIFFs, a folder for each tile or glacier; run it again to go on.
+
+    Example: `facies-xr batch export archive/ tifs/ --by glacier`
+    """
+    from ..pieces import archive_to_cog
+
+    with shell.client_of(scheduler, workers) as client:
+        folders = archive_to_cog(store, folder, by=by, client=client)  # type: ignore[arg-type]
+    console.print(f"{len(folders)} folders in {escape(str(folder))}", soft_wrap=True)
 
 
 @app.command()

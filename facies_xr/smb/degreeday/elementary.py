@@ -42,6 +42,22 @@ to_float = _bitcast(types.int32, types.float32, ir.FloatType())
 to_bits = _bitcast(types.float32, types.int32, ir.IntType(32))
 
 
+def _of_whole(operation):
+    """Of two int32 in int32: Numba would take int64, of which half as many fit into a vector."""
+
+    @intrinsic
+    def within(typing, a, b):
+        def generate(context, builder, signature, arguments):
+            return getattr(builder, operation)(*arguments)
+
+        return types.int32(types.int32, types.int32), generate
+
+    return within
+
+
+difference, shifted = _of_whole("sub"), _of_whole("ashr")
+
+
 @intrinsic
 def rounded(typing, x):
     """To the nearest whole number, as the processor does it."""
@@ -66,7 +82,7 @@ def exp2(x):
 def log2(x):
     """log2 x for x above 1e-37."""
     bits = to_bits(x)
-    power = (bits - ROOT) >> BITS
+    power = shifted(difference(bits, ROOT), BITS)  # type: ignore[call-arg, var-annotated]
     f = to_float(bits - (power << BITS)) - ONE
     series = f * (L1 + f * (L2 + f * (L3 + f * (L4 + f * (L5 + f * (L6 + f * (L7 + f * L8)))))))
     return series + F(power)

@@ -2,12 +2,13 @@
 
     python examples/board.py
 
-A minute or two: a synthetic world is built in a temporary folder, and small pieces of its glaciers are mapped on a fine grid.
+A minute or two: a synthetic world is built in a temporary folder, and small pieces of its glaciers are mapped on a fine
+grid.
 """
 
-import os
 import tempfile
 import warnings
+from io import StringIO
 from pathlib import Path
 
 import geopandas as gpd
@@ -41,7 +42,7 @@ def main(picture: Path) -> None:
         manifest = batch.plan(
             region.catalog, pieces(region.outlines), WORLD.years, "synthetic-v2", dem=region.dem, resolution=0.75
         )
-        terminal = Console(record=True, width=76, file=open(os.devnull, "w"))
+        terminal = Console(record=True, width=76, file=StringIO())
         with (
             LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
             Client(cluster) as client,

@@ -145,6 +145,29 @@ def test_a_scheduler_killed_in_a_run_is_a_clear_error_and_a_second_run_finishes(
     assert chunks(archive) == chunks(quiet)
 
 
+AHEAD = """
+import time
+now = time.time
+time.time = lambda: now() + 3600
+"""
+
+
+@pytest.mark.slow
+def test_workers_whose_clocks_are_an_hour_ahead_make_the_same_bytes(archive, quiet, manifest, tmp_path):
+    unfinished(archive, -4)
+    path = tmp_path / "ahead"
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(AHEAD)
+    path = os.pathsep.join(filter(None, (str(path), os.environ.get("PYTHONPATH"))))
+    with processes(tmp_path, PYTHONPATH=path) as (address, _), distributed.Client(address) as client:
+        client.wait_for_workers(2, timeout=120)
+        ahead = [told - time.time() for told in client.run(time.time).values()]
+        assert min(ahead) > 3000
+        assert run(manifest, archive, client=client).empty
+    assert chunks(archive) == chunks(quiet)
+    assert Archive.at(archive).verify().empty
+
+
 def test_workers_with_other_versions_are_refused_by_name(archive, quiet, manifest, tmp_path):
     unfinished(archive, -1)
     other = tmp_path / "other" / "zarr-0.0.1.dist-info"

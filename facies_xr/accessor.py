@@ -41,6 +41,10 @@ class FaciesAccessor:
     explore = _Bound(".explore")
     report = _Bound(".report")
 
+    def __repr__(self) -> str:
+        names = [name for name, kind in vars(type(self)).items() if isinstance(kind, _Bound)]
+        return f".facies of a Dataset of {', '.join(map(str, self._data.data_vars))}: {', '.join(names)}"
+
     def _repr_html_(self) -> str:
         return import_module(".card", __package__).card(self._data)
 

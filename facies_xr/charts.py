@@ -25,6 +25,21 @@ HIDDEN = {"cloud_share": ("cloud", "#E69F00", "///"), "shadow_share": ("shadow",
 BINS = 10
 
 
+def at(data: xr.Dataset, time: Any) -> xr.Dataset:
+    """One date of a Dataset, by its position or by its day; a Dataset of one date as it is."""
+    if "time" not in data.dims:
+        return data
+    if isinstance(time, int | np.integer):
+        if not -data.sizes["time"] <= time < data.sizes["time"]:
+            raise InputError(f"there is no date at {time}; there are {data.sizes['time']}.")
+        return data.isel(time=int(time))
+    days = data.indexes["time"].normalize()
+    if not (found := np.flatnonzero(days == pd.Timestamp(time).normalize())).size:
+        near = days[np.argsort(abs(days - pd.Timestamp(time)))[:3]].sort_values()
+        raise InputError(f"there is no date {time}; near it are {', '.join(f'{day:%Y-%m-%d}' for day in near)}.")
+    return data.isel(time=found[-1])
+
+
 def series(
     data: xr.Dataset, name: str = "accumulation_area_ratio", *, glacier: Any = None, ax: Axes | None = None
 ) -> Axes:
@@ -66,7 +81,7 @@ def series(
     return ax
 
 
-def hypsometry(stats: xr.Dataset, *, glacier: Any = None, time: int = -1, ax: Axes | None = None) -> Axes:
+def hypsometry(stats: xr.Dataset, *, glacier: Any = None, time: Any = -1, ax: Axes | None = None) -> Axes:
     """Area by elevation: accumulation area, bare surface, and what was not seen, of one date.
 
     Parameters
@@ -75,13 +90,13 @@ def hypsometry(stats: xr.Dataset, *, glacier: Any = None, time: int = -1, ax: Ax
         As ``statistics`` gives it.
     glacier : str, optional
         Its id; by default all together.
-    time : int
-        Position of the date.
+    time : int or date
+        Position of the date, or the date.
     """
     ax = ax or plt.gca()
     stations.require(stats, "statistics", ["band_area", "band_coverage", "band_accumulation"], for_what="hypsometry()",
                      remedy="Give what statistics() gives")  # fmt: skip
-    scene = stats.isel(time=time)
+    scene = at(stats, time)
     if glacier is not None:
         scene = _glacier(scene, glacier).expand_dims("glacier")
     area, share = scene["band_area"].values, np.nan_to_num(scene["band_coverage"].values)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from . import grids
+from . import charts, grids
 from .classes import CLASSES, NODATA
 from .errors import InputError, MissingVariableError
 from .plot import FALSE_COLOR, relief
@@ -45,6 +45,9 @@ class Viewer:
         path.write_text(self.page, encoding="utf-8")
         return path
 
+    def __repr__(self) -> str:
+        return f'Viewer of {len(self.page) // 1000} kB; .save("maps.html") keeps it'
+
     def _repr_html_(self) -> str:
         return (
             f"<iframe title='Viewer of the maps' sandbox='allow-scripts' srcdoc=\"{html.escape(self.page)}\" "
@@ -61,8 +64,8 @@ def explore(maps: xr.Dataset, scene: xr.Dataset | None = None, *, time: Any = No
         With ``facies_map``, of :func:`classify`.
     scene : Dataset, optional
         The cube that they were made from, for false colour below the classes.
-    time : int, slice or list of int, optional
-        Positions of the dates to show; by default all.
+    time : int, date, slice or list of int, optional
+        A date, or positions of those to show; by default all.
 
     Returns
     -------
@@ -112,8 +115,10 @@ def _bands(scene: xr.Dataset, maps: xr.Dataset) -> xr.Dataset:
 def _with_time(data: xr.Dataset, time: Any) -> xr.Dataset:
     if "time" not in data.dims:
         return data.drop_vars("time", errors="ignore").expand_dims("time")
+    if time is not None and not isinstance(time, slice | list):
+        return charts.at(data, time).expand_dims("time")
     try:
-        return data.isel(time=[time] if isinstance(time, int) else slice(None) if time is None else time)
+        return data.isel(time=slice(None) if time is None else time)
     except IndexError:
         raise InputError(f"there is no date at {time}; the maps have {data.sizes['time']}.") from None
 

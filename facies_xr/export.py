@@ -170,7 +170,7 @@ def _item(scene: xr.Dataset, paths: list[Path]) -> pystac.Item:
             "proj:shape": list(box.shape),
             "proj:transform": list(box.affine)[:6],
             "mlm:name": str(scene.attrs.get("classifier", "unknown")),
-            "mlm:architecture": "CNN",
+            "mlm:architecture": "network",
             "mlm:tasks": ["semantic-segmentation"],
             "mlm:framework": "pytorch",
             "processing:software": {"facies_xr": version("facies_xr")},

@@ -62,7 +62,9 @@ def stratified(groups: np.ndarray, count: int, *strata: np.ndarray) -> np.ndarra
     """
     names, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if count < 2 or names.size < count:
-        raise InputError(f"{count} folds need at least two folds and as many groups; there are {names.size}.")
+        raise InputError(
+            f"{names.size} groups (glaciers) cannot make {count} folds; give two folds or more, no more than groups."
+        )
     holds = [np.full((names.size, 1), 1 / names.size), sizes[:, None] / groups.size]
     for stratum in strata:
         kinds, kind = np.unique(stratum, return_inverse=True)

@@ -32,7 +32,7 @@ def plot(data: xr.Dataset, what: str | None = None, **options) -> Any:
     what : str, optional
         Key of :data:`PICTURES`; by default the first of :data:`DEFAULTS` that it holds.
     **options
-        Of the picture: ``ax``; ``time``, the position of a date; ``glacier``, an id; see each in
+        Of the picture: ``ax``; ``time``, the position of a date, or the date; ``glacier``, an id; see each in
         :mod:`facies_xr.plot` and :mod:`facies_xr.charts`.
 
     Raises
@@ -45,6 +45,7 @@ def plot(data: xr.Dataset, what: str | None = None, **options) -> Any:
     Examples
     --------
     >>> maps.facies.plot("confidence", time=0)  # doctest: +SKIP
+    >>> maps.facies.plot(time="2019-08-24")  # doctest: +SKIP
     >>> maps.facies.statistics().facies.plot("hypsometry")  # doctest: +SKIP
     """
     if what is not None:
@@ -59,10 +60,10 @@ def plot(data: xr.Dataset, what: str | None = None, **options) -> Any:
     raise MissingVariableError("there is neither 'facies_map' nor 'balance' to plot; classify() or smb() first.")
 
 
-def facies_map(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1, legend: bool = True) -> Axes:
+def facies_map(maps: xr.Dataset, *, ax: Axes | None = None, time: Any = -1, legend: bool = True) -> Axes:
     """Facies of one date over the relief."""
     ax = ax or plt.gca()
-    scene = maps.isel(time=time) if "time" in maps.dims else maps
+    scene = charts.at(maps, time)
     labels = scene["facies_map"].values
     _relief(ax, scene)
     shown = np.ma.masked_equal(labels, NODATA)
@@ -81,10 +82,10 @@ def facies_map(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1, lege
     return _finish(ax, "Facies" + _date(scene))
 
 
-def confidence(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> Axes:
+def confidence(maps: xr.Dataset, *, ax: Axes | None = None, time: Any = -1) -> Axes:
     """Confidence of one date."""
     ax = ax or plt.gca()
-    scene = maps.isel(time=time) if "time" in maps.dims else maps
+    scene = charts.at(maps, time)
     _relief(ax, scene)
     calibrated = "calibrated" in maps["confidence"].attrs
     image = ax.imshow(scene["confidence"].values, vmin=0.2, vmax=1, cmap="viridis", extent=extent(scene),
@@ -93,10 +94,10 @@ def confidence(maps: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> A
     return _finish(ax, "Confidence")
 
 
-def false_color(cube: xr.Dataset, *, ax: Axes | None = None, time: int = -1) -> Axes:
+def false_color(cube: xr.Dataset, *, ax: Axes | None = None, time: Any = -1) -> Axes:
     """Shortwave infrared, near infrared and red of one date as red, green and blue."""
     ax = ax or plt.gca()
-    scene = cube.isel(time=time) if "time" in cube.dims else cube
+    scene = charts.at(cube, time)
     rgb = np.stack([scene[band].values for band in FALSE_COLOR], -1)
     top = np.nanpercentile(rgb, 99.5) if np.isfinite(rgb).any() else 1.0
     ax.imshow(np.clip(np.nan_to_num(rgb) / top, 0, 1), extent=extent(scene))
@@ -115,7 +116,8 @@ def balance(smb: xr.Dataset, *, ax: Axes | None = None) -> Axes:
     ax.errorbar(observed[known], found[known], bars, fmt="none", ecolor="0.75", lw=1, zorder=1)
     points = ax.scatter(observed[known], found[known], c=years[known], cmap="plasma", s=26, zorder=2)
     ax.figure.colorbar(points, ax=ax, shrink=0.8, label="balance year", format="%d", ticks=np.unique(years[known]))
-    ends = [np.nanmin([observed[known], found[known]]) - 0.3, np.nanmax([observed[known], found[known]]) + 0.3]
+    low, high = found[known] - bars[0], found[known] + bars[1]
+    ends = [np.nanmin([observed[known], low]) - 0.3, np.nanmax([observed[known], high]) + 0.3]
     ax.plot(ends, ends, color="0.4", lw=1, zorder=0)
     ax.set(
         xlim=ends, ylim=ends, xlabel="recorded [m w.e.]", ylabel="modelled, glacier left out [m w.e.]", aspect="equal"

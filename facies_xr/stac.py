@@ -13,6 +13,7 @@ from odc.geo.geobox import GeoBox
 from pystac.utils import make_absolute_href
 
 from . import access, degrees, facts, web
+from .answers import Answers
 from .errors import CatalogError, FaciesError, MetadataError
 
 
@@ -58,7 +59,7 @@ MAX_PAGES = 10_000
 """Of an answer; a server that gives more has lost count. [1]"""
 
 
-def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
+def from_api(url: str, queries: Iterable[Mapping[str, Any]], answers: Answers | None = None) -> Iterator[Any]:
     """Items that a STAC API gives, page by page; failures that may pass are tried again, with growing waits.
 
     Parameters
@@ -67,6 +68,8 @@ def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
         Landing page.
     queries : iterable of mapping
         Arguments of ``pystac_client.Client.search``.
+    answers : Answers, optional
+        Where answers are kept, and looked for first.
 
     Returns
     -------
@@ -77,20 +80,18 @@ def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
     CatalogError
         If the API does not answer, or its pages have no end.
     """
-    from pystac_client import Client
     from pystac_client.exceptions import APIError
-    from pystac_client.stac_api_io import StacApiIO
-    from urllib3 import Retry
 
-    retry = Retry(
-        total=RETRIES, backoff_factor=BACK_OFF, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
-    )
+    client = None
     try:
-        reader = StacApiIO(timeout=TIMEOUT)
-        web.bind(reader.session, url, retry)
-        client = Client.open(url, stac_io=reader)
         for query in queries:
-            for item in _pages(client.search(**query).pages_as_dicts(), url):
+            items = None if answers is None else answers.get(url, query)
+            if items is None:
+                client = client or _client(url)
+                items = list(_pages(client.search(**query).pages_as_dicts(), url))
+                if answers is not None:
+                    items = answers.put(url, query, items)
+            for item in items:
                 yield _checked(item, url)
     except (APIError, OSError) as error:
         if isinstance(error, FaciesError):
@@ -100,6 +101,19 @@ def from_api(url: str, queries: Iterable[Mapping[str, Any]]) -> Iterator[Any]:
         if isinstance(error, FaciesError):
             raise
         raise CatalogError(f"{access.shown(url)} does not answer as a STAC API: {access.reason(error)}") from error
+
+
+def _client(url: str) -> Any:
+    from pystac_client import Client
+    from pystac_client.stac_api_io import StacApiIO
+    from urllib3 import Retry
+
+    retry = Retry(
+        total=RETRIES, backoff_factor=BACK_OFF, status_forcelist=[429, 500, 502, 503, 504], allowed_methods=None
+    )
+    reader = StacApiIO(timeout=TIMEOUT)
+    web.bind(reader.session, url, retry)
+    return Client.open(url, stac_io=reader)
 
 
 def _pages(pages: Iterable[Mapping[str, Any]], url: str) -> Iterator[Any]:
@@ -222,7 +236,7 @@ DEM_COLLECTION = "cop-dem-glo-30"
 DEM_CATALOGS = ("earth-search", "planetary-computer")
 
 
-def dem_tiles(catalog: str, box: GeoBox) -> list[str]:
+def dem_tiles(catalog: str, box: GeoBox, answers: Answers | None = None) -> list[str]:
     """Files of Copernicus GLO-30 that touch a grid, in the order of their names.
 
     Raises
@@ -233,7 +247,7 @@ def dem_tiles(catalog: str, box: GeoBox) -> list[str]:
     if catalog not in DEM_CATALOGS:
         raise CatalogError(f"{catalog} has no elevation model; take one of {', '.join(DEM_CATALOGS)}.")
     query = {"collections": [DEM_COLLECTION], "intersects": shapely.geometry.mapping(degrees.of_grid(box))}
-    items = sorted(map(as_item, from_api(CATALOGS[catalog].url, [query])), key=lambda item: item.id)
+    items = sorted(map(as_item, from_api(CATALOGS[catalog].url, [query], answers)), key=lambda item: item.id)
     if not items:
         raise CatalogError(f"{catalog} has no tile of {DEM_COLLECTION} there; give the DEM as a file.")
     return [item.assets["data"].href for item in items]

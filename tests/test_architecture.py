@@ -14,6 +14,7 @@ import facies_xr
 ROOT = Path(facies_xr.__file__).parent
 GROUND = (
     "access",
+    "answers",
     "classes",
     "degrees",
     "errors",

@@ -45,6 +45,18 @@ def test_the_legend_names_the_classes_that_occur(maps, axes):
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [c.name for c in CLASSES[:2]]
 
 
+def test_a_date_is_chosen_by_its_day_or_its_place(maps, axes):
+    day = maps.time.values[0]
+    for chosen in (day, str(day)[:10], 0, -maps.sizes["time"]):
+        plt.cla()
+        maps.facies.plot("facies", ax=axes, time=chosen)
+        assert str(day)[:10] in axes.get_title()
+    with pytest.raises(InputError, match=f"no date 1950-01-01; near it are {str(maps.time.values.min())[:10]}"):
+        maps.facies.plot(time="1950-01-01")
+    with pytest.raises(InputError, match=f"no date at 99; there are {maps.sizes['time']}"):
+        maps.facies.plot("confidence", time=99)
+
+
 def test_nothing_to_plot_is_named(axes):
     with pytest.raises(MissingVariableError, match="facies_map"):
         clear_sky().facies.plot()

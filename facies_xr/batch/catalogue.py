@@ -51,7 +51,7 @@ def catalogue(store: str | Path) -> str:
     boxes = np.array([item["bbox"] for item in maps])
     bbox = [*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist()]
     times = sorted(item["properties"]["datetime"] for item in maps)
-    models = [_model(entry["model"], bbox, times) for entry in archive.manifest().configuration["models"]]
+    models = [model_item(entry["model"], bbox, times) for entry in archive.manifest().configuration["models"]]
     for item in maps:
         item["links"] += [_link("derived_from", f"./{model['id']}.json") for model in models]
     collection = {
@@ -99,7 +99,7 @@ def _maps(archive: Archive, zone: str) -> list[dict[str, Any]]:
     return found
 
 
-def _model(place: str, bbox: list[float], times: list[str]) -> dict[str, Any]:
+def model_item(place: str, bbox: list[float], times: list[str]) -> dict[str, Any]:
     """An item for a classifier, by the mlm extension: where and when it was used, what goes in and comes out."""
     model = registry.load_model(place)
     properties = {
@@ -107,7 +107,7 @@ def _model(place: str, bbox: list[float], times: list[str]) -> dict[str, Any]:
         "start_datetime": times[0],
         "end_datetime": times[-1],
         "mlm:name": model.name,
-        "mlm:architecture": f"CNN ({model.architecture})",
+        "mlm:architecture": f"{model.network.kind} ({model.architecture})",
         "mlm:framework": "pytorch",
         "mlm:tasks": [TASK],
         "mlm:input": [

@@ -1,8 +1,7 @@
 """Plan a run: search once, cut the glaciers' grids into tiles, and freeze all of it in a manifest."""
 
 import json
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import pystac
 import shapely
 from odc.geo.crs import CRS
 
 from .. import access, degrees, grids, outlines, stac
+from ..answers import Answers, unsigned
 from ..errors import CatalogError, InputError, one_of
 from ..maps import smoothing
 from ..nn import registry
 from ..scenes import cube, missions, readers
-from ..scenes.catalog import search
 from ..scenes.collection import scene_of
 from ..scenes.items import content
 from ..scenes.scene import Scene
@@ -28,10 +26,8 @@ from ..seasons import Season, check_years
 from ..store.layout import grid_of
 from ..terrain.light import families_of
 from .manifest import Manifest
+from .searching import place_for, searched, searches
 from .zones import Zone, by_zone, frames
-
-CELL = 4.0
-"""Edge of the cells in which an API is searched: a request for each and each year, never one for a glacier. [degree]"""
 
 PACKAGES = ("facies_xr", "numpy", "rasterio", "torch", "xarray", "zarr")
 """Whose versions must be the same on all workers."""
@@ -71,7 +67,8 @@ def plan(
     dem : path, list of paths, or name of a catalogue
         As :func:`facies_xr.add_terrain` takes it; the files of a catalogue are looked up now.
     path : path, optional
-        File to write the manifest to.
+        File to write the manifest to. Beside it a folder keeps what an API has answered for a day: planned again after
+        a stop, only what is lacking is asked for.
     resolution, nir, smooth, accept_level, precision, shadows
         As ``load``, ``classify`` and ``add_terrain`` take them.
     calibrate : bool
@@ -87,7 +84,10 @@ def plan(
         If nothing was found, or a server does not answer.
     InputError, ModelError, OutlineError
         If an argument cannot be used.
+    StoreError
+        If the manifest cannot be written to its place; told before anything is searched.
     """
+    cache = None if path is None else place_for(Path(path))
     years = check_years(years)
     missions.check_nir(nir)
     families_of(shadows)
@@ -96,10 +96,10 @@ def plan(
     steps = [] if smooth is None else [smooth] if isinstance(smooth, str) else list(smooth)
     for name in steps:
         one_of("smooth", name, smoothing.STEPS)
-    wanted = {"level": level, "sensor": sensor, "max_cloud": max_cloud, "tiers": tiers}
+    wanted = {"level": level, "sensor": sensor, "max_cloud": max_cloud, "tiers": tiers, "cache": cache}
     zones, found = by_zone(table), []
-    for rows, area_of_search in _searches(catalog, table, zones):
-        items = _searched(catalog, area_of_search, years, season, wanted)
+    for rows, area_of_search in searches(catalog, table):
+        items = searched(catalog, area_of_search, years, season, wanted)
         found.append((rows, items))
     if not any(len(items) for _, items in found):
         raise CatalogError(
@@ -122,7 +122,7 @@ def plan(
         "dem": dem if isinstance(dem, str) and dem in stac.CATALOGS else _files(dem),
         "versions": {name: version(name) for name in PACKAGES},
     }
-    made = _Tables.of(table, zones, found, configuration)
+    made = _Tables.of(table, zones, found, configuration, None if cache is None else Answers(cache))
     if path is not None:
         made.save(path)
     return made
@@ -164,43 +164,6 @@ def _season_text(season: Season) -> list[Any]:
     return [f"{season.month:02d}-{season.day:02d}", season.half_width]
 
 
-# -- searching --------------------------------------------------------------------------------------------------
-
-
-def _searches(
-    catalog: str | Path, table: gpd.GeoDataFrame, zones: Mapping[str, np.ndarray]
-) -> Iterator[tuple[np.ndarray, gpd.GeoDataFrame]]:
-    """Glaciers that are searched for together, and their outlines; a file is read once."""
-    place = table.geometry.to_crs(4326).representative_point()
-    x, y = place.x.to_numpy(), place.y.to_numpy()
-    remote = str(catalog) in stac.CATALOGS or access.is_remote(str(catalog))
-    cells = np.column_stack([np.floor(x / CELL), np.floor(y / CELL)]) if remote else (y >= 0)[:, None]
-    for cell in np.unique(cells, axis=0):
-        rows = np.flatnonzero((cells == cell).all(1))
-        yield rows, table.iloc[rows]
-
-
-def _searched(
-    catalog: str | Path, table: gpd.GeoDataFrame, years: Sequence[int], season: Any, wanted: dict[str, Any]
-) -> Sequence[pystac.Item]:
-    """What a search gives, nothing where there is nothing."""
-    try:
-        found: Any = search(catalog, _around(table), years=years, season=season, **wanted)
-        return found
-    except CatalogError as error:
-        if ": no " not in str(error):
-            raise
-        warnings.warn(str(error), stacklevel=4)
-        return []
-
-
-def _around(table: gpd.GeoDataFrame) -> gpd.GeoSeries:
-    """Simple area that holds some glaciers: their boxes, those that touch made one."""
-    parts = shapely.get_parts(table.geometry.to_crs(4326).values)  # of one across the antimeridian, either side
-    boxes = shapely.box(*shapely.bounds(parts).T)
-    return gpd.GeoSeries([part for part in shapely.get_parts(shapely.union_all(boxes))], crs=4326)
-
-
 # -- tables -----------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +182,9 @@ class _Tables:
     covered: dict[tuple[str, ...], tuple[shapely.Geometry, shapely.Geometry]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, table: gpd.GeoDataFrame, zones: Mapping[str, np.ndarray], found: list, configuration: dict) -> Manifest:
+    def of(
+        cls, table: gpd.GeoDataFrame, zones: Mapping[str, np.ndarray], found: list, configuration: dict, answers: Any
+    ) -> Manifest:
         """Manifest of outlines, their zones, and what was found for each part of them."""
         self = cls(table, configuration["nir"], configuration["season"], [], [], [], [], {})
         layout, dem, files = {}, configuration["dem"], {}
@@ -247,7 +212,7 @@ class _Tables:
             if isinstance(dem, str) and dem in stac.CATALOGS:
                 from ..terrain.dem import MARGIN
 
-                files[name] = stac.dem_tiles(dem, zone.box.buffered(MARGIN))
+                files[name] = stac.dem_tiles(dem, zone.box.buffered(MARGIN), answers)
         dates = pd.DataFrame(self.dates)
         if not len(dates):
             raise CatalogError("none of the scenes found touches a tile of these glaciers.")
@@ -345,7 +310,4 @@ def _frozen(item: Any) -> dict[str, Any]:
     """JSON of an item without links, and without the signatures of addresses."""
     facts = json.loads(json.dumps(content(item), default=str))
     facts["links"] = []
-    for asset in facts["assets"].values():
-        if isinstance(href := asset.get("href"), str) and access.is_remote(href):
-            asset["href"] = access.shown(href)
-    return facts
+    return {**facts, "assets": unsigned(facts["assets"])}

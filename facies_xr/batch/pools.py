@@ -3,7 +3,9 @@
 import asyncio
 import concurrent.futures
 import errno
+import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -14,8 +16,16 @@ import dask
 
 from ..errors import FaciesError, InputError
 
+log = logging.getLogger("facies_xr")
+
 PATIENCE = 300.0
 """How long to wait for a worker where there is none. [s]"""
+
+PAUSED = 60.0
+"""How long a worker may be paused, its memory full, and do nothing. [s]"""
+
+RESTARTS = 3
+"""How often within an hour a worker may be started anew because it is paused. [1]"""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -114,10 +124,15 @@ class Cluster:
     While it is entered, a ``LocalCluster`` (or another that this process made) gives workers whose process died
     :data:`PATIENCE` to come back. Dask's own 15 s are less than a start takes on a busy machine, and it then closes
     for good what had just begun to work again.
+
+    A worker whose memory is nearly full is paused by Dask. If it does nothing for :data:`PAUSED` it is started anew,
+    and what waits for it goes to others.
     """
 
     def __init__(self, client: Any):
         self.client = client
+        self._stuck: dict[str, float] = {}
+        self._restarted: defaultdict[str, list[float]] = defaultdict(list)
 
     def __enter__(self) -> "Cluster":
         self._patient = dask.config.set({"distributed.deploy.lost-worker-timeout": f"{PATIENCE}s"})
@@ -127,17 +142,46 @@ class Cluster:
         self._patient.__exit__(*error)
 
     def capacity(self) -> int:
-        """Jobs that run at once.
+        """Jobs that run at once, without workers that are stuck; looks after these.
 
         Raises
         ------
         ClusterError
-            If the scheduler is gone.
+            If the scheduler is gone, or a worker's memory is full again and again.
         """
         try:
-            return sum(self.client.nthreads().values())
-        except (OSError, TypeError, ValueError) as error:
+            threads = self.client.nthreads()
+            running = self.client.sync(self.client.scheduler.ncores_running)
+            stuck = self._paused_and_idle() if threads.keys() - running.keys() else {}
+        except (OSError, TypeError, ValueError, AttributeError) as error:
             raise self._gone() from error
+        now = time.monotonic()
+        self._stuck = {address: self._stuck.get(address, now) for address in stuck}
+        for address, since in self._stuck.items():
+            if now - since > PAUSED:
+                self._restart(address, stuck[address])
+        return sum(n for address, n in threads.items() if address not in stuck)
+
+    def _paused_and_idle(self) -> dict[str, str]:
+        """Workers that are paused and do nothing, and who started each."""
+        workers = self.client.sync(self.client.scheduler.identity)["workers"]
+        return {
+            address: worker.get("nanny") or address
+            for address, worker in workers.items()
+            if worker["status"] == "paused" and not worker["metrics"].get("executing")
+        }
+
+    def _restart(self, address: str, nanny: str) -> None:
+        now = time.monotonic()
+        times = self._restarted[nanny] = [before for before in self._restarted[nanny] if now - before < 3600] + [now]
+        if len(times) > RESTARTS:
+            raise ClusterError(
+                f"worker {address} is paused by Dask as its memory is full, and was started anew {RESTARTS} times; "
+                "give workers more memory (2 GB or more). What is finished is kept; run the same again."
+            )
+        log.warning("worker %s did nothing for %.0f s, its memory full; it is started anew", address, PAUSED)
+        with suppress(*LOST, ValueError):  # one that cannot be started anew by Dask goes, or is gone
+            self.client.restart_workers([address], raise_for_error=False)
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Start a job; arguments may be what earlier ones give."""

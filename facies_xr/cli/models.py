@@ -29,7 +29,12 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For machines.")]
             "trained_on": model.card.get("trained_on", "-"),
             "not_for": model.card.get("not_for", "-"),
         }
-    shell.show(pd.DataFrame.from_dict(rows, "index").rename_axis("model"), "Models", as_json=as_json)
+    table = pd.DataFrame.from_dict(rows, "index").rename_axis("model")
+    if as_json:
+        shell.show(table, "Models", as_json=True)
+        return
+    shell.show(table[["features", "architecture"]], "Models")
+    shell.console.print("What they were trained on, and what they are not for: facies-xr model show NAME")
 
 
 @app.command()

@@ -48,7 +48,8 @@ class Counts:
         bright = np.empty((0, 0), "float32") if albedo is None else albedo
         names = None
         if index.max(initial=0) > MANY:
-            names, index = np.unique(np.maximum(index, 0), return_inverse=True)
+            names, place = np.unique(np.maximum(index, 0), return_inverse=True)
+            index = place.reshape(index.shape)  # NumPy before 2 gives it flat
             names, index = (names, index) if names[0] == 0 else (np.insert(names, 0, 0), index + 1)
         position = np.full(int(index.max(initial=0)) + 1, -1, "int32")
         numbers, low, high = _spans(index, elevation, position)

@@ -29,6 +29,8 @@ class Network(nn.Module):
 
     architecture: ClassVar[str]
     """Its name in a classifier's file."""
+    kind: ClassVar[str] = "CNN"
+    """What it is, for catalogues."""
     radius: ClassVar[int] = RADIUS
     """Pixels that it sees on each side of a pixel."""
     measures_patches: ClassVar[bool] = False

@@ -119,6 +119,9 @@ class PatchStore:
     def __len__(self) -> int:
         return len(self.columns)
 
+    def __repr__(self) -> str:
+        return f"PatchStore({str(self.path)!r}): {len(self)} patches of feature set {self.feature_set}"
+
     @property
     def fold(self) -> np.ndarray:
         """Fold of each sample, -1 where there is none."""

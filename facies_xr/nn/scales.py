@@ -64,6 +64,7 @@ class ScalesNet(Network):
     """Patches (n, feature, 33, 33) to logits (n, 8)."""
 
     architecture = "scales"
+    kind = "network"  # its filters are given, and not learned
     measures_patches = True
 
     def __init__(self, channels: int, dropout: float = 0.5):

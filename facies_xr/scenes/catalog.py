@@ -12,6 +12,7 @@ import shapely
 
 from .. import access, degrees, stac
 from .. import outlines as _outlines
+from ..answers import Answers
 from ..errors import CatalogError, FaciesError, InputError, one_of
 from ..seasons import Season, check_years
 from . import missions
@@ -31,6 +32,7 @@ def search(
     max_cloud: float = 100.0,
     tiers: Sequence[str] | None = None,
     root: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> Scenes:
     """Scenes of some glaciers at the end of the ablation season of some years.
 
@@ -55,6 +57,9 @@ def search(
         T2 and RT (real time). By default all, with a warning where some are not of T1.
     root : path, optional
         Folder that relative hrefs of a catalogue file may not leave; by default the file's own.
+    cache : path, optional
+        Folder that keeps answers of an API for a day, without signatures of addresses; a search that was stopped asks
+        only for what it lacks.
 
     Returns
     -------
@@ -73,7 +78,10 @@ def search(
     years = check_years(years)
     season = Season.parse(season) if season is not None else Season.at(region.centroid.y, region.centroid.x)
     wanted = _Wanted(region, years, season, level, _sensors(sensor), max_cloud, None if tiers is None else set(tiers))
-    candidates = _candidates(str(catalog), region, years, season, level, None if root is None else str(root))
+    if _is_api(str(catalog), level):
+        candidates = _asked(str(catalog), wanted, None if cache is None else Answers(cache))
+    else:
+        candidates = stac.from_file(str(catalog), None if root is None else str(root))
     hits, reasons, errors = _hits(candidates, wanted)
     if not hits:
         left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
@@ -177,9 +185,14 @@ def _span(years: Sequence[int]) -> str:
 # -- where items come from --------------------------------------------------------------------------------------
 
 
-def _candidates(
-    catalog: str, region: shapely.Geometry, years: Sequence[int], season: Season, level: str, root: str | None
-) -> Iterator[Any]:
+def _is_api(catalog: str, level: str) -> bool:
+    """Whether a catalogue is asked, rather than read as a file.
+
+    Raises
+    ------
+    CatalogError
+        If it is neither, or has no such level.
+    """
     if catalog in stac.CATALOGS:
         known = stac.CATALOGS[catalog]
         if not known.collections[level]:
@@ -187,16 +200,23 @@ def _candidates(
                 f"{catalog} has no {level} reflectance ({known.remark}); choose another catalogue or level."
             )
         warnings.warn(f"{catalog}: {known.remark}.", stacklevel=3)
-        return stac.from_api(known.url, _queries(known.collections[level], region, years, season))
+        return True
     if catalog.startswith(("http://", "https://")) and access.suffix(catalog) not in (".json", ".geojson"):
-        return stac.from_api(catalog, _queries(None, region, years, season))
+        return True
     if "://" not in catalog and not Path(catalog).is_file():
         raise CatalogError(
             f"catalogue {access.shown(catalog)!r} is neither a file nor one of {', '.join(stac.CATALOGS)}; "
             "make one from local folders with: facies-xr catalog DIR -o catalog.json"
         )
     require_unpacked(Path(catalog))
-    return stac.from_file(catalog, root)
+    return False
+
+
+def _asked(catalog: str, wanted: _Wanted, answers: Answers | None) -> Iterator[Any]:
+    known = stac.CATALOGS.get(catalog)
+    collections = known.collections[wanted.level] if known else None
+    url = known.url if known else catalog
+    return stac.from_api(url, _queries(collections, wanted.region, wanted.years, wanted.season), answers)
 
 
 def _queries(

@@ -66,12 +66,18 @@ class Layout:
     percent: bool = False
     """Whether accumulation area ratios are in percent."""
     needed: tuple[str, ...] = ("glacier", "balance_year", "balance")
+    own: bool = False
+    """Whether it is that of a user's table, whose unit may be declared."""
     spare_id: tuple[str, str] | None = None
     """Prefix and column of an id for rows whose own is missing."""
 
     def fits(self, table: pd.DataFrame) -> bool:
         """Whether a table, its column names in lower case, has the columns that must be there."""
-        return {self.columns[name].lower() for name in self.needed} <= set(table.columns)
+        return not self.missing(table)
+
+    def missing(self, table: pd.DataFrame) -> list[str]:
+        """Columns that must be there and are not."""
+        return [self.columns[name] for name in self.needed if self.columns[name].lower() not in table.columns]
 
 
 _WGMS = {"balance": "ANNUAL_BALANCE", "winter_balance": "WINTER_BALANCE", "summer_balance": "SUMMER_BALANCE",
@@ -86,10 +92,11 @@ _WGMS_2025 = {ours: theirs.lower() for ours, theirs in _WGMS.items()} | {
     "survey_end": "end_date",
 }
 
-OWN = Layout("own table", {name: name for name in COLUMNS}, 1.0)
+_OWN = {name: name for name in COLUMNS}
 
 LAYOUTS = (
-    OWN,
+    Layout("a table of your own", _OWN, 1.0, own=True),
+    Layout("a table of your own", {**_OWN, "balance_year": "year"}, 1.0, own=True),
     Layout("WGMS by RGI id", {"glacier": "RGI_ID", "balance_year": "YEAR", **_WGMS}, 1e-3, percent=True),
     Layout(
         "WGMS Fluctuations of Glaciers browser",

@@ -22,7 +22,6 @@ from .layouts import (
     LAYOUTS,
     LIMITS,
     MARKS,
-    OWN,
     SHARE_MARKS,
     TEXTS,
     Layout,
@@ -39,7 +38,7 @@ def read(observations: Any, *, units: str | None = None, reconstructed: bool = F
     ----------
     observations : path, list of paths, or DataFrame
         A CSV file, or a folder of them, in a layout of ``layouts.LAYOUTS``: an own table with the columns ``glacier,
-        balance_year, balance``, the WGMS's (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR,
+        balance_year`` (or ``year``)``, balance``, the WGMS's (``RGI_ID, YEAR, ANNUAL_BALANCE``; ``WGMS_ID, SURVEY_YEAR,
         ANNUAL_BALANCE``; ``WGMS_ID, YEAR, ANNUAL_BALANCE``; ``glacier_id, year, annual_balance``), or NVE's (``RGIID,
         Year, Ba``). Rows of elevation bands are left out. Of a release of the WGMS, unpacked, its folder or the table
         of balances in it: positions, survey days, equilibrium lines and accumulation areas are taken from its others.
@@ -135,9 +134,13 @@ def _read(source: str, table: pd.DataFrame, units: str | None, reconstructed: bo
     if layout is None:
         if release.is_overview(table):
             raise InputError(f"{source} is the WGMS's table of surveys (E); give its balances (EE, mass_balance.csv).")
-        wanted = " or ".join(", ".join(layout.columns[name] for name in layout.needed) for layout in LAYOUTS)
-        raise InputError(f"{source} has columns {', '.join(map(str, table.columns))}; it needs {wanted}.")
-    if units is not None and layout is not OWN:
+        nearest = min(LAYOUTS, key=lambda layout: len(layout.missing(table)))
+        names = sorted({layout.name for layout in LAYOUTS if not layout.own})
+        raise InputError(
+            f"{source} has columns {', '.join(map(str, table.columns))}; it needs glacier, balance_year, balance "
+            f"[m w.e.], or those of {'; '.join(names)}. As {nearest.name} it lacks {', '.join(nearest.missing(table))}."
+        )
+    if units is not None and not layout.own:
         raise InputError(f"{source} is in the layout of {layout.name}, which has units of its own; leave units out.")
     if table.columns.has_duplicates:
         raise InputError(f"{source} has two columns of one name: {', '.join(map(str, table.columns))}; keep one.")
@@ -149,8 +152,8 @@ def _read(source: str, table: pd.DataFrame, units: str | None, reconstructed: bo
     if records.empty:
         raise InputError(f"{source} has no annual balance.")
     _require_possible(source, records, factor)
-    made_up = records["reconstructed"].str.contains("annual") & (not reconstructed) & (layout is not OWN)
-    if not reconstructed and layout is not OWN:
+    made_up = records["reconstructed"].str.contains("annual") & (not reconstructed) & (not layout.own)
+    if not reconstructed and not layout.own:
         seasonal = records["reconstructed"].str.contains("winter")
         records.loc[seasonal, ["winter_balance", "summer_balance"]] = np.nan
     kept = records[~made_up]

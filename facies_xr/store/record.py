@@ -116,7 +116,10 @@ def _problem(place: Place) -> str:
         return f"{place}: both copies of ledger/record.json are missing; delete the store and write it again."
     if "facies_xr_store" in attributes:
         return _other_format(place, 1)
-    return f"{place} has no ledger: facies_xr did not write it, or did not finish creating it; choose another name."
+    return (
+        f"{place} has no ledger: facies_xr did not write it, or did not finish creating it. To read it, write it with "
+        "fx.write(dataset, path) first; to write to it, choose another name."
+    )
 
 
 def _other_format(place: Place, written: Any) -> str:

@@ -10,6 +10,7 @@ import shapely
 
 import facies_xr as fx
 from facies_xr import batch
+from facies_xr.batch.catalogue import model_item
 from facies_xr.classes import CLASSES
 
 from .conftest import MODEL
@@ -74,6 +75,15 @@ def test_the_model_is_described_by_the_extension(collection):
     assert told.input[0].input.shape[1] == len(model.features)
     assert told.output[0].result.shape == [-1, len(CLASSES)]
     assert "mlm:model" in item.assets["model"].roles
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("synthetic-v1", "CNN (patch)"), ("synthetic-v1-dense", "CNN (dense)"), ("synthetic-v2", "network (scales)")],
+)
+def test_a_network_is_called_a_cnn_where_it_learns_its_filters(name, told):
+    properties = model_item(name, [7.0, 46.0, 8.0, 47.0], ["2020-08-20T00:00:00Z"])["properties"]
+    assert properties["mlm:architecture"] == told
 
 
 def test_a_catalogue_of_no_archive_is_refused(tmp_path):

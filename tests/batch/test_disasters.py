@@ -111,13 +111,13 @@ if __name__ == "__main__":
 
 
 @contextmanager
-def processes(tmp_path, **environment):
+def processes(tmp_path, elsewhere=(), **environment):
     """Address of a scheduler in a process of its own, with two workers elsewhere; and the scheduler."""
     with ExitStack() as stack:
 
-        def started(name, source, *arguments):
+        def started(name, source, *arguments, by=()):
             (tmp_path / name).write_text(source)
-            command = [sys.executable, tmp_path / name, *arguments]
+            command = [*by, sys.executable, tmp_path / name, *arguments]
             env = {**os.environ, **environment}
             process = stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env))
             stack.callback(process.terminate)
@@ -125,7 +125,7 @@ def processes(tmp_path, **environment):
 
         scheduler = started("scheduler.py", SCHEDULER)
         address = scheduler.stdout.readline().strip()
-        started("workers.py", WORKERS, address)
+        started("workers.py", WORKERS, address, by=elsewhere)
         yield address, scheduler
 
 
@@ -143,6 +143,29 @@ def test_a_scheduler_killed_in_a_run_is_a_clear_error_and_a_second_run_finishes(
     assert run(manifest, archive, board=lambda record, *_: told.append(record)).empty
     assert len(told) == left
     assert chunks(archive) == chunks(quiet)
+
+
+AHEAD = """
+import time
+now = time.time
+time.time = lambda: now() + 3600
+"""
+
+
+@pytest.mark.slow
+def test_workers_whose_clocks_are_an_hour_ahead_make_the_same_bytes(archive, quiet, manifest, tmp_path):
+    unfinished(archive, -4)
+    path = tmp_path / "ahead"
+    path.mkdir()
+    (path / "sitecustomize.py").write_text(AHEAD)
+    path = os.pathsep.join(filter(None, (str(path), os.environ.get("PYTHONPATH"))))
+    with processes(tmp_path, PYTHONPATH=path) as (address, _), distributed.Client(address) as client:
+        client.wait_for_workers(2, timeout=120)
+        ahead = [told - time.time() for told in client.run(time.time).values()]
+        assert min(ahead) > 3000
+        assert run(manifest, archive, client=client).empty
+    assert chunks(archive) == chunks(quiet)
+    assert Archive.at(archive).verify().empty
 
 
 def test_workers_with_other_versions_are_refused_by_name(archive, quiet, manifest, tmp_path):
@@ -197,6 +220,28 @@ def test_a_place_where_nothing_may_be_written_is_refused_before_the_first_unit(m
     ):
         run(manifest, folder / "archive", board=lambda *_: told.append(1))
     assert told == []
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+"""Of a shell, in a mount namespace of its own: a command that sees a folder as another machine may, read-only."""
+
+
+@pytest.mark.slow
+def test_workers_that_may_not_write_are_refused_before_the_first_unit(archive, manifest, tmp_path):
+    """Their machine has mounted the archive read-only; the client's has not."""
+    elsewhere = ["unshare", "--mount", "sh", "-c", READ_ONLY, str(archive)]
+    try:
+        subprocess.run([*elsewhere, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("file systems cannot be mounted here")
+    unfinished(archive, -1)
+    told = []
+    with processes(tmp_path, elsewhere) as (address, _), distributed.Client(address) as client:
+        client.wait_for_workers(2, timeout=60)
+        with pytest.raises(ClusterError, match=r"worker tcp://.* may not write to .*archive; let the workers'"):
+            run(manifest, archive, client=client, board=lambda *_: told.append(1))
+    assert told == []
+    assert len(Archive.at(archive).pending()) == 1
 
 
 # -- reads ------------------------------------------------------------------------------------------------------

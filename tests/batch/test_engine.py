@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import dask
 import pytest
 
+from facies_xr.batch import pools
 from facies_xr.batch.engine import AT_LEAST, MOST, process
 from facies_xr.batch.pools import ClusterError, Threads, pool_of
 from facies_xr.errors import InputError, StoreError
@@ -21,9 +23,10 @@ distributed = pytest.importorskip("distributed")
 
 @pytest.fixture(scope="module")
 def client():
-    """Two worker processes, whose nannies start them again."""
+    """Two worker processes, whose nannies start them again, however long that takes."""
+    patient = {"distributed.scheduler.allowed-failures": 1, "distributed.deploy.lost-worker-timeout": "300s"}
     with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
+        dask.config.set(patient),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -75,6 +78,14 @@ def third_fails(folder, job):
     entered(folder, job)
     if job % 3 == 0:
         raise OSError(errno.EIO, "the read failed")
+
+
+def swallows(folder, job):
+    """Take memory that the worker never gets back, at the first try of one job."""
+    if entered(folder, job) == 1 and job == 0:
+        globals()["held"] = b"x" * 900_000_000
+    time.sleep(0.3)
+    return job
 
 
 @pytest.fixture(params=["threads", "cluster"])
@@ -214,6 +225,39 @@ def test_results_that_died_with_their_workers_are_not_waited_for_without_end(tmp
             time.sleep(0.05)
         with pytest.raises(ClusterError, match="no worker"):
             list(outcomes)
+
+
+@contextmanager
+def paused_at(share):
+    """A worker of 1.2 GB that Dask pauses, and never kills, where it holds a share of it."""
+    limits = {"target": False, "spill": False, "pause": share, "terminate": False}
+    with (
+        dask.config.set({f"distributed.worker.memory.{name}": limit for name, limit in limits.items()}),
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None,
+                                 memory_limit="1.2GB") as cluster,
+        distributed.Client(cluster) as client,
+        pool_of(client, 1) as pool,
+    ):  # fmt: skip
+        yield pool
+
+
+def test_what_waits_for_a_worker_whose_memory_is_full_is_done_elsewhere(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(pools, "PAUSED", 1.0)
+    with paused_at(0.7) as pool:
+        ended = list(process(pool, range(8), lambda jobs: pool.each(swallows, jobs, str(tmp_path)), patience=60.0))
+    assert sorted(outcome.job for outcome in ended) == list(range(8))
+    assert not any(outcome.reason for outcome in ended)
+    assert sum("its memory full; it is started anew" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.slow
+def test_workers_whose_memory_is_full_again_and_again_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(pools, "PAUSED", 0.5)
+    with paused_at(0.05) as pool:  # less than a worker takes that does nothing
+        time.sleep(1.0)
+        jobs = process(pool, range(8), lambda jobs: pool.each(swallows, jobs, str(tmp_path)), patience=60.0)
+        with pytest.raises(ClusterError, match=r"memory is full, and was started anew 3 times; give workers more"):
+            list(jobs)
 
 
 def test_no_worker_for_long_is_an_error():

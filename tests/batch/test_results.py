@@ -8,8 +8,12 @@ from pathlib import Path
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
+import shapely
 import xarray as xr
+import zarr
+from affine import Affine
 from typer.testing import CliRunner
 
 import facies_xr as fx
@@ -37,6 +41,43 @@ def test_maps_of_two_zones_are_a_tree_and_of_one_a_dataset(archive, manifest):
     xr.testing.assert_equal(tree["EPSG_32633"].to_dataset().facies_map.compute(), one.facies_map.compute())
     with pytest.raises(StoreError, match="no such store"):
         fx.open_maps(archive / "nothing")
+
+
+CONVENTIONS = {
+    "spatial": "689b58e2-cf7b-45e0-9fff-9cfc0883d6b4",
+    "proj": "f17cb550-5864-4468-aeb7-f3180cfb622f",
+}
+"""Numbers of https://github.com/zarr-conventions/spatial and geo-proj, by which a reader knows them."""
+
+
+def georeferenced(group, path=""):
+    """Arrays below a group with CRS, transform and shape, by a reader that knows these conventions and nothing else."""
+    declared = {each["uuid"] for each in group.attrs.get("zarr_conventions", [])}
+    if set(CONVENTIONS.values()) <= declared:
+        assert group.attrs.get("spatial:transform_type", "affine") == "affine"
+        assert group.attrs.get("spatial:registration", "pixel") == "pixel"
+        crs = pyproj.CRS(group.attrs["proj:code"])
+        for name, array in group.arrays():
+            if (array.metadata.dimension_names or ())[-2:] == tuple(group.attrs["spatial:dimensions"]):
+                assert list(array.shape[-2:]) == group.attrs["spatial:shape"]
+                yield f"{path}/{name}", array, crs, Affine(*group.attrs["spatial:transform"])
+    for name, child in group.groups():
+        yield from georeferenced(child, f"{path}/{name}")
+
+
+@pytest.mark.filterwarnings("ignore:Object at batch is not recognized")
+def test_a_reader_of_the_zarr_conventions_finds_the_glaciers_on_the_ground(quiet, manifest):
+    found = {path: rest for path, *rest in georeferenced(zarr.open_group(quiet, mode="r"))}
+    for zone in manifest.zones:
+        assert {f"/{zone}/{name}" for name in ("facies_map", "confidence", "albedo", "elevation")} <= found.keys()
+        array, crs, transform = found[f"/{zone}/glacier_index"]
+        assert crs.to_epsg() == manifest.box(zone).crs.epsg
+        numbers = array[...]
+        for glacier in manifest.glaciers[manifest.glaciers.zone == zone].to_crs(crs).itertuples():
+            rows, columns = np.nonzero(numbers == glacier.number)
+            x, y = transform * (columns + 0.5, rows + 0.5)
+            assert shapely.contains_xy(glacier.geometry.buffer(0.01), x, y).all()  # pixel centres, to a centimetre
+            assert rows.size * transform.a**2 == pytest.approx(glacier.geometry.area, rel=0.2)
 
 
 def test_the_glacier_table_holds_what_the_statistics_of_the_zones_say(archive, manifest):

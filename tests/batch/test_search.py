@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import shapely
 
-from facies_xr import stac
+from facies_xr import answers, stac
 from facies_xr.batch import plan
-from facies_xr.errors import CatalogError
+from facies_xr.errors import CatalogError, StoreError
 
 from ..servers import served_by
 from .conftest import MODEL, YEARS
@@ -156,6 +156,90 @@ def test_a_server_that_keeps_failing_is_given_up_after_bounded_tries(edge, items
     with api(items, lambda number: (500, [])) as (url, asked), pytest.raises(CatalogError, match="does not answer"):
         planned(url, glaciers, edge)
     assert len(asked) == 1 + stac.RETRIES
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_plan_that_was_stopped_asks_only_for_what_it_lacks(edge, items, glaciers, monkeypatch, tmp_path):
+    monkeypatch.setattr(stac, "BACK_OFF", 0.01)
+    path, broken = tmp_path / "run.parquet", [True]
+
+    def fault(number):
+        return (500, []) if broken[0] and number > 2 else None  # both pages of 2010 come, none of 2017
+
+    with api(items, fault) as (url, asked):
+        with pytest.raises(CatalogError, match="does not answer"):
+            planned(url, glaciers, edge, path=path)
+        assert not path.exists()
+        broken[0] = False
+        asked.clear()
+        manifest = planned(url, glaciers, edge, path=path)
+        assert [wanted["datetime"][:4] for _, wanted in asked] == ["2017"]
+        asked.clear()
+        again = planned(url, glaciers, edge, path=path)
+        assert asked == []
+        fresh = planned(url, glaciers, edge)
+        assert len(asked) == 3
+        planned(url, glaciers.iloc[:9], edge, path=path)  # another area is another query
+        assert len(asked) == 6
+    for made in (manifest, again):
+        assert made.content() == fresh.content()
+
+
+def kept(folder):
+    return sorted(folder.glob("run.parquet.searches/*.json"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_answers_that_are_damaged_or_old_are_asked_for_again(edge, items, glaciers, monkeypatch, tmp_path):
+    path = tmp_path / "run.parquet"
+    with api(items) as (url, asked):
+        content = planned(url, glaciers, edge, path=path).content()
+        first, second = kept(tmp_path)
+        first.write_bytes(first.read_bytes().replace(b'"20', b'"21', 1))
+        second.write_bytes(second.read_bytes()[:-100])
+        asked.clear()
+        assert planned(url, glaciers, edge, path=path).content() == content
+        assert len(asked) == 3
+        for file in kept(tmp_path):
+            file.write_bytes(b"")
+        assert planned(url, glaciers, edge, path=path).content() == content
+        assert len(asked) == 6
+        now = time.time
+        for skew in (answers.KEPT_FOR + 1, -3600.0):  # too old; of the future, by a clock that was set back
+            monkeypatch.setattr(time, "time", lambda skew=skew: now() + skew)
+            asked.clear()
+            assert planned(url, glaciers, edge, path=path).content() == content
+            assert len(asked) == 3
+            monkeypatch.setattr(time, "time", now)
+            planned(url, glaciers, edge, path=path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_secret_of_an_address_is_kept(edge, items, glaciers, tmp_path):
+    signed = json.loads(json.dumps(items))
+    for item in signed:
+        item["links"] = [{"rel": "self", "href": "https://user:S3CR3T@catalogue.org/item?sig=S3CR3T"}]
+        for asset in item["assets"].values():
+            asset["href"] = f"https://files.org/{asset['href'].strip('/')}?X-Amz-Signature=S3CR3T"
+            asset["alternate"] = {"s3": {"href": "s3://KEY:S3CR3T@bucket/file"}}
+    with api(signed) as (url, _):
+        cold = planned(f"{url}?key=S3CR3T", glaciers, edge, path=tmp_path / "run.parquet")
+        warm = planned(f"{url}?key=S3CR3T", glaciers, edge, path=tmp_path / "run.parquet")
+        plain = planned(f"{url}?key=S3CR3T", glaciers, edge)
+    assert len(kept(tmp_path)) == len(YEARS)
+    for file in tmp_path.rglob("*"):
+        assert file.is_dir() or b"S3CR3T" not in file.read_bytes()
+    assert cold.content() == warm.content() == plain.content()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_place_where_no_manifest_can_be_written_is_refused_before_anything_is_asked(edge, items, glaciers, tmp_path):
+    (tmp_path / "notes").write_text("mine")
+    with api(items) as (url, asked):
+        for path in (tmp_path / "notes" / "run.parquet", tmp_path):
+            with pytest.raises(StoreError, match=rf"no manifest can be written to {path}.*another place"):
+                planned(url, glaciers, edge, path=path)
+    assert asked == []
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -57,6 +57,10 @@ def test_whole_folders(shared):
     assert table.accumulation_area_ratio.dropna().between(0, 1).all()
 
 
+def test_the_year_of_an_own_table_may_be_called_year():
+    pd.testing.assert_frame_equal(read(OWN.rename(columns={"balance_year": "year"})), read(OWN))
+
+
 def test_own_tables_declare_their_unit():
     metres, millimetres = (
         read(OWN),
@@ -70,7 +74,7 @@ def test_own_tables_declare_their_unit():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.drop(columns="balance"), "it needs glacier, balance_year, balance or RGI_ID"),
+        (lambda t: t.drop(columns="balance"), "needs glacier, balance_year, balance .* of your own it lacks balance"),
         (lambda t: t.assign(balance=t.balance * 1000), "not possible in m w.e."),
         (lambda t: pd.concat([t, t]), "two records of 2010"),
         (lambda t: t.assign(balance=np.nan), "no annual balance"),

@@ -28,7 +28,7 @@ from facies_xr.classes import NODATA, VALUES
 from facies_xr.synthetic import Region
 from facies_xr.synthetic.noise import fractal
 
-MODEL = "synthetic-v1-dense"
+MODEL = "synthetic-v2"
 
 WORLDS = range(40, 48)
 """They are in no training of the model."""

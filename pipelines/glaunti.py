@@ -48,16 +48,16 @@ def evaluated(model: torch.nn.Module, glaciers: Sequence[Glacier], edge_days: st
 
 
 CALIBRATION = Settings(learning_rate=3e-2, epochs=25, weights=Weights(total=1.0, parameters=0.001))
-CORRECTION = Settings(learning_rate=5e-3, epochs=16, batch=3,
+CORRECTION = Settings(learning_rate=5e-3, epochs=30, batch=3,
                       weights=Weights(total=1.0, size=0.01, roughness=0.0, ratio=0.0))  # fmt: skip
-RECURRENT = Settings(learning_rate=2e-2, epochs=6, batch=1, weights=Weights(total=1.0))
+RECURRENT = Settings(learning_rate=2e-2, epochs=10, batch=1, weights=Weights(total=1.0))
 
 
 @dataclass(frozen=True)
 class Study:
     """Size of the synthetic proof."""
 
-    glaciers: int = 9
+    glaciers: int = 24
     years: int = 4
     size: tuple[int, int] = (24, 16)
     """Of the grid; on one of 10 x 9, whose norms see two or four cells at the coarsest, nothing was learnt."""

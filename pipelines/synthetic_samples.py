@@ -1,7 +1,7 @@
 """Samples for training: pixels of synthetic worlds, in the world's own colours and in those of real scenes."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class Plan:
 
     world: Callable[[int], World] = small
     """World of a number."""
-    train: range = range(14)
+    train: Sequence[int] = range(14)
     validation: range = range(14, 16)
     """These fit the calibrator and the areas."""
     test: range = range(16, 18)
@@ -190,9 +190,9 @@ def fields(found: Samples, colours: list[Palette], n: int, rng: np.random.Genera
     return Samples(np.stack(patches), np.array(labels), found.glacier[rows], np.array(scenes))
 
 
-def samples(folder: Path, worlds: range, feature_set: int, most: int, without: tuple[str, ...] = ()) -> Samples:
+def samples(folder: Path, worlds: Sequence[int], feature_set: int, most: int, without: tuple[str, ...] = ()) -> Samples:
     """Samples of some worlds in random order, as many of each world; none in the colours of the sites ``without``."""
-    rng = np.random.default_rng(worlds.start)
+    rng = np.random.default_rng(worlds[0])
     parts = []
     for k in worlds:
         with np.load(folder / f"{k:03d}.npz") as file:

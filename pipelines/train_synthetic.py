@@ -6,6 +6,7 @@
     python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
     python pipelines/train_synthetic.py FOLDER card [NAME]     # what NOT_FOR and sites say, onto cards that are there
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
+    python pipelines/train_synthetic.py FOLDER ceiling NAME    # the same by a classifier that these worlds trained, too
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
 (``pipelines/spectra``): every scene of a world gives pixels in its own colours and in those of two real scenes. Labels
@@ -69,7 +70,7 @@ def digest(folder: Path, plan: Plan) -> str:
 
 def world_version(folder: Path, plan: Plan) -> int:
     """Version of the synthetic world that the samples were drawn from."""
-    return json.loads((folder / f"world-{plan.train.start:03d}" / "world.json").read_text())["version"]
+    return json.loads((folder / f"world-{plan.train[0]:03d}" / "world.json").read_text())["version"]
 
 
 def training(folder: Path, plan: Plan, feature_set: int, without: tuple[str, ...] = ()) -> Samples:
@@ -218,6 +219,15 @@ def renewed(path: Path, found: pd.DataFrame, data_digest: str) -> Path:
     return replace(classifier, card=card).save(path)
 
 
+def ceiling(folder: Path, plan: Plan, settings: train.Settings, name: str) -> pd.DataFrame:
+    """Intervals of areas on the test worlds by a classifier that has seen their pixels: what more worlds could give."""
+    seen = (*plan.train, *plan.test, *plan.areas_test)
+    wider = replace(plan, train=seen, trained=plan.trained * len(seen) // len(plan.train))
+    build(folder, wider)
+    classifier = trained(folder, wider, FEATURE_SET[name], f"{name}-ceiling", settings)
+    return check_areas(folder, wider, with_areas(folder, wider, classifier))
+
+
 def main() -> None:
     """Run one stage, or all."""
     if len(sys.argv) < 2:
@@ -242,6 +252,8 @@ def main() -> None:
                 print(renewed(MODELS / f"{name}.safetensors", found, digest(folder, PLAN)))
     if command == "check":
         print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
+    if command == "ceiling":
+        print(ceiling(folder, PLAN, SETTINGS, sys.argv[3]).to_string())
 
 
 if __name__ == "__main__":

@@ -215,3 +215,17 @@ def test_a_broken_machine_is_status_2(monkeypatch):
     done = CliRunner().invoke(app, ["doctor"])
     assert done.exit_code == 2
     assert "broken" in done.stdout
+
+
+def test_names_are_completed():
+    from typer.main import get_command
+
+    from facies_xr.cli import app
+    from facies_xr.nn import registry
+
+    commands = get_command(app).commands
+    (model,) = (p for p in commands["map"].params if p.name == "model")
+    found = [item.value for item in model.shell_complete(None, "synthetic-v1")]
+    assert found == [name for name in registry.names() if name.startswith("synthetic-v1")]
+    (name,) = (p for p in commands["fetch"].params if p.name == "name")
+    assert [item.value for item in name.shell_complete(None, "mas")] == ["maslov-weights", "maslov-patches"]

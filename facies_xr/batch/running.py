@@ -6,6 +6,7 @@ import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from operator import itemgetter
@@ -25,7 +26,7 @@ from .engine import WAITS, process
 from .log import Log
 from .manifest import Manifest
 from .planning import PACKAGES
-from .pools import FULL, ClusterError, Pool, pool_of
+from .pools import FULL, PATIENCE, ClusterError, Pool, pool_of
 
 CHECK = 30.0
 """Time between two looks at the lease of a run. [s]"""
@@ -120,7 +121,7 @@ def _prepare_workers(client: Any, archive: Archive) -> None:
             for model in self.models:
                 registry.load_model(model)
 
-    told = client.run(look_around, archive.address, on_error="return")
+    told = of_all_workers(lambda: client.run(look_around, archive.address, on_error="return"))
     mine = look_around(archive.address)
     for address, seen in told.items():
         if isinstance(seen, BaseException):
@@ -137,7 +138,28 @@ def _prepare_workers(client: Any, archive: Archive) -> None:
             )
         if not seen["writable"]:
             raise ClusterError(f"worker {address} may not write to {archive}; let the workers' user write there.")
-    client.register_plugin(Prepared([entry["model"] for entry in archive.manifest().configuration["models"]]))
+    prepared = Prepared([entry["model"] for entry in archive.manifest().configuration["models"]])
+    of_all_workers(lambda: client.register_plugin(prepared))
+
+
+def of_all_workers(request: Callable[[], Any], patience: float = PATIENCE) -> dict[str, Any]:
+    """What all workers answer to a request, which is repeated where one of them goes under way.
+
+    Raises
+    ------
+    ClusterError
+        If workers still go when patience ends. [s]
+    """
+    from distributed.comm import CommClosedError
+
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        with suppress(CommClosedError):
+            told = request() or {}
+            if not any(isinstance(seen, CommClosedError) for seen in told.values()):
+                return told
+        time.sleep(0.5)
+    raise ClusterError(f"workers have gone away for {patience:.0f} s before they could be asked anything; run again.")
 
 
 def look_around(address: str) -> dict[str, Any]:

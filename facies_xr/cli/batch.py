@@ -24,7 +24,7 @@ def plan(
     catalog: Annotated[str, typer.Argument(help="Known catalogue, URL of a STAC API, or local catalogue file.")],
     outlines: Annotated[Path, typer.Argument(help="Outlines file.")],
     years: Annotated[str, typer.Option(help="Balance years: 2020, 2016-2024 or 2016,2018.")],
-    model: Annotated[str, typer.Option(help="Model name or file.")],
+    model: Annotated[str, typer.Option(help="Model name or file.", autocompletion=shell.model_names)],
     dem: Annotated[str, typer.Option(help="Elevation model, or a catalogue's name.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Manifest to write.")] = Path("manifest.parquet"),
     season: Annotated[str | None, typer.Option(help="Centre and half width, for example 08-20,20.")] = None,

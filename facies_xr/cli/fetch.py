@@ -15,7 +15,8 @@ def fetch(
         str,
         typer.Argument(
             help="wgms or nve: balance records; maslov-weights, maslov-patches: the published "
-            "networks and their patches; glaunti: its data set."
+            "networks and their patches; glaunti: its data set.",
+            autocompletion=lambda: ["wgms", "nve", "maslov-weights", "maslov-patches", "glaunti"],
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

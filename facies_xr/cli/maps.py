@@ -30,7 +30,7 @@ def map_(
     catalog: Annotated[str, typer.Argument(help="Known catalogue, URL of a STAC API, or local catalogue file.")],
     area: Annotated[str, typer.Argument(help="Outlines file, or WEST,SOUTH,EAST,NORTH in degrees.")],
     years: Annotated[str, typer.Option(help="Balance years: 2020, 2016-2024 or 2016,2018.")],
-    model: Annotated[str, typer.Option(help="Model name or file.")],
+    model: Annotated[str, typer.Option(help="Model name or file.", autocompletion=shell.model_names)],
     out: Annotated[str, typer.Option(help="Store to write or continue: a folder or s3://BUCKET/NAME.")] = "maps.zarr",
     dem: Annotated[str | None, typer.Option(help="Elevation model; needed for glaciers.")] = None,
     season: Annotated[str | None, typer.Option(help="Centre and half width, for example 08-20,20.")] = None,

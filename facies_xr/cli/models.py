@@ -39,7 +39,7 @@ def list_(as_json: Annotated[bool, typer.Option("--json", help="For machines.")]
 
 @app.command()
 def show(
-    model: Annotated[str, typer.Argument(help="Name or file of a model.")],
+    model: Annotated[str, typer.Argument(help="Name or file of a model.", autocompletion=shell.model_names)],
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
     """What a model was trained on, its scores, and what it is not for.

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,11 @@ def stop(message: str, status: int) -> None:
     """Say one line and leave."""
     print(f"facies-xr: {' '.join(message.split())}", file=sys.stderr)
     sys.exit(status)
+
+
+def model_names() -> list[str]:
+    """Of the models that come with the package, for completion: found without the import of what opens them."""
+    return sorted(file.name.removesuffix(".safetensors") for file in files("facies_xr").joinpath("models").iterdir())
 
 
 def show_version(wanted: bool) -> None:

@@ -82,12 +82,13 @@ def search(
         candidates = _asked(str(catalog), wanted, None if cache is None else Answers(cache))
     else:
         candidates = stac.from_file(str(catalog), None if root is None else str(root))
-    hits, reasons, errors = _hits(candidates, wanted)
+    hits, reasons, errors, other = _hits(candidates, wanted)
     if not hits:
         left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
         hint = f" (first reason: {errors[0]})" if errors else ""
+        hint += f"; the others are of {_some(other)}" if other else ""
         raise CatalogError(
-            f"{access.shown(str(catalog))}: no {level} scene of these glaciers in {_span(years)}, season {season}; "
+            f"{access.shown(str(catalog))}: no {level} scene of this area in {_span(years)}, season {season}; "
             f"found {left_out}{hint}. Widen season=, years= or max_cloud=, or choose another catalogue or level."
         )
     if errors:
@@ -104,11 +105,11 @@ def search(
 
 def _hits(
     candidates: Iterable[Any], wanted: "_Wanted"
-) -> tuple[list[tuple[Scene, pystac.Item]], Counter[str], list[str]]:
-    """Scenes that meet the conditions, how many were left out by reason, and what is wrong with unusable ones."""
+) -> tuple[list[tuple[Scene, pystac.Item]], Counter[str], list[str], set[str]]:
+    """Scenes that meet the conditions; how many do not, by reason; what is wrong with unusable ones; days left out."""
     reasons: Counter[str] = Counter()
     hits: dict[str, tuple[Scene, pystac.Item]] = {}
-    errors = []
+    errors, other = [], set()
     for content in candidates:
         try:
             item = stac.as_item(content)
@@ -119,6 +120,7 @@ def _hits(
             continue
         if reason := wanted.not_met(scene):
             reasons[reason] += 1
+            other.add(f"{scene.datetime:%Y-%m-%d}")
         elif scene.id not in hits:
             hits[scene.id] = scene, item
         else:  # catalogues repeat items across pages and collections, and keep their revisions
@@ -127,7 +129,12 @@ def _hits(
     valid, replaced = newest(scene for scene, _ in hits.values())
     if replaced:
         reasons[REPLACED] += len(replaced)
-    return [hits[scene.id] for scene in valid], +reasons, errors
+    return [hits[scene.id] for scene in valid], +reasons, errors, other
+
+
+def _some(days: set[str], most: int = 5) -> str:
+    first, more = sorted(days)[:most], len(days) - most
+    return ", ".join(first) + (f" and {more} more days" if more > 0 else "")
 
 
 def _age(hit: tuple[Scene, pystac.Item]) -> tuple[tuple[Any, ...], str]:

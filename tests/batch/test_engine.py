@@ -16,6 +16,7 @@ import pytest
 from facies_xr.batch import pools
 from facies_xr.batch.engine import AT_LEAST, MOST, process
 from facies_xr.batch.pools import ClusterError, Threads, pool_of
+from facies_xr.batch.running import of_all_workers
 from facies_xr.errors import InputError, StoreError
 
 distributed = pytest.importorskip("distributed")
@@ -175,6 +176,20 @@ def test_a_poisoned_job_is_given_up_and_stops_no_other(client, tmp_path):
     assert [job for job, outcome in ended.items() if outcome.reason] == [5]
     assert "worker died" in ended[5].reason
     assert len((tmp_path / "5").read_text()) <= 4
+
+
+def dies(folder):
+    """The first time, on any worker."""
+    if entered(folder, "died") == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return os.getpid()
+
+
+def test_a_worker_that_dies_while_all_are_asked_costs_a_repetition(client, tmp_path):
+    client.wait_for_workers(2)
+    told = of_all_workers(lambda: client.run(dies, str(tmp_path), on_error="return"), patience=60.0)
+    assert told
+    assert all(isinstance(pid, int) for pid in told.values())
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -4,7 +4,7 @@
     python pipelines/train_synthetic.py FOLDER build           # worlds and their samples
     python pipelines/train_synthetic.py FOLDER train NAME      # a classifier, with calibrator, areas and card
     python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
-    python pipelines/train_synthetic.py FOLDER card NAME       # what NOT_FOR and sites say, onto the card; no training
+    python pipelines/train_synthetic.py FOLDER card [NAME]     # what NOT_FOR and sites say, onto cards that are there
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
     python pipelines/train_synthetic.py FOLDER ceiling NAME    # the same by a classifier that these worlds trained, too
 
@@ -31,6 +31,7 @@ from synthetic_samples import Plan
 import facies_xr as fx
 from facies_xr import metrics
 from facies_xr.classes import NAMES, VALUES
+from facies_xr.errors import InputError
 from facies_xr.nn import registry, spectra, train
 from facies_xr.nn.calibration import Calibrator, separability
 from facies_xr.nn.classifier import Classifier
@@ -206,10 +207,16 @@ def ship(folder: Path, plan: Plan, name: str) -> None:
     print(classifier.save(MODELS / f"{name}.safetensors"), json.dumps(classifier.card, indent=1), sep="\n")
 
 
-def with_card(classifier: Classifier, found: pd.DataFrame) -> Classifier:
-    """The classifier with today's words of what it is not for, and the scores of sites left out."""
+def renewed(path: Path, found: pd.DataFrame, data_digest: str) -> Path:
+    """A file whose card has today's words of what it is not for, and the scores of sites left out."""
+    classifier = Classifier.load(path)
+    if classifier.card["data_digest"] != data_digest:
+        raise InputError(
+            f"{path} was trained on data {classifier.card['data_digest']}, the folder holds {data_digest}."
+        )
     alone = {out: row.dropna().round(3).to_dict() for (out, _), row in found.iterrows() if out != "all"}
-    return replace(classifier, card={**classifier.card, "sites_left_out": alone, "not_for": NOT_FOR})
+    card = {**classifier.card, "sites_left_out": alone, "not_for": NOT_FOR}
+    return replace(classifier, card=card).save(path)
 
 
 def ceiling(folder: Path, plan: Plan, settings: train.Settings, name: str) -> pd.DataFrame:
@@ -237,13 +244,12 @@ def main() -> None:
     elif command == "all":
         for name in FEATURE_SET:
             ship(folder, PLAN, name)
-    if command in ("all", "sites"):
+    if command in ("all", "sites", "card"):
         for name in sys.argv[3:] or FEATURE_SET:
-            print(name, sites(folder, PLAN, SETTINGS, name).to_string(), sep="\n")
-    if command == "card":
-        path = MODELS / f"{sys.argv[3]}.safetensors"
-        found = sites(folder, PLAN, SETTINGS, path.stem)
-        print(with_card(Classifier.load(path), found).save(path))
+            found = sites(folder, PLAN, SETTINGS, name)
+            print(name, found.to_string(), sep="\n")
+            if command != "sites":
+                print(renewed(MODELS / f"{name}.safetensors", found, digest(folder, PLAN)))
     if command == "check":
         print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
     if command == "ceiling":

@@ -12,6 +12,7 @@ import pytest
 
 import facies_xr as fx
 from facies_xr.classes import NAMES
+from facies_xr.errors import InputError
 from facies_xr.maps.codes import HIDDEN
 from facies_xr.nn.classifier import Classifier
 
@@ -75,9 +76,12 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     for without in (("Sperry",), tuple(four[:3])):
         script.left_out(tmp_path, plan, settings, "bands-v2", without)
     assert [file.stat().st_mtime_ns for file in files] == times  # goes on where it stopped
-    carded = script.with_card(fitted, table)
-    assert carded.card == {**card, "not_for": script.NOT_FOR, "sites_left_out": carded.card["sites_left_out"]}
-    assert carded.card["sites_left_out"]["Sperry"] == table.loc[("Sperry", "Sperry")].round(3).to_dict()
+    path = dataclasses.replace(fitted, card={**card, "not_for": "nothing"}).save(tmp_path / "carded.safetensors")
+    carded = Classifier.load(script.renewed(path, table, before)).card
+    assert {**carded, "sites_left_out": 0} == {**again.card, "sites_left_out": 0}
+    assert carded["sites_left_out"]["Sperry"] == table.loc[("Sperry", "Sperry")].round(3).to_dict()
+    with pytest.raises(InputError, match="was trained on data"):
+        script.renewed(path, table, "other")
     bare = script.training(tmp_path, plan, 1, tuple(four[:3]))
     assert not any(" " in scene for scene in bare.scene)  # no wide fields either
 

@@ -34,9 +34,13 @@ def at(data: xr.Dataset, time: Any) -> xr.Dataset:
             raise InputError(f"there is no date at {time}; there are {data.sizes['time']}.")
         return data.isel(time=int(time))
     days = data.indexes["time"].normalize()
-    if not (found := np.flatnonzero(days == pd.Timestamp(time).normalize())).size:
-        near = days[np.argsort(abs(days - pd.Timestamp(time)))[:3]].sort_values()
-        raise InputError(f"there is no date {time}; near it are {', '.join(f'{day:%Y-%m-%d}' for day in near)}.")
+    try:
+        wanted = pd.Timestamp(time).normalize()
+    except (ValueError, TypeError) as error:
+        raise InputError(f"time={time!r} is neither the position of a date nor a date: {error}") from None
+    if not (found := np.flatnonzero(days == wanted)).size:
+        near = days[np.argsort(abs(days - wanted), kind="stable")[:3]]
+        raise InputError(f"there is no date {time}; the nearest are {', '.join(f'{day:%Y-%m-%d}' for day in near)}.")
     return data.isel(time=found[-1])
 
 

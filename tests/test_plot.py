@@ -51,8 +51,10 @@ def test_a_date_is_chosen_by_its_day_or_its_place(maps, axes):
         plt.cla()
         maps.facies.plot("facies", ax=axes, time=chosen)
         assert str(day)[:10] in axes.get_title()
-    with pytest.raises(InputError, match=f"no date 1950-01-01; near it are {str(maps.time.values.min())[:10]}"):
+    with pytest.raises(InputError, match=f"no date 1950-01-01; the nearest are {str(maps.time.values.min())[:10]}"):
         maps.facies.plot(time="1950-01-01")
+    with pytest.raises(InputError, match="neither the position of a date nor a date"):
+        maps.facies.plot(time="rubbish")
     with pytest.raises(InputError, match=f"no date at 99; there are {maps.sizes['time']}"):
         maps.facies.plot("confidence", time=99)
 

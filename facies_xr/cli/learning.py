@@ -1,5 +1,7 @@
 """``facies-xr train``: classifiers from labelled points or patches, with tables that say how good they are."""
 
+import hashlib
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -85,29 +87,45 @@ def _of_patches(patches: Path, out: Path) -> Any:
 
     if (patches / "zarr.json").exists():
         return PatchStore(patches)
-    made = out / "patches.zarr"
-    if made.exists():
-        return PatchStore(made)
     if not patches.is_dir():
         raise InputError(f"{patches} is no folder of patches.")
-    out.mkdir(parents=True, exist_ok=True)
-    return patchfiles.to_store(patches, made)
+    files = sorted((str(p.relative_to(patches)), p.stat().st_size) for p in patches.rglob("*") if p.is_file())
+    return _once(out / "patches.zarr", digest_of(files), lambda made: patchfiles.to_store(patches, made))
 
 
 def _of_points(points: Path | None, cube: Path | None, out: Path, feature_set: int) -> Any:
     import facies_xr as fx
 
     from ..nn import points as labelled
-    from ..nn.patchstore import PatchStore
+    from ..store import Ledger
 
-    made = out / "patches.zarr"
-    if made.exists():
-        return PatchStore(made)
     assert points is not None
     assert cube is not None
     table, data = labelled.read(points), fx.open_store(cube)
-    out.mkdir(parents=True, exist_ok=True)
-    return labelled.to_store(made, data, table, feature_set)
+    source = digest_of(points.read_bytes(), Ledger(cube).record.identity, data["item"].values.tolist(), feature_set)
+    return _once(out / "patches.zarr", source, lambda made: labelled.to_store(made, data, table, feature_set))
+
+
+def digest_of(*parts: Any) -> str:
+    """Hash of what patches are made of."""
+    return hashlib.sha256(b"".join(p if isinstance(p, bytes) else repr(p).encode() for p in parts)).hexdigest()
+
+
+def _once(made: Path, source: str, make: Callable[[Path], Any]) -> Any:
+    """The patch store beside the results, made of one source once."""
+    from ..nn.patchstore import PatchStore
+
+    note = made.with_suffix(".source")
+    if made.exists():
+        if not note.exists() or note.read_text() != source:
+            raise InputError(
+                f"{made} was made of other points or patches, another cube or feature set; give another --out, or "
+                f"remove {made.parent} to train anew."
+            )
+        return PatchStore(made)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(source)
+    return make(made)
 
 
 def _client(scheduler: str | None) -> Any:

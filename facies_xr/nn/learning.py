@@ -106,6 +106,11 @@ def folds_of(
     strata = [table["label"].to_numpy(), region]
     if area is not None:
         strata.append(area_classes(glacier, area))
+    if len(names := sorted(set(glacier.tolist()))) < FOLDS:
+        raise InputError(
+            f"the samples lie on {len(names)} glacier{'s' * (len(names) > 1)} ({', '.join(names[:3])}), {FOLDS} folds "
+            "need as many; with folds of your own (--folds) 4 are enough, by the published protocol 3."
+        )
     return folds.stratified(glacier, FOLDS, *strata)
 
 

@@ -86,7 +86,7 @@ def search(
     if not hits:
         left_out = ", ".join(f"{n} {why}" for why, n in reasons.items()) or "no item at all"
         hint = f" (first reason: {errors[0]})" if errors else ""
-        hint += f"; the others are of {_some(other)}" if other else ""
+        hint += f"; there are scenes of {_some(other)}" if other else ""
         raise CatalogError(
             f"{access.shown(str(catalog))}: no {level} scene of this area in {_span(years)}, season {season}; "
             f"found {left_out}{hint}. Widen season=, years= or max_cloud=, or choose another catalogue or level."

@@ -251,10 +251,13 @@ def _observed(problem: Problem, observations: Any, stats: xr.Dataset, *, needed:
     n, glaciers = problem.usable.sum(), np.unique(problem.glacier[problem.usable]).size
     if needed and (n < MIN_RECORDS or glaciers < 2):
         ids = [", ".join(pd.unique(table.glacier)[:3]) for table in (problem.rows, records)]
+        strangers = (
+            f"; {lost.records.sum()} of {len(records)} records are of glaciers that are not on the map (ids on the "
+            f"map: {ids[0]}; in the records: {ids[1]})"
+        )
         raise InputError(
-            f"{n} records of {glaciers} glaciers match a usable scene, the regression needs "
-            f"{MIN_RECORDS} of 2; {lost.records.sum()} of {len(records)} records are of glaciers that are not on the "
-            f"map (ids on the map: {ids[0]}; in the records: {ids[1]})."
+            f"{n} records of {glaciers} glaciers match a usable scene, the regression needs {MIN_RECORDS} of 2"
+            f"{strangers if len(lost) else ''}."
         )
     if len(lost):
         shown = "; ".join(f"{r.record} ({r.by})" for r in lost.head(3).itertuples())

@@ -181,3 +181,23 @@ def test_points_and_a_cube_become_tables_and_classifiers(world, region, cube, tm
         assert "without test fold" in Classifier.load(tmp_path / "out" / f"fold-{k}.safetensors").card["trained_on"]
     maps = fx.classify(cube.isel(time=[0]), tmp_path / "out" / "fold-0.safetensors").compute()
     assert (maps.facies_map != NODATA).any()
+
+
+def test_patches_are_made_of_what_is_given_now(cube, region, tmp_path):
+    """A run that was stopped goes on with its patches; other points or another cube are not taken for them."""
+    table = gpd.read_file(region.points)
+    few = table[table.item.isin(cube.item.values[:1])]
+    few.to_file(tmp_path / "points.gpkg")
+    fx.write(cube.isel(time=[0]), tmp_path / "cube.zarr", progress=False)
+    options = ["--points", tmp_path / "points.gpkg", "--cube", tmp_path / "cube.zarr", "-o", tmp_path / "out"]
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"samples lie on \d glaciers? .*--folds"):
+            run(*options)
+    few.assign(**{"class": "snow"}).to_file(tmp_path / "points.gpkg")
+    with pytest.raises(InputError, match="made of other points"):
+        run(*options)
+    few.to_file(tmp_path / "points.gpkg")
+    (tmp_path / "cube.zarr").rename(tmp_path / "old.zarr")
+    fx.write(cube.isel(time=[1]), tmp_path / "cube.zarr", progress=False)
+    with pytest.raises(InputError, match="made of other points"):
+        run(*options)

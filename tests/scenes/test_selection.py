@@ -143,7 +143,7 @@ def test_from_the_api_to_pixels(served, tmp_path):
 def test_nothing_found_says_why(served):
     with pytest.raises(CatalogError, match=r"no TOA scene of this area in 2018.*no item at all"):
         fx.search(served, GLACIER, years=2018)
-    with pytest.raises(CatalogError, match=r"cloudier than 5 %; the others are of 2020-\d\d-\d\d"):
+    with pytest.raises(CatalogError, match=r"cloudier than 5 %; there are scenes of 2020-\d\d-\d\d"):
         fx.search(served, GLACIER, years=2020, max_cloud=5)
 
 

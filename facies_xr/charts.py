@@ -27,12 +27,15 @@ BINS = 10
 
 def at(data: xr.Dataset, time: Any) -> xr.Dataset:
     """One date of a Dataset, by its position or by its day; a Dataset of one date as it is."""
-    if "time" not in data.dims:
-        return data
+    return data.isel(time=position(data, time)) if "time" in data.dims else data
+
+
+def position(data: xr.Dataset, time: Any) -> int:
+    """Position of a date, of which ``time`` is the position or the day."""
     if isinstance(time, int | np.integer):
         if not -data.sizes["time"] <= time < data.sizes["time"]:
             raise InputError(f"there is no date at {time}; there are {data.sizes['time']}.")
-        return data.isel(time=int(time))
+        return int(time)
     days = data.indexes["time"].normalize()
     try:
         wanted = pd.Timestamp(time).normalize()
@@ -41,7 +44,7 @@ def at(data: xr.Dataset, time: Any) -> xr.Dataset:
     if not (found := np.flatnonzero(days == wanted)).size:
         near = days[np.argsort(abs(days - wanted), kind="stable")[:3]]
         raise InputError(f"there is no date {time}; the nearest are {', '.join(f'{day:%Y-%m-%d}' for day in near)}.")
-    return data.isel(time=found[-1])
+    return int(found[-1])
 
 
 def series(

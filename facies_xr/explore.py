@@ -116,7 +116,7 @@ def _with_time(data: xr.Dataset, time: Any) -> xr.Dataset:
     if "time" not in data.dims:
         return data.drop_vars("time", errors="ignore").expand_dims("time")
     if time is not None and not isinstance(time, slice | list):
-        return charts.at(data, time).expand_dims("time")
+        return data.isel(time=[charts.position(data, time)])
     try:
         return data.isel(time=slice(None) if time is None else time)
     except IndexError:

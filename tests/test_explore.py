@@ -90,6 +90,8 @@ def test_a_single_date_and_a_choice_of_dates():
     data = maps(dates=3)
     assert len(content(explore(data.isel(time=1)))["dates"]) == 1
     assert content(explore(data, time=-1))["dates"] == ["2022-08-20"]
+    heights = data.facies_map[0].astype("float32").drop_vars("time", errors="ignore")
+    assert content(explore(data.assign(elevation=heights), time="2021-08-20"))["dates"] == ["2021-08-20"]
     assert content(explore(data, time=[0, 2]))["dates"] == ["2020-08-20", "2022-08-20"]
     assert "confidence" not in [x["name"] for x in content(explore(data.drop_vars("confidence")))["layers"]]
 

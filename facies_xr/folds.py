@@ -63,7 +63,7 @@ def stratified(groups: np.ndarray, count: int, *strata: np.ndarray) -> np.ndarra
     names, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     if count < 2 or names.size < count:
         raise InputError(
-            f"{names.size} groups (glaciers) cannot make {count} folds; give two folds or more, no more than groups."
+            f"{count} folds need as many groups (glaciers) at least, and folds are two or more; there are {names.size}."
         )
     holds = [np.full((names.size, 1), 1 / names.size), sizes[:, None] / groups.size]
     for stratum in strata:

@@ -156,10 +156,10 @@ def write(token: tuple[str, str], target: str, piece: Piece) -> None:
     maps = _cut(_opened(token, piece.zone), piece)
     if maps is None:
         return
-    new = []
+    described, new = {when.replace(tzinfo=None) for when in known if when}, []
     for day in range(maps.sizes["time"]):
         scene = maps.isel(time=day)
-        if np.datetime64(scene.time.values, "us").item() in {when.replace(tzinfo=None) for when in known if when}:
+        if np.datetime64(scene.time.values, "us").item() in described:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         _, item = export.date_to_cog(scene.load(), folder)

@@ -33,6 +33,7 @@ from ..maps import coarser
 from ..progress import tracked
 from ..store import TILE, Ledger
 from ..store.checked import CheckedStore
+from ..store.layout import georeference
 from ..store.tile import write_tile
 from .archive import BOOK, Archive, day_of, opened
 from .engine import process
@@ -178,8 +179,8 @@ def _declare(archive: Archive, levels: dict[str, tuple[int, ...]]) -> None:
 
 
 def _place(box: GeoBox) -> dict[str, Any]:
-    crs = {"proj:code": f"EPSG:{box.crs.epsg}"} if box.crs.epsg else {"proj:wkt2": box.crs.to_wkt()}
-    return {**crs, "spatial:shape": list(box.shape), "spatial:transform": list(box.affine)[:6]}
+    wanted = ("proj:code", "proj:wkt2", "spatial:shape", "spatial:transform")
+    return {name: value for name, value in georeference(box).items() if name in wanted}
 
 
 # -- blocks -----------------------------------------------------------------------------------------------------

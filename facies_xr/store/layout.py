@@ -188,7 +188,7 @@ def build(data: xr.Dataset, box: GeoBox, compression: str) -> dict[str, bytes]:
             encoding[key] |= TIME_ENCODING
         elif variable.dtype.kind == "f":
             encoding[key]["_FillValue"] = None
-    template.attrs |= {"facies_xr_store": FORMAT, **_description(data), **_conventions(box)}
+    template.attrs |= {"facies_xr_store": FORMAT, **_description(data), **georeference(box)}
     made: dict[str, Any] = {}
     group = MemoryStore(made)
     template.to_zarr(
@@ -255,7 +255,7 @@ def _description(data: xr.Dataset) -> dict[str, str]:
     }
 
 
-def _conventions(box: GeoBox) -> dict[str, Any]:
+def georeference(box: GeoBox) -> dict[str, Any]:
     """Georeference in the Zarr conventions ``proj:`` and ``spatial:`` (v0.1)."""
     crs = {"code": f"EPSG:{box.crs.epsg}"} if box.crs.epsg else {"wkt2": box.crs.to_wkt()}
     extent = spatial.create(

@@ -81,6 +81,13 @@ def chunks(path):
     return {key: content for key, content in chunk_bytes(path).items() if not key.startswith("batch/")}
 
 
+def shorten(archive, variable):
+    """Cut off the last byte of a variable's chunk of the first unit."""
+    zone, tile = Archive.at(archive).at_tile(Archive.at(archive).units[0])
+    chunk = archive / zone / variable / "c" / "/".join(map(str, tile.index))
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+
+
 def unfinished(address, keep):
     """Make all but some units of an archive pending."""
     at = Archive.at(address)

@@ -21,23 +21,23 @@ from facies_xr.errors import StoreError
 from facies_xr.maps import coarser
 
 from ..store.maps import chunk_bytes
-from .conftest import chunks
+from .conftest import chunks, shorten
 
 
 @pytest.fixture(scope="module")
-def archive(quiet, tmp_path_factory):
+def finished(quiet, tmp_path_factory):
     return Path(shutil.copytree(quiet, tmp_path_factory.mktemp("overviews") / "archive"))
 
 
 @pytest.fixture(scope="module")
-def levels(archive, manifest):
+def levels(finished, manifest):
     """Datasets by zone and factor, opened by plain xarray."""
-    made = [Path(path).name for path in batch.overviews(archive, progress=False)]
+    made = [Path(path).name for path in batch.overviews(finished, progress=False)]
     assert made
     found = {}
     for name in made:
         zone, _, factor = name.rpartition("_")
-        found[zone, int(factor.removesuffix("x"))] = xr.open_zarr(archive / name, consolidated=False).sortby("time")
+        found[zone, int(factor.removesuffix("x"))] = xr.open_zarr(finished / name, consolidated=False).sortby("time")
     return found
 
 
@@ -56,11 +56,11 @@ def mode_of(pixels):
     return min(counted, key=lambda value: (-counted[value], value)) if counted else NODATA
 
 
-def test_a_level_is_the_mode_and_the_mean_of_all_pixels_below(levels, archive, manifest):
+def test_a_level_is_the_mode_and_the_mean_of_all_pixels_below(levels, finished, manifest):
     factors = {zone: sorted(f for z, f in levels if z == zone) for zone in manifest.zones}
     assert any(len(each) > 1 for each in factors.values())
     for (zone, factor), level in levels.items():
-        fine = fx.open_store(archive / zone)
+        fine = fx.open_store(finished / zone)
         np.testing.assert_array_equal(level.time.values, fine.time.values)
         for t in range(fine.sizes["time"]):
             codes = squares(fine.facies_map.values[t], factor)
@@ -103,20 +103,20 @@ def test_of_classes_that_are_equally_frequent_the_smallest_value_is_taken():
     assert coarser.modes(np.array([[NODATA, NODATA], [6, NODATA]], "uint8"), (2,))[2].item() == 6
 
 
-def test_the_finest_level_stays_as_it_is_and_is_what_opens(levels, archive, quiet, manifest):
-    kept = {key: content for key, content in chunks(archive).items() if key.split("/")[0] in manifest.zones}
+def test_the_finest_level_stays_as_it_is_and_is_what_opens(levels, finished, quiet, manifest):
+    kept = {key: content for key, content in chunks(finished).items() if key.split("/")[0] in manifest.zones}
     assert kept == {key: content for key, content in chunks(quiet).items() if key.split("/")[0] in manifest.zones}
     for zone in manifest.zones:
-        assert (archive / zone / "zarr.json").read_bytes() == (quiet / zone / "zarr.json").read_bytes()
-        assert fx.open_maps(archive)[zone].sizes["y"] == manifest.box(zone).shape[0]
+        assert (finished / zone / "zarr.json").read_bytes() == (quiet / zone / "zarr.json").read_bytes()
+        assert fx.open_maps(finished)[zone].sizes["y"] == manifest.box(zone).shape[0]
 
 
-def test_a_reader_of_the_convention_finds_all_levels_and_where_they_lie(levels, archive, manifest):
+def test_a_reader_of_the_convention_finds_all_levels_and_where_they_lie(levels, finished, manifest):
     """It knows nothing of this package: it follows ``multiscales`` from the root."""
-    document = json.loads((archive / "zarr.json").read_text())
+    document = json.loads((finished / "zarr.json").read_text())
     zarr_cm.multiscales.validate_group_metadata(document)
     zarr_cm.spatial.validate_group_metadata(document)
-    root = zarr.open_group(archive, mode="r")
+    root = zarr.open_group(finished, mode="r")
     layout = {entry["asset"]: entry for entry in root.attrs["multiscales"]["layout"]}
     assert set(layout) == {*manifest.zones, *(f"{zone}_{factor}x" for zone, factor in levels)}
     for entry in layout.values():
@@ -134,10 +134,9 @@ def test_a_reader_of_the_convention_finds_all_levels_and_where_they_lie(levels, 
             assert (west, north) == (source["spatial:transform"][2], source["spatial:transform"][5])
 
 
-def test_what_is_there_is_kept_and_what_is_new_is_added(quiet, manifest, levels, archive, tmp_path):
+def test_what_is_there_is_kept_and_what_is_new_is_added(manifest, levels, finished, archive):
     """Made without some units, then of all: the same bytes as at once."""
-    path = Path(shutil.copytree(quiet, tmp_path / "archive"))
-    at = Archive.at(path)
+    path, at = archive, Archive.at(archive)
     for unit in at.units[:4:2]:
         at.place.remove(at.key(unit))
         zone, tile = at.at_tile(unit)
@@ -148,7 +147,7 @@ def test_what_is_there_is_kept_and_what_is_new_is_added(quiet, manifest, levels,
     names = batch.overviews(path, progress=False)
     whole = chunk_bytes(path)
     of_levels = {key: content for key, content in whole.items() if key.split("/")[0] in {Path(n).name for n in names}}
-    assert of_levels == {key: content for key, content in chunk_bytes(archive).items() if key in of_levels}
+    assert of_levels == {key: content for key, content in chunk_bytes(finished).items() if key in of_levels}
     assert {key for key in of_levels if before.get(key) != of_levels[key]}
     made = {file: file.stat().st_mtime_ns for name in names for file in Path(name).rglob("*") if file.is_file()}
     batch.overviews(path, progress=False)
@@ -158,12 +157,9 @@ def test_what_is_there_is_kept_and_what_is_new_is_added(quiet, manifest, levels,
     assert chunk_bytes(path) == whole
 
 
-def test_a_damaged_tile_is_told_and_not_averaged(quiet, tmp_path):
-    path = Path(shutil.copytree(quiet, tmp_path / "archive"))
-    at = Archive.at(path)
-    zone, tile = at.at_tile(at.units[0])
-    chunk = path / zone / "confidence" / "c" / "/".join(map(str, tile.index))
-    chunk.write_bytes(chunk.read_bytes()[:-1])
+def test_a_damaged_tile_is_told_and_not_averaged(archive):
+    path, at = archive, Archive.at(archive)
+    shorten(path, "confidence")
     with pytest.raises(StoreError, match=r"of the overviews were not made.*confidence/c/.* is damaged"):
         batch.overviews(path, progress=False)
     with at.lock(), pytest.raises(StoreError, match="is being written"):

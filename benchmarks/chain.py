@@ -38,7 +38,7 @@ COVERS = (0.03, 0.3)
 STAGES = {
     "survey": (("terrain/survey.py", "survey"),),
     "read": (("dask/array/core.py", "getter"),),
-    "terrain": (("lazy/windows.py", "_windows_block"),),
+    "terrain": (("lazy/windows.py", "_windows_block"), ("lazy/placed.py", "_placed_block")),
     "features and network": (("lazy/overlap.py", "_tiles_block"),),
     "write": (("store/tile.py", "write_tile"),),
 }

@@ -66,8 +66,8 @@ def digest(folder: Path, plan: Plan, fitted: Samples | None = None) -> str:
     for k in plan.numbers:
         hashed.update((folder / f"{k:03d}.npz").read_bytes())
     if fitted is not None:
-        hashed.update(np.ascontiguousarray(fitted.patches))
-        hashed.update(np.ascontiguousarray(fitted.label))
+        hashed.update(np.ascontiguousarray(fitted.patches).data)
+        hashed.update(np.ascontiguousarray(fitted.label).data)
     return hashed.hexdigest()[:16]
 
 

@@ -19,7 +19,7 @@ class Placed:
     """
 
     function: Callable
-    values: Sequence | None
+    values: Sequence[Any] | None
     tile: int
 
     @classmethod
@@ -61,13 +61,13 @@ class _Chain:
         return self.then(self.first(*place))
 
 
-def made_by(function: Callable, values: Sequence | None):
+def made_by(function: Callable, values: Sequence[Any] | None):
     """A function and its values as a node of the graph, so that a worker gets them once and not with every block."""
     token = dask.base.tokenize(function, values)
     return dask.delayed((function, values), name=f"made-by-{token}", traverse=False)
 
 
-def value_at(values: Sequence | None, time: Sequence[int]) -> tuple:
+def value_at(values: Sequence[Any] | None, time: Sequence[int]) -> tuple:
     """What a function gets besides the window."""
     return () if values is None else (values[time[0] if time else 0],)
 

@@ -109,7 +109,7 @@ def _rasters(
         return ("time", "y", "x")[-array.ndim :], array
 
     def layer(
-        function: Callable[..., np.ndarray], dtype: str, values: Sequence = (None,), moves: bool = False
+        function: Callable[..., np.ndarray], dtype: str, values: Sequence[Any] = (None,), moves: bool = False
     ) -> Layer:
         of = {"per_time": values} if moves else {"given": values[0]}
         return named(lazy.from_windows(function, chunks, dtype, **of, anywhere=True))

@@ -5,13 +5,14 @@
 A scene of SIZE x SIZE px (10 980 by default) in a Zarr store, an elevation model and round glaciers on 3 % and on 30 %
 of it go through add_terrain, classify, calibrate and write, on one thread. Each cover has a process of its own, which
 has run a small scene before. Prints seconds of the processor of each stage, its share, and its pixels a second: those
-of the tiles that hold ice for what works on whole tiles, glacier pixels for features and network.
+of the tiles that hold ice for what works on whole tiles, glacier pixels for features and network, those of the grid for
+heights and outlines, which are stored everywhere.
 
 MODEL is "synthetic-v1-dense" by default.
 """
 
-import cProfile
-import pstats
+import functools
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -36,16 +37,15 @@ from facies_xr.stations import BANDS
 
 COVERS = (0.03, 0.3)
 STAGES = {
-    "survey": (("terrain/survey.py", "survey"),),
-    "read": (("dask/array/core.py", "getter"),),
-    "terrain": (("lazy/windows.py", "_windows_block"),),
-    "features and network": (("lazy/overlap.py", "_tiles_block"),),
-    "write": (("store/tile.py", "write_tile"),),
+    "survey": "facies_xr.terrain.layers.survey",
+    "read": "xarray.backends.zarr.ZarrArrayWrapper.__getitem__",
+    "heights, outlines": "facies_xr.lazy.windows._windows_block",
+    "terrain": "facies_xr.lazy.placed._placed_block",
+    "features": "facies_xr.lazy.overlap._tiles_block",
+    "network": "facies_xr.nn.evaluate.together",
+    "write": "facies_xr.store.writing.write_tile",
 }
-"""Functions that do all of a stage, by file and name."""
-
-NETWORK = (("evaluate/packing.py", "together"),)
-"""Within features and network."""
+"""Functions that do all of a stage; the network is within the features."""
 
 
 def scene(folder: Path, size: int) -> Path:
@@ -81,23 +81,36 @@ def chain(source: Path, heights: Path, table: Path, model: str, target: Path) ->
     return fx.write(fx.calibrate(maps), target, progress=False)
 
 
-def spent(profile: pstats.Stats, functions: tuple[tuple[str, str], ...]) -> float:
-    """Seconds in some functions and what they call."""
-    return sum(
-        row[3]
-        for (file, _, name), row in profile.stats.items()  # type: ignore[attr-defined]  # not in typeshed
-        if any(file.endswith(end) and name == wanted for end, wanted in functions)
-    )
+def timed(path: str, seconds: dict[str, float]) -> None:
+    """Put a clock of the processor around a function, by the name under which it is called."""
+    home, name = path.rsplit(".", 1)
+    try:
+        owner = importlib.import_module(home)
+    except ModuleNotFoundError:
+        module, of = home.rsplit(".", 1)
+        owner = getattr(importlib.import_module(module), of)
+    function = getattr(owner, name)
+
+    @functools.wraps(function)
+    def around(*args, **kwargs):
+        start = time.process_time()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            seconds[path] += time.process_time() - start
+
+    setattr(owner, name, around)
 
 
 def measure(folder: Path, table: Path, model: str) -> None:
     """Print the figures of one cover."""
-    warnings.simplefilter("ignore")
-    target, profile = folder / f"{table.stem}-{model}.zarr", cProfile.Profile(time.process_time)
-    start = time.process_time()
+    seconds = dict.fromkeys(STAGES.values(), 0.0)
+    for path in seconds:
+        timed(path, seconds)
+    target, start = folder / f"{table.stem}-{model}.zarr", time.process_time()
     with dask.config.set(scheduler="synchronous"):
-        found = profile.runcall(chain, folder / "scene.zarr", folder / "dem.tif", table, model, target)
-    total, stats = time.process_time() - start, pstats.Stats(profile)
+        found = chain(folder / "scene.zarr", folder / "dem.tif", table, model, target)
+    total = time.process_time() - start
     ice = found.glacier_index.values > 0
     tiles = sum(
         part.size
@@ -105,27 +118,22 @@ def measure(folder: Path, table: Path, model: str) -> None:
         for part in np.split(row, range(512, ice.shape[1], 512), axis=1)
         if part.any()
     )
-    seconds = {stage: spent(stats, functions) for stage, functions in STAGES.items()}
-    network = spent(stats, NETWORK)
-    rows = [
-        ("survey", seconds["survey"], tiles),
-        ("read", seconds["read"], tiles),
-        ("terrain", seconds["terrain"], tiles),
-        ("features", seconds["features and network"] - network, ice.sum()),
-        ("network", network, ice.sum()),
-        ("write", seconds["write"], tiles),
-        ("all else", total - sum(seconds.values()), ice.size),
-    ]
+    took = {stage: seconds[path] for stage, path in STAGES.items()}
+    took["features"] -= took["network"]
+    took["all else"] = total - sum(took.values())
+    pixels = {"features": ice.sum(), "network": ice.sum(), "heights, outlines": ice.size, "all else": ice.size}
     print(
         f"{ice.shape[0]}^2 px, {100 * ice.mean():.0f} % ice, {100 * tiles / ice.size:.0f} % in tiles with ice, {model}"
     )
-    for stage, took, pixels in rows:
-        print(f"  {stage:9s} {took:7.1f} s {100 * took / total:4.0f} % {pixels / took / 1e6:8.2f} Mpx/s")
-    print(f"  {'all':9s} {total:7.1f} s {'':6s} {ice.size / total / 1e6:8.2f} Mpx/s", flush=True)
+    for stage, spent in took.items():
+        rate = pixels.get(stage, tiles) / max(spent, 1e-9) / 1e6
+        print(f"  {stage:17s} {spent:7.1f} s {100 * spent / total:4.0f} % {rate:8.2f} Mpx/s")
+    print(f"  {'all':17s} {total:7.1f} s {'':6s} {ice.size / total / 1e6:8.2f} Mpx/s", flush=True)
 
 
 def main() -> None:
     """Every cover in a process of its own."""
+    warnings.simplefilter("ignore")
     if sys.argv[1:2] == ["measure"]:
         folder, table, model = Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
         with tempfile.TemporaryDirectory() as small:

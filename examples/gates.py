@@ -3,7 +3,7 @@
     python examples/gates.py SHARED [MODEL ...]     # "synthetic-v2", "bands-v2", paths of files
 
 * Labelled points of four North American glaciers (Aberle et al. 2025, Sentinel-2): a point's spectrum fills a patch,
-  with 8 % of multiplicative noise a pixel; one of four points.
+  with 8 % of multiplicative noise a pixel; one of four points, all of the site that trained nothing.
 * Silvrettagletscher on 17 May 2017, all snow: blue and near infrared are measured, green and red lie on the line
   between them, the shortwave infrared is that of snow (.02).
 * Glaciar Vinciguerra in three summers: hand labels of snow and ice, see ``vinciguerra.py``.
@@ -37,6 +37,9 @@ BATCH = 512
 
 THINNED = 4
 """One of so many points is looked at."""
+
+UNSEEN = "Wolverine"
+"""All of its points are looked at: it trained nothing."""
 
 LABELS = {1: "snow", 2: "shadow", 3: "ice", 4: "debris", 5: "water"}
 """Classes of Aberle's points; 2 is shadowed snow, 4 is rock."""
@@ -160,13 +163,15 @@ def vinciguerra_iou(classifier: Classifier, folder: Path) -> dict[int, float]:
 def main() -> None:
     """Print every gate for every model."""
     data, models = Path(sys.argv[1]) / "data", sys.argv[2:] or registry.names()
-    table = aberle(data / "facies_points_aberle")[::THINNED].reset_index(drop=True)
+    sound = aberle(data / "facies_points_aberle")
+    table, unseen = sound[::THINNED].reset_index(drop=True), sound[sound.site == UNSEEN].reset_index(drop=True)
     firn = firn_points(data / "facies_points_aberle_firn")
     for name in models:
         classifier = registry.load_model(name)
         print(f"\n{name}: labels of the points, rows sum to 1")
         print(shares(classifier, table).round(3).to_string())
         by_site = {site: accepted(shares(classifier, rows)) for site, rows in table.groupby("site")}
+        by_site[UNSEEN] = accepted(shares(classifier, unseen))
         by_site["all"] = accepted(shares(classifier, table))
         least = {cls: gate.least for cls, gate in GATES.items()}
         print(pd.DataFrame({**by_site, "asked for": least}).T.round(3).to_string())

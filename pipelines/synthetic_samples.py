@@ -34,8 +34,8 @@ WIDE = {"snow": 0.3, "ice": 0.3, "debris": 0.2, "shadow": 0.1, "water": 0.1}
 CLOUDS = 0.4
 """Share of the cloud pixels that train: thin clouds over ice look like dirty snow."""
 
-FIELD_SPREAD = Spread(of_ice=0.2, shortwave=0.45)
-"""How much wide fields may differ from the real scenes."""
+FIELD_SPREAD = Spread(of_ice=0.2, shortwave=0.2)
+"""How much wide fields may differ from the real scenes: with twice the shortwave, rock may be as ice."""
 
 DARK = [FEATURE_SETS[4].index(name) for name in ("hillshade", "shadow_mask")]
 """Features that are 0 all over half of the wide shadows: those that are wider than a patch."""

@@ -48,12 +48,13 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     assert {NAMES[k] for k in np.unique(found.label)} <= {NAMES[k] for k in np.unique(truth.seen) if k < len(NAMES)}
 
     settings = dataclasses.replace(script.SETTINGS, epochs=1, batch=50, architecture="dense")
-    fitted = script.trained(tmp_path, plan, 1, "tiny", settings)
+    fitted = script.trained(tmp_path, plan, found, 1, "tiny", settings)
     card = fitted.card
     total = card["synthetic_scores"]["points"] + card["synthetic_scores_in_real_colours"]["points"]
     assert total == len(script.data.samples(tmp_path, one, 1, 600))
     assert set(card["unseen_site"]) == {"site", "snow", "ice", "debris", "shadow"}
-    assert card["data_digest"] == before
+    assert card["data_digest"] == script.digest(tmp_path, plan, found)
+    assert len({before, card["data_digest"], script.digest(tmp_path, plan, without)}) == 3
 
     classifier = script.with_areas(tmp_path, plan, fitted)
     weights = np.array(classifier.calibrator.scenes)
@@ -76,8 +77,13 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     for without in (("Sperry",), tuple(four[:3])):
         script.left_out(tmp_path, plan, settings, "bands-v2", without)
     assert [file.stat().st_mtime_ns for file in files] == times  # goes on where it stopped
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(script.data, "FIELD_SPREAD", script.data.Spread())
+        script.left_out(tmp_path, plan, settings, "bands-v2", ("Sperry",))
+    changed = [file for file, time in zip(files, times, strict=True) if file.stat().st_mtime_ns != time]
+    assert [file.stem for file in changed] == ["bands-v2-without-Sperry"]  # other wide fields train anew
     path = dataclasses.replace(fitted, card={**card, "not_for": "nothing"}).save(tmp_path / "carded.safetensors")
-    carded = Classifier.load(script.renewed(path, table, before)).card
+    carded = Classifier.load(script.renewed(path, table, card["data_digest"])).card
     assert {**carded, "sites_left_out": 0} == {**again.card, "sites_left_out": 0}
     assert carded["sites_left_out"]["Sperry"] == table.loc[("Sperry", "Sperry")].round(3).to_dict()
     with pytest.raises(InputError, match="was trained on data"):

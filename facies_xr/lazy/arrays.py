@@ -10,6 +10,8 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
+from .placed import Placed
+
 Array = da.Array
 """The lazy array, by the name under which other rooms know it."""
 
@@ -67,13 +69,16 @@ def stack(arrays: Sequence[da.Array], axis: int) -> da.Array:
 
 
 def blockwise(function: Callable, arrays: Sequence, dtype: Any):
-    """Apply a function of equal blocks; arrays in memory stay in memory."""
+    """Apply a function of single pixels to equal blocks; arrays in memory stay in memory."""
     chunks = next((array.chunks for array in arrays if is_lazy(array)), None)
     if chunks is None:
         return function(*arrays)
     aligned = [array.rechunk(chunks) if is_lazy(array) else da.from_array(array, chunks) for array in arrays]
     name = f"{short_name(function)}-{dask.base.tokenize(function, aligned, dtype)}"
-    return da.map_blocks(function, *aligned, name=name, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+    found = da.map_blocks(function, *aligned, name=name, dtype=dtype, meta=np.empty((0,) * len(chunks), dtype))
+    if len(arrays) == 1 and (placed := Placed.of(arrays[0])):
+        found.placed = placed.followed_by(function)
+    return found
 
 
 def short_name(function: Callable) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from dask.highlevelgraph import HighLevelGraph
 
 from .arrays import CHUNK
-from .windows import made_by, tiles
+from .placed import Placed, made_by
+from .windows import tiles
 
 
 def map_tiles(
@@ -94,6 +95,8 @@ def _with_surroundings(array: da.Array, chunks, depth) -> da.Array:
 
     Not da.overlap, whose twenty tasks a block make graphs of a hundred dates too large to start.
     """
+    if placed := Placed.of(array):
+        return placed.surrounded(array, chunks, depth)
     array = array.rechunk((*((1,) * n for n in array.shape[:-2]), *chunks))
     name = f"surrounded-{dask.base.tokenize(array.name, depth)}"
     graph: dict[Any, Any] = {}

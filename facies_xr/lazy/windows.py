@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 
 from .arrays import CHUNK, short_name
+from .placed import Placed, made_by, value_at
 
 
 def from_windows(
@@ -16,33 +17,40 @@ def from_windows(
     dtype: Any,
     *,
     per_time: Sequence | None = None,
+    given: Any = None,
     tile: int = CHUNK,
+    anywhere: bool = False,
 ) -> da.Array:
     """Lazy raster whose pixels ``function`` computes from their place alone.
 
     Parameters
     ----------
     function : callable
-        ``function(rows, columns)`` or, with ``per_time``, ``function(rows, columns, value)``; slices of the grid in,
-        array of that window out. It is called on absolute tiles only.
+        ``function(rows, columns)`` or, with ``per_time`` or ``given``, ``function(rows, columns, value)``; slices of
+        the grid in, array of that window out. It is called on absolute tiles only, unless ``anywhere``.
     chunks : tuple of tuple of int
         Chunks along y and x.
     dtype : dtype
         Of the result.
     per_time : sequence, optional
         One value for each step of a leading time axis.
+    given : object, optional
+        One value, without a time axis.
     tile : int
         Edge of the absolute tiles. [px]
+    anywhere : bool
+        A pixel is the same in any window, to the bit: the result is :class:`Placed`, until something is made of it.
 
     Returns
     -------
     dask Array (y, x) or (time, y, x)
     """
     all_chunks = chunks if per_time is None else ((1,) * len(per_time), *chunks)
-    token = dask.base.tokenize(function, all_chunks, dtype, per_time, tile)
-    return da.map_blocks(
+    values = per_time if given is None else (given,)
+    token = dask.base.tokenize(function, all_chunks, dtype, values, tile)
+    array = da.map_blocks(
         _windows_block,
-        made_by=made_by(function, per_time),
+        made_by=made_by(function, values),
         tile=tile,
         shape=tuple(map(sum, chunks)),
         chunks=all_chunks,
@@ -50,30 +58,27 @@ def from_windows(
         meta=np.empty((0,) * len(all_chunks), dtype),
         name=f"{short_name(function)}-{token}",
     )
-
-
-def made_by(function: Callable, per_time: Sequence | None):
-    """A function and its values as a node of the graph, so that a worker gets them once and not with every block."""
-    token = dask.base.tokenize(function, per_time)
-    return dask.delayed((function, per_time), name=f"made-by-{token}", traverse=False)
+    if anywhere:
+        array.placed = Placed(function, values, tile)
+    return array
 
 
 def _windows_block(*, made_by, tile, shape, block_info=None):
-    (function, per_time), info = made_by, block_info[None]
+    (function, values), info = made_by, block_info[None]
     *times, rows, columns = [slice(*span) for span in info["array-location"]]
-    lead = () if per_time is None else (per_time[times[0].start],)
+    lead = value_at(values, [time.start for time in times])
     out = np.empty((rows.stop - rows.start, columns.stop - columns.start), info["dtype"])
     for r, c in tiles(rows, columns, tile):
         tile_rows = slice(r * tile, min((r + 1) * tile, shape[0]))
         tile_columns = slice(c * tile, min((c + 1) * tile, shape[1]))
-        values = function(tile_rows, tile_columns, *lead)
+        found = function(tile_rows, tile_columns, *lead)
         top, bottom = max(rows.start, tile_rows.start), min(rows.stop, tile_rows.stop)
         left, right = max(columns.start, tile_columns.start), min(columns.stop, tile_columns.stop)
-        out[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = values[
+        out[top - rows.start : bottom - rows.start, left - columns.start : right - columns.start] = found[
             top - tile_rows.start : bottom - tile_rows.start,
             left - tile_columns.start : right - tile_columns.start,
         ]
-    return out if per_time is None else out[None]
+    return out[None] if times else out
 
 
 def chained(

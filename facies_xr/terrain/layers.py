@@ -105,22 +105,22 @@ def _rasters(
     """Lazy layers, (y, x) or, where they move with time, (time, y, x)."""
     chunks, timed = lazy.spatial_chunks(data), "time" in data.dims
 
-    def still(function: Callable[..., np.ndarray], dtype: str) -> Layer:
-        return ("y", "x"), lazy.from_windows(function, chunks, dtype)
+    def named(array: lazy.Array) -> Layer:
+        return ("time", "y", "x")[-array.ndim :], array
 
-    def moving(array: lazy.Array, moves: bool) -> Layer:
-        return (("time", "y", "x"), array) if moves else (("y", "x"), array[0])
-
-    def of_edition(function: Callable[..., np.ndarray], dtype: str) -> Layer:
-        return moving(lazy.from_windows(function, chunks, dtype, per_time=by_date), per_year)
+    def layer(
+        function: Callable[..., np.ndarray], dtype: str, values: Sequence = (None,), moves: bool = False
+    ) -> Layer:
+        of = {"per_time": values} if moves else {"given": values[0]}
+        return named(lazy.from_windows(function, chunks, dtype, **of, anywhere=True))
 
     return {
-        "elevation": still(light.dem.read, "float32"),
-        "slope": still(light.dem.slope, "float32"),
-        "hillshade": moving(lazy.from_windows(light.hillshade, chunks, "float32", per_time=suns), timed),
-        "shadow_mask": moving(light.lazy_shadow_mask(chunks, suns), timed),
-        "glacier_index": of_edition(glacier_index, "int32"),
-        "proximity": of_edition(proximity, "float32"),
+        "elevation": layer(light.dem.read, "float32"),
+        "slope": layer(light.dem.slope, "float32"),
+        "hillshade": layer(light.hillshade, "float32", suns, timed),
+        "shadow_mask": named(light.lazy_shadow_mask(chunks, suns, timed)),
+        "glacier_index": layer(glacier_index, "int32", by_date, per_year),
+        "proximity": layer(proximity, "float32", by_date, per_year),
     }
 
 

@@ -117,17 +117,17 @@ class Light:
         inside = (slice(top, z.shape[0] - bottom), slice(left, z.shape[1] - right))
         return self._mask(cast_shadow(z, self.sweep(sun), (near[0].start, near[1].start))[inside], rows, columns, sun)
 
-    def lazy_shadow_mask(self, chunks, suns: Sequence[Sun]):
-        """The mask of all dates as a lazy array (time, y, x), by the plan that serves each sun."""
-        if not any(self.in_one_piece(sun) for sun in suns):
-            return lazy.from_windows(self.shadow_mask, chunks, "uint8", per_time=suns)
+    def lazy_shadow_mask(self, chunks, suns: Sequence[Sun], timed: bool) -> lazy.Array:
+        """The mask of all dates as a lazy array ([time,] y, x), by the plan that serves each sun."""
+        if timed and not any(self.in_one_piece(sun) for sun in suns):
+            return lazy.from_windows(self.shadow_mask, chunks, "uint8", per_time=suns, anywhere=True)
         masks = [
             self._swept(sun, chunks)
             if self.in_one_piece(sun)
-            else lazy.from_windows(self.shadow_mask, chunks, "uint8", per_time=[sun])[0]
+            else lazy.from_windows(self.shadow_mask, chunks, "uint8", given=sun, anywhere=True)
             for sun in suns
         ]
-        return lazy.stack(masks, axis=0)
+        return lazy.stack(masks, axis=0) if timed else masks[0]
 
     def in_one_piece(self, sun: Sun) -> bool:
         """Whether the margins of tiles would take far more sweeping than the whole grid in one piece."""

@@ -10,6 +10,7 @@ from scipy.ndimage import distance_transform_edt
 
 import facies_xr as fx
 from facies_xr import grids
+from facies_xr.lazy.placed import Placed
 from facies_xr.stations import SHADOW_UNKNOWN
 from facies_xr.terrain import light
 
@@ -126,6 +127,27 @@ def test_no_product_depends_on_the_chunks(azimuth, elevation, heights, widths):
     assert found.slope.chunks == tuple(chunks)
     for name in (*STATIC, "hillshade", "shadow_mask"):
         np.testing.assert_array_equal(found[name].values, whole[name].values, err_msg=name)
+
+
+@given(
+    azimuth=st.floats(0, 360),
+    elevation=st.floats(3, 60),
+    corner=st.tuples(st.integers(0, 200), st.integers(0, 200)),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+)
+@settings(max_examples=12, deadline=None)
+@pytest.mark.filterwarnings("ignore:DEM rough is missing")
+def test_any_window_has_the_bits_of_the_whole(azimuth, elevation, corner, size):
+    """So that classify may ask for a tile with its rim, and for no neighbour."""
+    box, dem, table = ROUGH
+    rows, columns = (slice(c, min(c + n, most)) for c, n, most in zip(corner, size, box.shape, strict=True))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(light, "WIDEST", np.inf)  # tile by tile, at any sun
+        found = fx.add_terrain(box, dem, table, sun_azimuth=azimuth, sun_elevation=elevation)
+    for name in (*STATIC, "hillshade", "shadow_mask"):
+        placed = Placed.of(found[name].data)
+        window = placed.function(rows, columns, *(value for value in placed.values or () if value is not None))
+        np.testing.assert_array_equal(window, found[name].values[rows, columns], err_msg=name)
 
 
 @pytest.mark.filterwarnings("ignore:DEM rough is missing")

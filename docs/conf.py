@@ -88,9 +88,8 @@ def reference() -> None:
 
 
 def tutorials() -> None:
-    """Fetch the notebook that stands among the examples; what an earlier build left is made anew."""
+    """What an earlier build left is made anew."""
     shutil.rmtree(TUTORIALS / "work", ignore_errors=True)
-    shutil.copy(HERE.parent / "examples" / "region.ipynb", TUTORIALS)
 
 
 def setup(app) -> None:

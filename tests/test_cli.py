@@ -158,6 +158,11 @@ def test_no_scheduler_is_named(region, model, tmp_path):
         ('or pass on_error="drop" to go on', "or pass --on-error drop to go on"),
         ("Widen season=, years= or max_cloud=, or", "Widen --season, --years or --max-cloud, or"),
         ("pass accept_level=True to use", "pass --accept-level to use"),
+        ("on_error='keep': choose 'raise' or 'drop'.", "--on-error keep: choose 'raise' or 'drop'."),
+        ("method='bogus': choose among", "--method 'bogus': choose among"),
+        ("feature_set=5: choose 1 or", "--feature-set 5: choose 1 or"),
+        ("--source='era6': choose", "--source 'era6': choose"),
+        ("no SR (search(..., level='TOA')).", "no SR (--level 'TOA')."),
     ],
 )
 def test_messages_name_the_options_of_the_shell(message, shown):

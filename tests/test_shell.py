@@ -217,15 +217,58 @@ def test_a_broken_machine_is_status_2(monkeypatch):
     assert "broken" in done.stdout
 
 
-def test_names_are_completed():
-    from typer.main import get_command
+def completed(line, option, beginning=""):
+    """What a shell offers for an option or argument of a command."""
+    (parameter,) = (p for p in dict(commands(GROUP))[tuple(line.split())].params if p.name == option)
+    return [item.value for item in parameter.shell_complete(None, beginning)]
 
-    from facies_xr.cli import app
+
+def test_names_are_completed():
     from facies_xr.nn import registry
 
-    commands = get_command(app).commands
-    (model,) = (p for p in commands["map"].params if p.name == "model")
-    found = [item.value for item in model.shell_complete(None, "synthetic-v1")]
-    assert found == [name for name in registry.names() if name.startswith("synthetic-v1")]
-    (name,) = (p for p in commands["fetch"].params if p.name == "name")
-    assert [item.value for item in name.shell_complete(None, "mas")] == ["maslov-weights", "maslov-patches"]
+    known = [name for name in registry.names() if name.startswith("synthetic-v1")]
+    assert completed("map", "model", "synthetic-v1") == known
+    assert completed("fetch", "name", "mas") == ["maslov-weights", "maslov-patches"]
+
+
+def closed():
+    """Options with closed lists of values, and what the package takes."""
+    from facies_xr.maps import smoothing
+    from facies_xr.nn import crossval, train
+    from facies_xr.smb.climate import daily, fetching
+    from facies_xr.smb.features import monthly
+    from facies_xr.smb.glaunti import evaluation, files, release
+    from facies_xr.smb.methods import named
+    from facies_xr.smb.methods.tabular import protocol
+
+    yield from (("map", "smooth", smoothing.STEPS), ("batch plan", "smooth", smoothing.STEPS))
+    yield from (("smb maps", "method", ["regression", *named.EVERY]),
+                ("batch smb", "method", ["regression", *named.METHODS]))  # fmt: skip
+    yield "smb maps", "accumulated", {*daily.ACCUMULATED, *monthly.ACCUMULATED}
+    yield from (("smb evaluate", "leave_out", protocol.SCHEMES), ("smb ablations", "leave_out", protocol.SCHEMES))
+    yield from (("train", "protocol", crossval.PROTOCOLS), ("train", "precision", train.PRECISIONS))
+    yield "climate fetch", "source", fetching.SOURCES
+    yield from (("glaunti train", "split", release.SPLITS), ("glaunti calibrate", "store", files.STORES))
+    yield "glaunti evaluate", "edge_days", evaluation.EDGE_DAYS
+
+
+@pytest.mark.parametrize(("line", "option", "values"), list(closed()))
+def test_values_are_completed(line, option, values):
+    assert set(completed(line, option)) == {value for value in values if " " not in value}
+
+
+def test_what_completes_an_option_is_taken_and_told():
+    """The default is one of the values, and help names each."""
+    for words, command in commands(GROUP):
+        for parameter in command.params:
+            values = [item.value for item in parameter.shell_complete(None, "")]
+            if parameter.param_type_name == "option" and values and parameter.name != "model":
+                assert parameter.default in (None, *values), (words, parameter.name)
+                for value in values:
+                    assert value in parameter.help, (words, parameter.name, value)
+
+
+def test_other_values_are_refused_in_the_words_of_the_shell(tmp_path):
+    done = run("batch", "export", tmp_path, tmp_path, "--by", "zone", check=False)
+    assert done.returncode == 2
+    assert "--by 'zone': choose 'tile' or 'glacier'" in done.stderr

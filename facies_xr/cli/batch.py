@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from ..progress import size
 from . import shell
-from .shell import console
+from .shell import choices, console
 
 app = typer.Typer(no_args_is_help=True, help="Maps of many glaciers and years on a Dask cluster.")
 
@@ -29,9 +29,9 @@ def plan(
     out: Annotated[Path, typer.Option("-o", "--out", help="Manifest to write.")] = Path("manifest.parquet"),
     season: Annotated[str | None, typer.Option(help="Centre and half width, for example 08-20,20.")] = None,
     resolution: Annotated[float, typer.Option(help="Pixel size in metres.")] = 10.0,
-    level: Annotated[str, typer.Option(help="TOA or SR.")] = "TOA",
+    level: shell.Level = "TOA",
     max_cloud: Annotated[float, typer.Option(help="Largest cloud cover of a scene in percent.")] = 100.0,
-    smooth: Annotated[list[str] | None, typer.Option(help="Clean the maps; may be repeated.")] = None,
+    smooth: shell.Smooth = None,
     accept_level: Annotated[bool, typer.Option(help="Use a model on a level it was not trained on.")] = False,
     cores: Annotated[int, typer.Option(help="Cores of the cluster, for the expected time.")] = 1,
     as_json: Json = False,
@@ -185,7 +185,9 @@ def overviews(
 def export(
     store: Archive,
     folder: Annotated[Path, typer.Argument(help="Folder for the GeoTIFFs.")],
-    by: Annotated[str, typer.Option(help="A folder for each tile or glacier.")] = "tile",
+    by: Annotated[
+        str, typer.Option(help="A folder for each tile or glacier.", autocompletion=choices("tile", "glacier"))
+    ] = "tile",
     scheduler: Scheduler = None,
     workers: Workers = 0,
 ) -> None:
@@ -207,7 +209,13 @@ def smb(
     out: Annotated[Path, typer.Option("-o", "--out", help="Table to write: .gpkg, .parquet or .csv.")] = Path(
         "balance.csv"
     ),
-    method: Annotated[str, typer.Option(help="pooled, eq2 or eq3.")] = "regression",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="regression, which is pooled; eq2 or eq3.",
+            autocompletion=choices("regression", "pooled", "eq2", "eq3"),
+        ),
+    ] = "regression",
 ) -> None:
     """Balances of all glaciers of a run by one fit to all records.
 

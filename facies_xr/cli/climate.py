@@ -7,7 +7,7 @@ import typer
 
 from ..errors import InputError, one_of
 from . import shell
-from .shell import console
+from .shell import choices, console
 
 app = typer.Typer(no_args_is_help=True, help="Weather for balances by temperature-index models.")
 
@@ -21,9 +21,13 @@ def _group() -> None:
 def fetch(
     outlines: Annotated[Path, typer.Argument(help="Glacier outlines.")],
     years: Annotated[str, typer.Option(help="Balance years: 2020, 2016-2024 or 2016,2018.")],
-    source: Annotated[str, typer.Option(help="era5-land (Climate Data Store, your key in ~/.cdsapirc) or era5.")] = (
-        "era5-land"
-    ),
+    source: Annotated[
+        str,
+        typer.Option(
+            help="era5-land (Climate Data Store, your key in ~/.cdsapirc) or era5.",
+            autocompletion=choices("era5-land", "era5"),
+        ),
+    ] = "era5-land",
     out: Annotated[Path, typer.Option("-o", "--out", help="Daily weather to write, NetCDF.")] = Path("climate.nc"),
     cache: Annotated[Path, typer.Option(help="Folder of the months; what is there is not fetched again.")] = Path(
         "climate"

@@ -7,7 +7,7 @@ import typer
 
 from ..errors import InputError, one_of
 from ..progress import size
-from .shell import console
+from .shell import choices, console
 
 
 def fetch(
@@ -16,7 +16,7 @@ def fetch(
         typer.Argument(
             help="wgms or nve: balance records; maslov-weights, maslov-patches: the published "
             "networks and their patches; glaunti: its data set.",
-            autocompletion=lambda: ["wgms", "nve", "maslov-weights", "maslov-patches", "glaunti"],
+            autocompletion=choices("wgms", "nve", "maslov-weights", "maslov-patches", "glaunti"),
         ),
     ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import InputError, one_of
 from . import shell
-from .shell import console
+from .shell import choices, console
 
 app = typer.Typer(
     no_args_is_help=True, help="Daily balances on grids: temperature-index model, and networks that correct it."
@@ -17,7 +17,12 @@ app = typer.Typer(
 Dataset = Annotated[Path, typer.Argument(help="Folder in the layout of the data set that `fetch glaunti` gets.")]
 Model = Annotated[Path, typer.Argument(help="Model: ours (.safetensors), or published parameters (.npz).")]
 Start = Annotated[Path, typer.Option(help="Temperature-index model: ours (.safetensors), or published (.npz).")]
-Split = Annotated[str, typer.Option(help="training, validation or test; as published.")]
+Split = Annotated[
+    str,
+    typer.Option(
+        help="training, validation or test; as published.", autocompletion=choices("training", "validation", "test")
+    ),
+]
 Epochs = Annotated[int, typer.Option(help="Over all glaciers.")]
 One = Annotated[str, typer.Option(help="Name of the glacier's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -56,7 +61,10 @@ def calibrate(
     split: Split = "training",
     epochs: Epochs = 50,
     rate: Annotated[float, typer.Option(help="Of learning; published is .001, which hardly leaves the priors.")] = 1e-2,
-    store: Annotated[str, typer.Option(help="Snow store: published, or conserving.")] = "published",
+    store: Annotated[
+        str,
+        typer.Option(help="Snow store: published, or conserving.", autocompletion=choices("published", "conserving")),
+    ] = "published",
     as_json: Json = False,
 ) -> None:
     """Calibrate one temperature-index model on all glaciers of a split; stopped, it goes on.
@@ -135,7 +143,10 @@ def evaluate(
     model: Model,
     split: Split = "test",
     pairs: Annotated[Path | None, typer.Option(help="Table of measured and modelled balances to write, CSV.")] = None,
-    edge_days: Annotated[str, typer.Option(help="Days at the ends: whole, as published, or half.")] = "whole",
+    edge_days: Annotated[
+        str,
+        typer.Option(help="Days at the ends: whole, as published, or half.", autocompletion=choices("whole", "half")),
+    ] = "whole",
     as_json: Json = False,
 ) -> None:
     """Metrics of all measured balances of a split together, points and glaciers by season.

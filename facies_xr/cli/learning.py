@@ -26,7 +26,11 @@ def train(
         Path | None, typer.Option(help="Folder of published patches, or a patch store, instead of points and a cube.")
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="nested: nothing of a test fold is learned; published: as Maslov et al. (2026).")
+        str,
+        typer.Option(
+            help="nested: nothing of a test fold is learned; published: as Maslov et al. (2026).",
+            autocompletion=shell.choices("nested", "published"),
+        ),
     ] = "nested",
     folds: Annotated[Path | None, typer.Option(help="CSV with glacier and fold; by default they are made.")] = None,
     glaciers: Annotated[
@@ -35,7 +39,9 @@ def train(
     feature_set: Annotated[int, typer.Option(help="1, 2, 3 or 4.")] = 4,
     epochs: Annotated[int | None, typer.Option(help="By default 20; 1000 by the published protocol.")] = None,
     batch: Annotated[int | None, typer.Option(help="Samples of a step; 256, or 512.")] = None,
-    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    precision: Annotated[
+        str, typer.Option(help="float32 or bfloat16.", autocompletion=shell.choices("float32", "bfloat16"))
+    ] = "float32",
     seed: Annotated[int, typer.Option(help="One seed gives one result.")] = 0,
     streamed: Annotated[bool, typer.Option(help="Leave the patches on disk.")] = False,
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler: trainings side by side.")] = None,

@@ -12,7 +12,7 @@ from rich.markup import escape
 from ..errors import InputError
 from ..progress import size
 from . import shell
-from .shell import console
+from .shell import choices, console
 
 
 def demo(out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("facies-demo")) -> None:
@@ -35,22 +35,25 @@ def map_(
     dem: Annotated[str | None, typer.Option(help="Elevation model; needed for glaciers.")] = None,
     season: Annotated[str | None, typer.Option(help="Centre and half width, for example 08-20,20.")] = None,
     resolution: Annotated[float, typer.Option(help="Pixel size in metres.")] = 10.0,
-    level: Annotated[str, typer.Option(help="TOA or SR.")] = "TOA",
+    level: shell.Level = "TOA",
     accept_level: Annotated[bool, typer.Option(help="Use a model on a level it was not trained on.")] = False,
     max_cloud: Annotated[float, typer.Option(help="Largest cloud cover of a scene in percent.")] = 100.0,
     best: Annotated[
         int | None, typer.Option(help="Keep so many datatakes of each year, the clearest over the glaciers.")
     ] = None,
-    nir: Annotated[str, typer.Option(help="Near infrared of Sentinel-2: B08 or B8A.")] = "B08",
-    smooth: Annotated[
-        list[str] | None, typer.Option(help="Clean the maps: elevation, majority, mode or sieve; may be repeated.")
-    ] = None,
+    nir: Annotated[
+        str, typer.Option(help="Near infrared of Sentinel-2: B08 or B8A.", autocompletion=choices("B08", "B8A"))
+    ] = "B08",
+    smooth: shell.Smooth = None,
     calibrate: Annotated[bool, typer.Option(help="Turn confidence into P(correct).")] = True,
     observations: Annotated[
         Path | None,
         typer.Option(help="Mass balance records; adds balance.csv beside OUT, or here for s3://."),
     ] = None,
-    on_error: Annotated[str, typer.Option(help="raise or drop, for scenes that cannot be read.")] = "raise",
+    on_error: Annotated[
+        str,
+        typer.Option(help="raise or drop, for scenes that cannot be read.", autocompletion=choices("raise", "drop")),
+    ] = "raise",
     scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler to compute on.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check all, say what would be read and written.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: for machines.")] = False,

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from ..errors import InputError
 from . import shell
-from .shell import console
+from .shell import choices, console
 
 Store = Annotated[str, typer.Argument(help="Store that `map` or `fx.write` made: a folder, or s3://BUCKET/NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
@@ -73,14 +73,21 @@ def smb(
         "balance.csv"
     ),
     method: Annotated[
-        str, typer.Option(help="pooled, eq2, eq3; temperature-index, glaunti or ff-fcnn with --climate.")
+        str,
+        typer.Option(
+            help="regression, which is pooled; eq2, eq3; temperature-index, glaunti or ff-fcnn with --climate.",
+            autocompletion=choices("regression", "pooled", "eq2", "eq3", "temperature-index", "glaunti", "ff-fcnn"),
+        ),
     ] = "regression",
     climate: Annotated[
         list[Path] | None, typer.Option(help="Days for temperature-index and glaunti, months for ff-fcnn; once a file.")
     ] = None,
     accumulated: Annotated[
         str | None,
-        typer.Option(help="What precipitation is the sum of: day, step, hour, midnight; day of month or month."),
+        typer.Option(
+            help="What precipitation is the sum of: day, step, hour, midnight; day of month or month.",
+            autocompletion=choices("day", "step", "hour", "midnight", "month"),
+        ),
     ] = None,
     refit: Annotated[
         bool, typer.Option("--refit", help="Judge a method with weather in all folds; a training in each of networks.")
@@ -132,7 +139,12 @@ Year = Annotated[str | None, typer.Option(help="Column of the balance year; by d
 Site = Annotated[str | None, typer.Option(help="Column of the stake, of tables with several rows a glacier and year.")]
 Epochs = Annotated[int, typer.Option(help="Of the network, at most.")]
 Schemes = Annotated[
-    list[str] | None, typer.Option("--leave-out", help="random, glacier, block or 'glacier and block'; once each.")
+    list[str] | None,
+    typer.Option(
+        "--leave-out",
+        help="random, glacier, block or 'glacier and block'; once each.",
+        autocompletion=choices("random", "glacier", "block"),
+    ),
 ]
 Report = Annotated[Path | None, typer.Option("-o", "--out", help="Report to write, JSON; begun, it goes on.")]
 

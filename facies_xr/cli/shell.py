@@ -3,11 +3,11 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -26,12 +26,17 @@ _COORDINATES = re.compile(rf"\s*{_NUMBER}(\s*,\s*{_NUMBER}){{3}}\s*")
 IN_SHELL_WORDS = {
     r"fx\.add_terrain\(cube, dem, outlines\)": "--dem DEM",
     r"(fx\.)?(search|load|classify)\(\.\.\., (\w+)=([^)]*)\)": r"\3=\4",
-    r'on_error="?(\w+)"?': r"--on-error \1",
+    r"""on_error=["']?(\w+)["']?""": r"--on-error \1",
     r"accept_level=True": "--accept-level",
-    r"\b(years|season|level|dem|model|nir|smooth|best|resolution|classes|method|rule)=": r"--\1",
-    r"max_cloud=": "--max-cloud",
 }
 """Patterns of what messages call things in Python, and what the shell calls them."""
+
+_OPTIONS = (
+    "years season level dem model nir smooth best resolution classes method rule max_cloud protocol feature_set "
+    "precision device by store edge_days accumulated source split"
+)
+_ARGUMENT = re.compile(rf"""(?:--)?\b({_OPTIONS.replace(" ", "|")})=(?=(['"(\[\w]|\.\.\.)?)""")
+"""Arguments that are options here too, and the beginning of the value after it, if one stands there."""
 
 
 def with_coordinates(arguments: list[str]) -> list[str]:
@@ -70,7 +75,7 @@ def in_shell_words(message: str) -> str:
     """A message of the package in the words of the command line."""
     for pattern, words in IN_SHELL_WORDS.items():
         message = re.sub(pattern, words, message)
-    return message
+    return _ARGUMENT.sub(lambda found: f"--{found[1].replace('_', '-')}{' ' if found[2] else ''}", message)
 
 
 def stop(message: str, status: int) -> None:
@@ -82,6 +87,24 @@ def stop(message: str, status: int) -> None:
 def model_names() -> list[str]:
     """Of the models that come with the package, for completion: found without the import of what opens them."""
     return sorted(file.name.removesuffix(".safetensors") for file in files("facies_xr").joinpath("models").iterdir())
+
+
+def choices(*values: str) -> Callable[[], list[str]]:
+    """Completion of an option by its values, told where it is declared: their modules are slow to import.
+
+    Values of several words are left to those who type, since shells complete them without quotes.
+    """
+    return lambda: list(values)
+
+
+Level = Annotated[str, typer.Option(help="TOA or SR.", autocompletion=choices("TOA", "SR"))]
+Smooth = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Clean the maps: elevation, majority, mode or sieve; may be repeated.",
+        autocompletion=choices("elevation", "majority", "mode", "sieve"),
+    ),
+]
 
 
 def show_version(wanted: bool) -> None:

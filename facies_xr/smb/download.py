@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import AccessError, InputError
+from ..progress import tracked
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,6 @@ def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:
     """
     import pooch
     from rich.console import Console
-    from rich.progress import track
 
     if isinstance(source, str) and source not in SOURCES:
         raise InputError(f"source {source!r}: there is {', '.join(SOURCES)}.")
@@ -83,14 +83,16 @@ def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:
     kept = pooch.create(Path(folder) if folder else pooch.os_cache("facies_xr") / found.name, found.url,
                         registry=dict(found.files()), retry_if_failed=2)  # fmt: skip
     missing = [name for name in kept.registry if not (kept.abspath / name).exists()]
-    console = Console(stderr=True)
     if missing:
-        console.print(
+        Console(stderr=True).print(
             f"{len(missing)} files from {found.url} to {kept.abspath}. Licence: {found.licence}. {found.cite}"
         )
+    paths = []
     try:
-        return [
-            Path(kept.fetch(name)) for name in track(kept.registry, "fetching", console=console, disable=not missing)
-        ]
+        with tracked("files", len(kept.registry), shown=bool(missing)) as tracker:
+            for name in kept.registry:
+                paths.append(Path(kept.fetch(name)))
+                tracker.advance()
     except (OSError, ValueError) as error:
         raise AccessError(f"records from {found.url}: {error}") from error
+    return paths

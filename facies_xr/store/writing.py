@@ -118,21 +118,39 @@ def open_store(path: Where) -> xr.Dataset:
 
 
 def _opened(place: Place) -> xr.Dataset:
-    ledger = Ledger(place)
-    end = time.monotonic() + SETTLING
-    while damaged := layout.damaged(place, ledger.record):
-        if not being_written(place) or time.monotonic() > end:
-            name, problem = damaged[0]
-            raise StoreError(
-                f"{place}: {name} is {problem} ({len(damaged)} files in all); write the same data again to mend it."
-            )
-        time.sleep(0.05)
+    """The store as its record tells it; a record stands before what it tells of is moved in."""
+    end, at_rest = time.monotonic() + SETTLING, False
+    while True:
         ledger = Ledger(place)
-    store = CheckedStore(place.zarr(read_only=True), ledger.record, str(place))
+        try:
+            data = _read(place, ledger.record)
+        except StoreError:
+            if at_rest:
+                raise
+            at_rest = not being_written(place) or time.monotonic() > end
+        else:
+            if Ledger(place).record.files == ledger.record.files:
+                return data
+        time.sleep(0.05)
+
+
+def _read(place: Place, told: record.Record) -> xr.Dataset:
+    if damaged := layout.damaged(place, told):
+        name, problem = damaged[0]
+        raise StoreError(
+            f"{place}: {name} is {problem} ({len(damaged)} files in all); write the same data again to mend it."
+        )
+    store = CheckedStore(place.zarr(read_only=True), told, str(place))
     try:
-        data = xr.open_zarr(store, consolidated=False, decode_coords="all")
+        return _as_written(xr.open_zarr(store, consolidated=False, decode_coords="all"))
+    except StoreError:
+        raise
     except (OSError, ValueError, zarr.errors.BaseZarrError) as error:
         raise StoreError(f"{place} is not a Zarr store that can be opened: {error}") from error
+
+
+def _as_written(data: xr.Dataset) -> xr.Dataset:
+    """What was written, from what Zarr opens: sorted, without the store's own attributes, small variables in memory."""
     data.attrs = {k: v for k, v in data.attrs.items() if not k.startswith(layout.STORE_ATTRIBUTES)}
     for name, variable in data.variables.items():
         if name in layout.rasters(data):

@@ -67,7 +67,7 @@ def test_what_is_no_calibrator_is_named(calibrator, change, message):
 
 
 @given(
-    scores=some.arrays("float32", (5, len(NAMES)), elements=st.sampled_from([0, 0.1, 0.25, 0.5, 1])),
+    scores=some.arrays("float32", (5, len(NAMES)), elements=st.sampled_from([0, 0.125, 0.25, 0.5, 1])),
     confidence=some.arrays("float32", 5, elements=st.floats(0, 1, width=32)),
     label=some.arrays("uint8", 5, elements=st.sampled_from([*range(len(NAMES)), NODATA])),
 )

@@ -180,7 +180,7 @@ def test_threads_are_one_within_and_restored_after():
 
 
 def test_engines_are_chosen_by_name():
-    with pytest.raises(InputError, match="choose 'auto' or 'compiled' or 'torch'"):
+    with pytest.raises(InputError, match=r"choose 'auto' or 'compiled' or ('fused' or )?'torch'"):
         evaluate(NETWORKS[1], np.zeros((6, 40, 40), "float32"), engine="cuda")
 
 

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from facies_xr import store
@@ -31,6 +32,17 @@ try:
 except StoreError as error:
     print(error, flush=True)
     sys.exit(2)
+"""
+
+APPENDER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from maps import SMALL, random_maps
+from facies_xr import store
+print("ready", flush=True)
+sys.stdin.readline()
+for day in sys.argv[3:]:
+    store.write(random_maps([day], box=SMALL), sys.argv[2], progress=False)
 """
 
 HOLDER = """
@@ -102,6 +114,21 @@ def test_two_appenders_lose_nothing(tmp_path):
 
 def test_two_creators_leave_a_store(tmp_path):
     two_creators(tmp_path, 1)
+
+
+def test_a_reader_finds_a_whole_store_while_another_appends(tmp_path):
+    path, days = tmp_path / "maps.zarr", [f"20{k}-08-20" for k in range(10, 20)]
+    store.write(random_maps(days[:1], box=SMALL), path, progress=False)
+    process, seen = started(APPENDER, Path(__file__).parent, path, *days[1:]), []
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    while process.poll() is None:
+        found = store.open_store(path)
+        np.testing.assert_array_equal(found.item, [f"scene-{day}" for day in days[: found.sizes["time"]]])
+        seen.append(found.sizes["time"])
+    assert process.returncode == 0
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 3
 
 
 @pytest.mark.slow

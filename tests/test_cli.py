@@ -30,19 +30,13 @@ def model(classifier, tmp_path_factory):
 
 def test_map_is_what_the_accessor_gives(region, model, cube, tmp_path):
     out = tmp_path / "cli.zarr"
-    run(
-        "map",
-        region.catalog,
-        region.outlines,
-        "--years",
-        "2009-2010",
-        "--dem",
-        region.dem,
-        "--model",
-        model,
-        "--out",
-        out,
-    )
+    command = ("map", region.catalog, region.outlines, "--years", "2009-2010", "--dem", region.dem, "--model", model,
+               "--out", out)  # fmt: skip
+    planned = json.loads(run(*command, "--dry-run", "--json").stdout)["tiles"]
+    run(*command)
+    finished = json.loads(run("status", out, "--json").stdout)["finished"]
+    assert planned.startswith(f"{finished} to write")
+    assert json.loads(run(*command, "--dry-run", "--json").stdout)["tiles"].endswith(f"{finished} already there")
     some = cube.sel(time=cube.balance_year.isin([2009, 2010]))
     maps = fx.write(some.facies.classify(model).facies.calibrate(), tmp_path / "python.zarr", progress=False)
     stored = fx.open_store(out)

@@ -114,6 +114,7 @@ class Manifest:
 
     def content(self) -> bytes:
         """The manifest as a file holds it."""
+        require_parquet()
         file = BytesIO()
         self._table().to_parquet(file, index=False, compression="zstd")
         return file.getvalue()
@@ -170,16 +171,13 @@ class Manifest:
         InputError
             As :meth:`load`.
         """
+        require_parquet()
         try:
             table = gpd.read_parquet(BytesIO(content))
             rows = {kind: table[table["kind"] == kind] for kind in KINDS}
             facts = {kind: [json.loads(text) for text in each["facts"]] for kind, each in rows.items()}
             configuration = facts["configuration"][0]
             written = configuration.pop("format")
-        except ImportError as error:
-            raise InputError(
-                'a manifest is GeoParquet, which needs pyarrow; pip install "facies_xr[batch]".'
-            ) from error
         except Exception as error:  # pyarrow raises several types; all mean the same to the user
             raise InputError(f"{path} cannot be read as a manifest: {error}. Make one with batch.plan().") from error
         if written != FORMAT:
@@ -198,6 +196,16 @@ class Manifest:
             frame("date"),
             {row["id"]: row["item"] for row in facts["scene"]},
         )
+
+
+def require_parquet() -> None:
+    """Refuse to begin without what writes manifests and tables."""
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            'manifests and tables of a run are GeoParquet, which needs pyarrow; pip install "facies_xr[batch]".'
+        ) from error
 
 
 def _plain(value: Any) -> Any:

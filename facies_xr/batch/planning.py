@@ -25,7 +25,7 @@ from ..scenes.scene import Scene
 from ..seasons import Season, check_years
 from ..store.layout import grid_of
 from ..terrain.light import families_of
-from .manifest import Manifest
+from .manifest import Manifest, require_parquet
 from .searching import place_for, searched, searches
 from .zones import Zone, by_zone, frames
 
@@ -87,6 +87,7 @@ def plan(
     StoreError
         If the manifest cannot be written to its place; told before anything is searched.
     """
+    require_parquet()
     cache = None if path is None else place_for(Path(path))
     years = check_years(years)
     missions.check_nir(nir)

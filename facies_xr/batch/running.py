@@ -24,7 +24,7 @@ from . import work
 from .archive import BOOK, MANIFEST, Archive, Unit, opened
 from .engine import WAITS, process
 from .log import Log
-from .manifest import Manifest
+from .manifest import Manifest, require_parquet
 from .planning import PACKAGES
 from .pools import FULL, PATIENCE, ClusterError, Pool, pool_of
 
@@ -77,6 +77,7 @@ def run(
     """
     manifest = manifest if isinstance(manifest, Manifest) else Manifest.load(manifest)
     _require_models(manifest)
+    require_parquet()
     archive = Archive.at(store)
     try:
         with archive.lock() as lock, pool_of(client, os.cpu_count() or 1) as pool:

@@ -140,16 +140,20 @@ def _require_dem(model: str, dem: str | None, place: Any) -> None:
 def _tiles(maps: Any, out: str) -> str:
     """How many tiles are to be computed, and how many are in the store already."""
     from ..store import DONE, TILE, Ledger, place_of
-    from ..store.layout import prepared
+    from ..store.layout import prepared, rasters
 
-    dates = maps.sizes.get("time", 1)
-    tiles = dates * -(-maps.sizes["y"] // TILE) * -(-maps.sizes["x"] // TILE)
+    kinds = {"time" in variable.dims for variable in rasters(maps).values()}
+    times = maps.sizes.get("time", 0) * (True in kinds) + (False in kinds)
+    tiles = times * -(-maps.sizes["y"] // TILE) * -(-maps.sizes["x"] // TILE)
     if not place_of(out).children():
         return f"{tiles} to write to {out}"
     ledger = Ledger(out)
     ledger.require(prepared(maps))
     wanted = maps["time"].values.astype("datetime64[us]") if "time" in maps.coords else ledger.dates
-    there = int((ledger.status["timed"].sel(time=ledger.dates[np.isin(ledger.dates, wanted)]) == DONE).sum())
+    status = ledger.status
+    if "timed" in status:
+        status = status.sel(time=ledger.dates[np.isin(ledger.dates, wanted)])
+    there = sum(int((codes == DONE).sum()) for codes in status.data_vars.values())
     return f"{tiles - there} to write to {out}, {there} already there"
 
 

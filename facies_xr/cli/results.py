@@ -14,6 +14,9 @@ from .shell import choices, console
 Store = Annotated[str, typer.Argument(help="Store that `map` or `fx.write` made: a folder, or s3://BUCKET/NAME.")]
 Json = Annotated[bool, typer.Option("--json", help="For machines.")]
 
+SHOWN = ("n", "r", "rmse", "mae", "bias", "r2")
+"""Scores that fit a terminal; ``--json`` has all."""
+
 
 def status(store: Store, as_json: Json = False) -> None:
     """How much of a store is finished, and what was left out.
@@ -30,6 +33,8 @@ def status(store: Store, as_json: Json = False) -> None:
     counts["left out"] = int((codes == DROPPED).sum())
     dates = [str(date)[:19] for date in np.sort(ledger.dates)]
     facts = {"dates": len(dates), "first": dates[0] if dates else None, "last": dates[-1] if dates else None}
+    if not as_json:
+        counts = {f"tiles {name}": count for name, count in counts.items()}
     shell.show({**facts, **counts, "scenes left out": ledger.dropped or "none"}, store, as_json=as_json)
 
 
@@ -117,7 +122,8 @@ def smb(
     balances = fx.smb(maps, records, method=method, climate=weather)
     path = to_table(balances, out)
     again: dict[str, Any] = {"maps": maps, "climate": weather} if refit else {}
-    shell.show(fx.scores(balances, **again), "Scores", as_json=as_json)
+    scores = fx.scores(balances, **again)
+    shell.show(scores if as_json else scores[list(SHOWN)].round(2), "Scores", as_json=as_json)
     if not as_json:
         console.print(escape(str(path)))
 

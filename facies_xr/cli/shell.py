@@ -138,7 +138,9 @@ def show(facts: "Mapping[str, Any] | pd.DataFrame", title: str, *, as_json: bool
 
 
 def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "-" if np.isnan(value) else f"{value + 0.0:.3g}"
+    return str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -94,5 +94,7 @@ def fetch(source: str | Source, folder: str | Path | None = None) -> list[Path]:
                 paths.append(Path(kept.fetch(name)))
                 tracker.advance()
     except (OSError, ValueError) as error:
-        raise AccessError(f"records from {found.url}: {error}") from error
+        raise AccessError(
+            f"records from {found.url} could not be fetched: {error}. Run it again with a network; what has come stays."
+        ) from error
     return paths

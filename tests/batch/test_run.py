@@ -1,10 +1,13 @@
 """Runs: the same maps as the accessor's, tile by tile, bit for bit."""
 
+import sys
 import warnings
 
 import numpy as np
+import pytest
 
 import facies_xr as fx
+from facies_xr.errors import InputError
 
 from .conftest import MODEL
 
@@ -37,3 +40,14 @@ def test_maps_are_those_of_the_accessor_bit_for_bit(manifest, quiet, edge):
             if glacier in number:
                 same = expected.glacier_index.values == number[glacier]
                 np.testing.assert_array_equal(found.glacier_index.values == found.glacier_number.values[k], same)
+
+
+def test_without_pyarrow_nothing_is_begun(manifest, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    for begin in (
+        lambda: fx.batch.run(manifest, tmp_path / "archive"),
+        lambda: manifest.save(tmp_path / "run.parquet"),
+    ):
+        with pytest.raises(InputError, match=r'pip install "facies_xr\[batch\]"'):
+            begin()
+    assert not list(tmp_path.iterdir())

@@ -175,6 +175,18 @@ def test_the_command_gives_what_the_accessor_does(region, found, tmp_path, monke
         np.testing.assert_allclose(table[name], found[name].to_series().reindex(table.index), atol=1e-4, err_msg=name)
 
 
+def test_scores_are_whole_numbers_and_names_on_eighty_columns(region, tmp_path):
+    maps, records, *_ = region
+    fx.write(maps, tmp_path / "maps.zarr", progress=False)
+    records.to_csv(tmp_path / "records.csv", index=False)
+    command = ["smb", str(tmp_path / "maps.zarr"), str(tmp_path / "records.csv"), "-o", str(tmp_path / "balance.csv")]
+    shown = CliRunner().invoke(app, command, catch_exceptions=False, env={"COLUMNS": "80"}).stdout
+    assert "…" not in shown
+    scores = fx.scores(maps.facies.smb(records))
+    of_model = next(line for line in shown.splitlines() if "model, glacier left out" in line)
+    assert f"{round(scores.rmse['model, glacier left out'], 2):.3g}" in of_model
+
+
 @pytest.mark.slow
 def test_records_held_out_change_nothing_that_is_predicted_there(region, monkeypatch):
     maps, records, climate, _ = region

@@ -49,16 +49,18 @@ def show(
     from ..nn import registry
 
     loaded = registry.load_model(model)
+    card = dict(loaded.card)
     shell.show(
         {
             "name": loaded.name,
+            **{name: card.pop(name) for name in ("not_for",) if name in card},
             "features": list(loaded.features),
             "architecture": loaded.architecture,
             "reflectance": loaded.level,
             "bounds": loaded.bounds,
             "calibrated for": loaded.calibrator.population if loaded.calibrator else "not calibrated",
             "digest": loaded.digest,
-            **loaded.card,
+            **card,
         },
         f"Model {loaded.name}",
         as_json=as_json,

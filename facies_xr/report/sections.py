@@ -73,7 +73,9 @@ def maps(material: Material) -> ET.Element:
         "Classes and their colours",
     )  # fmt: skip
     pictures = [_map(material.scene(k), _name(material.maps.isel(time=k))) for k in material.shown]
-    note = "Of each balance year the date on which most of the glaciers was seen; the relief is the elevation model's."
+    note = "Of each balance year the date on which most of the glaciers was seen" + (
+        "; the relief is the elevation model's." if "elevation" in material.maps else "."
+    )
     return section("Maps", tag("p", note), tag("div", *pictures, class_="pictures"), legend)
 
 

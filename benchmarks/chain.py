@@ -12,7 +12,7 @@ MODEL is "synthetic-v1-dense" by default.
 """
 
 import functools
-import importlib
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -84,11 +84,7 @@ def chain(source: Path, heights: Path, table: Path, model: str, target: Path) ->
 def timed(path: str, seconds: dict[str, float]) -> None:
     """Put a clock of the processor around a function, by the name under which it is called."""
     home, name = path.rsplit(".", 1)
-    try:
-        owner = importlib.import_module(home)
-    except ModuleNotFoundError:
-        module, of = home.rsplit(".", 1)
-        owner = getattr(importlib.import_module(module), of)
+    owner = pkgutil.resolve_name(home)
     function = getattr(owner, name)
 
     @functools.wraps(function)

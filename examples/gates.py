@@ -164,14 +164,14 @@ def main() -> None:
     """Print every gate for every model."""
     data, models = Path(sys.argv[1]) / "data", sys.argv[2:] or registry.names()
     sound = aberle(data / "facies_points_aberle")
-    table, unseen = sound[::THINNED].reset_index(drop=True), sound[sound.site == UNSEEN].reset_index(drop=True)
+    table = sound[::THINNED].reset_index(drop=True)
+    by_name = dict(iter(table.groupby("site"))) | {UNSEEN: sound[sound.site == UNSEEN].reset_index(drop=True)}
     firn = firn_points(data / "facies_points_aberle_firn")
     for name in models:
         classifier = registry.load_model(name)
         print(f"\n{name}: labels of the points, rows sum to 1")
         print(shares(classifier, table).round(3).to_string())
-        by_site = {site: accepted(shares(classifier, rows)) for site, rows in table.groupby("site")}
-        by_site[UNSEEN] = accepted(shares(classifier, unseen))
+        by_site = {site: accepted(shares(classifier, rows)) for site, rows in by_name.items()}
         by_site["all"] = accepted(shares(classifier, table))
         least = {cls: gate.least for cls, gate in GATES.items()}
         print(pd.DataFrame({**by_site, "asked for": least}).T.round(3).to_string())

@@ -87,9 +87,9 @@ def main() -> None:
     figure.suptitle(
         f"Glaciar Vinciguerra, Sentinel-2 L1C, {text}. Contains modified Copernicus Sentinel data 2019, 2021, 2022"
     )
-    picture = "vinciguerra.png" if models == ["bands-v2"] else "vinciguerra-ensemble.png"
-    if picture == "vinciguerra.png" or len(models) > 1:
-        figure.savefig(Path(__file__).parents[1] / "docs" / picture, dpi=80)
+    picture = "-ensemble" if len(models) > 1 else "" if models == ["bands-v2"] else None
+    if picture is not None:
+        figure.savefig(Path(__file__).parents[1] / "docs" / f"vinciguerra{picture}.png", dpi=80)
 
 
 if __name__ == "__main__":

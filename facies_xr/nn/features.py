@@ -178,9 +178,10 @@ def require(cube: xr.Dataset, feature_set: int) -> None:
     missing = [n for n in (*names, *(("glacier_index",) if of_glaciers else ()), *of_glaciers) if n not in cube]
     if missing:
         without_bands = bool(set(missing) & set(BANDS))
-        remedy = "load it with fx.load" if without_bands else "add it with fx.add_terrain(cube, dem, outlines)"
         if "facies_map" in cube:
             remedy = "give the cube that these maps were made from"
+        else:
+            remedy = "load it with fx.load" if without_bands else "add it with fx.add_terrain(cube, dem, outlines)"
         has = ", ".join(map(str, cube.data_vars)) or "nothing"
         raise MissingVariableError(
             f"feature set {feature_set} needs {', '.join(repr(m) for m in missing)}; the cube has {has}"

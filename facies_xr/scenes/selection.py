@@ -7,11 +7,11 @@ import numpy as np
 import pystac
 import shapely
 import xarray as xr
-from rasterio.features import rasterize
 from rich.progress import track
 
 from .. import grids, outlines
 from ..errors import CatalogError, InputError
+from ..rasters.burn import burn
 from . import missions
 from .collection import Scenes, scene_of
 from .cube import load, season_of
@@ -83,7 +83,7 @@ def _unclear(cube: xr.Dataset, scenes: Mapping[str, Scene], area: Any) -> np.nda
     box = grids.geobox(cube)
     region = outlines.footprint(area)
     shapes = region.to_crs(box.crs.to_wkt()).geometry
-    inside = rasterize(shapes, out_shape=box.shape, transform=box.affine, all_touched=True).astype(bool)
+    inside = burn(shapes, box, all_touched=True).astype(bool)
     target = region.to_crs(4326).union_all()
     classes = {mission.CLASSES.name: mission.CLASSES for mission in missions.MISSIONS.values()}
     shares = np.empty(cube.sizes["time"])

@@ -11,9 +11,9 @@ import numba
 import numpy as np
 import shapely
 from odc.geo.geobox import GeoBox
-from rasterio.features import rasterize
 
 from .. import grids
+from ..rasters.burn import burn
 from .distance import squared_distance
 
 TILE = 512
@@ -64,7 +64,7 @@ class Glaciers:
         if hit.size == 0:
             return np.zeros(box.shape, "int32")
         shapes = zip(_as_geojson(self.geometry[hit]), self.number[hit].tolist(), strict=True)
-        return rasterize(shapes, out_shape=tuple(box.shape), transform=box.affine, dtype="int32")
+        return burn(shapes, box, dtype="int32")
 
     def tiles(self) -> list[tuple[int, int]]:
         """Row and column of the absolute tiles that outlines reach into, in their order."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from synthetic_samples import Plan, cube_of
+from synthetic_samples import Plan, cube_of, several
 
 import facies_xr as fx
 from facies_xr.classes import NAMES, NODATA
@@ -19,12 +19,15 @@ INDEPENDENT = 100
 """Pixels of 10 m that count as one: with it the intervals of one validation world, by the weights of the other, hold
 the truth in nine of ten cases."""
 
+SCENES = {1: (3,), 2: (2, 4), 4: (1, 2, 3, 4)}
+"""Which of four scenes of a season are taken, by their order, for a number of them."""
+
 
 def maps_and_truth(folder: Path, plan: Plan, k: int, classifier: Classifier) -> tuple[xr.Dataset, np.ndarray]:
     """Calibrated maps of a world, in memory, and the true class of the ground (time, y, x)."""
     region, cube = cube_of(folder, plan, k)
     maps = cube.facies.classify(classifier, class_score=True).facies.calibrate().compute()
-    truth = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
+    truth = region.truth()["surface"].sortby("time").reindex(y=maps.y, x=maps.x, fill_value=NODATA)
     return maps, truth.sel(time=maps.time, method="nearest").values
 
 
@@ -67,8 +70,7 @@ def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFram
     rows = []
     for k in [*plan.test, *plan.areas_test]:
         maps, truth = maps_and_truth(folder, plan, k, classifier)
-        true_maps = maps.assign(facies_map=maps.facies_map.copy(data=truth))
-        known = fx.statistics(true_maps, draws=0, min_coverage=0.5).compute()
+        known = true_statistics(maps, truth)
         for correction in CORRECTIONS:
             found = fx.statistics(maps, correction=correction).compute()
             for name in ("accumulation_area_ratio", "snow_line_altitude"):
@@ -92,6 +94,47 @@ def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFram
             "n": table.size(),
             **{f"bias {name}": table[name].mean() for name in ("of the map", "expected")},
             **{f"rmse {name}": table[name].agg(lambda v: (v**2).mean() ** 0.5) for name in ("of the map", "expected")},
+            "covered": table["covered"].mean(),
+            "width": table["width"].mean(),
+        }
+    ).round(3)
+
+
+def true_statistics(maps: xr.Dataset, truth: np.ndarray) -> xr.Dataset:
+    """Statistics of maps without an error."""
+    true_maps = maps.assign(facies_map=maps.facies_map.copy(data=truth))
+    return fx.statistics(true_maps, draws=0, min_coverage=0.5).compute()
+
+
+def check_seasons(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFrame:
+    """Ends of seasons from one, two and four scenes, against those from all scenes of maps without an error."""
+    rows, name = [], "accumulation_area_ratio"
+    for k in plan.seasons:
+        maps, truth = maps_and_truth(folder / "seasons", replace(plan, world=several), k, classifier)
+        known = fx.end_of_season(true_statistics(maps, truth))[name]
+        stats = fx.statistics(maps).compute().sortby("time")
+        turn = pd.Series(stats.balance_year.values).groupby(stats.balance_year.values).cumcount() + 1
+        for areas, values in (("map", stats[name]), ("expected", stats[f"{name}_expected"])):
+            for scenes, turns in SCENES.items():
+                found = fx.end_of_season(stats.assign({name: values}).isel(time=turn.isin(turns).to_numpy()))
+                low, high = (found[f"{name}_{end}"].values for end in ("lower", "upper"))
+                rows.append(
+                    pd.DataFrame(
+                        {
+                            "areas": areas,
+                            "scenes": scenes,
+                            "error": (found[name] - known).values.ravel(),
+                            "covered": ((known.values >= low) & (known.values <= high)).ravel(),
+                            "width": (high - low).ravel(),
+                        }
+                    ).dropna()
+                )
+    table = pd.concat(rows).groupby(["areas", "scenes"])
+    return pd.DataFrame(
+        {
+            "n": table.size(),
+            "bias": table["error"].mean(),
+            "rmse": table["error"].agg(lambda v: (v**2).mean() ** 0.5),
             "covered": table["covered"].mean(),
             "width": table["width"].mean(),
         }

@@ -63,6 +63,12 @@ def small(k: int) -> World:
     return replace(randomised(k), glaciers=4, glacier_length=700.0) if k else randomised(k)
 
 
+def several(k: int) -> World:
+    """A small world of fewer years with four scenes each."""
+    world = small(k)
+    return replace(world, years=world.years[::2], scenes_per_year=4)
+
+
 @dataclass(frozen=True)
 class Plan:
     """Which worlds are for what, and how many of their pixels."""
@@ -77,6 +83,8 @@ class Plan:
     """With those of validation they give the weights of areas."""
     areas_test: range = range(22, 26)
     """With those of the test they judge them."""
+    seasons: range = range(26, 38)
+    """These judge the ends of seasons."""
     trained: int = 16_000
     """Pixels that train, before clouds are thinned and wide fields added."""
     checked: int = 1_500

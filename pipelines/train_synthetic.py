@@ -6,6 +6,7 @@
     python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
     python pipelines/train_synthetic.py FOLDER card [NAME]     # what NOT_FOR and sites say, onto cards that are there
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
+    python pipelines/train_synthetic.py FOLDER seasons NAME    # the same of ends of seasons, on worlds with many scenes
     python pipelines/train_synthetic.py FOLDER ceiling NAME    # the same by a classifier that these worlds trained, too
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import synthetic_samples as data
-from areas import check_areas, with_areas
+from areas import check_areas, check_seasons, with_areas
 from synthetic_samples import Plan
 
 import facies_xr as fx
@@ -258,6 +259,8 @@ def main() -> None:
                 print(renewed(MODELS / f"{name}.safetensors", found, digest(folder, PLAN, fitted)))
     if command == "check":
         print(check_areas(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
+    if command == "seasons":
+        print(check_seasons(folder, PLAN, registry.load_model(sys.argv[3])).to_string())
     if command == "ceiling":
         print(ceiling(folder, PLAN, SETTINGS, sys.argv[3]).to_string())
 

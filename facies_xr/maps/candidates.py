@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from .codes import HIDDEN
-from .depletion import Depletion, Expected, fresh_snow
+from .depletion import NORMAL, Depletion, Expected, fresh_snow
 
 FRESH_SNOW = 0.1
 """Least rise of the accumulation area ratio since two earlier scenes of the season that means fresh snow."""
@@ -91,9 +91,23 @@ class Scenes:
         return np.where(self.usable.any(0), self.usable, self.seen)
 
     def state(self, name: str, model: Depletion, day: int) -> tuple[np.ndarray, np.ndarray]:
-        """State of the candidates on a day, and its standard error."""
+        """State of the candidates on a day, and half its interval."""
         value = self.stats[name].values
-        return model.state(value, self.days - day, self.candidates & np.isfinite(value))
+        taken = self.candidates & np.isfinite(value)
+        state, error = model.state(value, self.days - day, taken)
+        return state, np.hypot(NORMAL * error, self._shared(name, model, taken))
+
+    def _shared(self, name: str, model: Depletion, taken: np.ndarray) -> np.ndarray | float:
+        """What half the scenes' intervals have beyond the errors by which scenes differ, 0 without intervals.
+
+        A classifier that takes firn for snow does so in all scenes of a season: no number of them mends that.
+        """
+        if f"{name}_lower" not in self.stats:
+            return 0.0
+        half = (self.stats[f"{name}_upper"] - self.stats[f"{name}_lower"]).values / 2
+        known = taken & np.isfinite(half)
+        square = np.where(known, half, 0.0) ** 2
+        return np.sqrt(np.maximum(square.sum(0) / np.maximum(known.sum(0), 1) - (NORMAL * model.error) ** 2, 0))
 
     def nearest(self, model: Depletion, day: int) -> np.ndarray:
         """Scene of each glacier whose ratio, brought to the day, is nearest to its state."""

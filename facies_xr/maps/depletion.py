@@ -25,6 +25,9 @@ HETEROGENEITY = 0.5
 HUBER = 1.5
 """Residual, in errors of a scene, beyond which a scene pulls no stronger."""
 
+NORMAL = 1.96
+"""Standard errors on either side that hold 95 %."""
+
 FEW = 20
 """Pairs of scenes that an expected error weighs as much as."""
 

@@ -22,9 +22,6 @@ WINDOW = 20
 DAY = 20
 """Day by which ablation has ended, from the season's centre. [day]"""
 
-NORMAL = 1.96
-"""Standard errors on either side that hold 95 %."""
-
 RULES = ("depletion", "envelope", "least snow", "latest", "most bare ice")
 DEFAULT_RULE = RULES[0]
 """Of end_of_season and of balances: it does not change with the number of scenes, and tells more of maps that err."""
@@ -104,11 +101,11 @@ def _row(
         row["accumulation_area_ratio"], row["snow_line_altitude"] = _envelope(scenes, chosen)
     for name, model in models.items():
         low, high = _limits(stats, name, chosen)
-        state, error = scenes.state(name, model, day)
+        state, half = scenes.state(name, model, day)
         row[name] = np.clip(state, low, high)
         if f"{name}_lower" in _DRAWN:
-            row[f"{name}_lower"] = np.clip(state - NORMAL * error, low, high)
-            row[f"{name}_upper"] = np.clip(state + NORMAL * error, low, high)
+            row[f"{name}_lower"] = np.clip(state - half, low, high)
+            row[f"{name}_upper"] = np.clip(state + half, low, high)
     if models:
         row |= {name: np.where(row["accumulation_area_ratio"] > 0, row[name], np.nan) for name in row if "snow" in name}
     if "time" in stats["glacier_area"].dims:

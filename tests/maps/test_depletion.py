@@ -63,6 +63,25 @@ def test_the_interval_holds_the_truth(seasons):
     assert (found.accumulation_area_ratio <= high).all()
 
 
+def test_what_all_scenes_of_a_season_have_wrong_no_number_of_them_mends():
+    """Their own intervals tell of it; the scatter between them cannot."""
+    stats, true = statistics_of(COUNTS, 0.04, seed=5)
+    alike = 0.1 * np.random.default_rng(0).standard_normal(true.shape)
+    ratio = stats.accumulation_area_ratio + alike[:, np.repeat(np.arange(NUMBER.size), NUMBER)].T
+    blind = stats.assign(accumulation_area_ratio=ratio)
+    half = 1.96 * np.hypot(0.04, 0.1)
+    told = blind.assign(accumulation_area_ratio_lower=ratio - half, accumulation_area_ratio_upper=ratio + half)
+    inside, found = [], []
+    for given_ in (blind, told):
+        found.append(end_of_season(given_))
+        low, high = (found[-1][f"accumulation_area_ratio_{end}"] for end in ("lower", "upper"))
+        inside.append(((low <= true) & (true <= high)).values)
+    np.testing.assert_array_equal(found[0].accumulation_area_ratio, found[1].accumulation_area_ratio)
+    assert inside[0][:, NUMBER > 6].mean() < 0.6
+    for n in range(1, 13):
+        assert 0.92 < inside[1][:, n == NUMBER].mean() < 0.99, n
+
+
 def test_the_number_of_scenes_stands_beside_it(seasons):
     """And good scenes are not taken for snow: at most one of a hundred, also of eight a season."""
     _, _, _, found = seasons

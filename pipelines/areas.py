@@ -114,9 +114,13 @@ def check_seasons(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFr
         known = fx.end_of_season(true_statistics(maps, truth))[name]
         stats = fx.statistics(maps).compute().sortby("time")
         turn = pd.Series(stats.balance_year.values).groupby(stats.balance_year.values).cumcount() + 1
-        for areas, values in (("map", stats[name]), ("expected", stats[f"{name}_expected"])):
+        for areas, given in (
+            ("map", stats),
+            ("map, scatter alone", stats.drop_vars([f"{name}_lower", f"{name}_upper"])),
+            ("expected", stats.assign({name: stats[f"{name}_expected"]})),
+        ):
             for scenes, turns in SCENES.items():
-                found = fx.end_of_season(stats.assign({name: values}).isel(time=turn.isin(turns).to_numpy()))
+                found = fx.end_of_season(given.isel(time=turn.isin(turns).to_numpy()))
                 low, high = (found[f"{name}_{end}"].values for end in ("lower", "upper"))
                 rows.append(
                     pd.DataFrame(

@@ -61,7 +61,8 @@ def end_of_season(
     -------
     Dataset (glacier, balance_year)
         All years from the first to the last. The statistics, with "depletion" the 95 % intervals of accumulation area
-        ratio and snow line (``_lower``, ``_upper``); ``scene_date`` and ``days_from_season_centre`` of the scene
+        ratio and snow line (``_lower``, ``_upper``), which hold what all scenes of a season may have wrong where the
+        statistics have intervals; ``scene_date`` and ``days_from_season_centre`` of the scene
         taken, with "depletion" of that nearest to the state; ``scenes`` (how many could be used), ``flags``; per
         glacier its area and elevations by its earliest outline, to whose area the ratio refers. The intervals of a
         scene come along with rules that take one scene's ratio.

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from synthetic_samples import Plan, cube_of, several
+from synthetic_samples import Plan, cube_of
 
 import facies_xr as fx
 from facies_xr.classes import NAMES, NODATA
@@ -110,7 +110,7 @@ def check_seasons(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFr
     """Ends of seasons from one, two and four scenes, against those from all scenes of maps without an error."""
     rows, name = [], "accumulation_area_ratio"
     for k in plan.seasons:
-        maps, truth = maps_and_truth(folder / "seasons", replace(plan, world=several), k, classifier)
+        maps, truth = maps_and_truth(folder / "seasons", replace(plan, world=plan.season_world), k, classifier)
         known = fx.end_of_season(true_statistics(maps, truth))[name]
         stats = fx.statistics(maps).compute().sortby("time")
         turn = pd.Series(stats.balance_year.values).groupby(stats.balance_year.values).cumcount() + 1

@@ -75,6 +75,8 @@ class Plan:
 
     world: Callable[[int], World] = small
     """World of a number."""
+    season_world: Callable[[int], World] = several
+    """The same with several scenes a season."""
     train: Sequence[int] = range(14)
     validation: range = range(14, 16)
     """These fit the calibrator and the areas."""

@@ -32,8 +32,12 @@ def pipeline(name):
 def test_training_on_synthetic_worlds(world, region, tmp_path):
     script = pipeline("train_synthetic")
     one, none = range(1), range(0)
-    plan = script.Plan([world].__getitem__, one, one, one, none, none, trained=200, checked=20, held_out=600, fewest=50)
-    (tmp_path / "world-000").symlink_to(region.folder)
+    plan = script.Plan(world=[world].__getitem__, train=one, validation=one, test=one, areas=none, areas_test=none,
+                       season_world=[world].__getitem__, seasons=one, trained=200, checked=20, held_out=600,
+                       fewest=50)  # fmt: skip
+    (tmp_path / "seasons").mkdir()
+    for folder in (tmp_path, tmp_path / "seasons"):
+        (folder / "world-000").symlink_to(region.folder)
     script.build(tmp_path, plan)
     before = script.digest(tmp_path, plan)
     script.build(tmp_path, plan)  # goes on where it stopped: nothing is left to do
@@ -95,6 +99,12 @@ def test_training_on_synthetic_worlds(world, region, tmp_path):
     assert {correction for _, correction in table.index} <= {"scenes", "prior", "none"}
     assert len(table) > 0
     assert ((table.covered >= 0) & (table.covered <= 1)).all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules["areas"], "SCENES", {1: (1,)})  # this world has one scene a year
+        table = script.check_seasons(tmp_path, plan, fx.load_model("bands-v2"))
+    assert list(table.index) == [("expected", 1), ("map", 1), ("map, scatter alone", 1)]
+    assert table.width["map"].item() > table.width["map, scatter alone"].item()
+    assert table.covered["map"].item() >= table.covered["map, scatter alone"].item()
 
 
 def test_shipped_cards_say_what_the_pipeline_says():

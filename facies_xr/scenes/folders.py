@@ -17,11 +17,18 @@ from . import archives, missions
 from .readers import driver
 from .scene import Scene
 
+METADATA = "*_MTL.txt and no MTD_MSIL1C.xml"
+"""What products are known by, as errors say that it is missing."""
+
+RASTERS = {".tif", ".tiff", ".jp2"}
+"""Ends of the names of bands' files."""
+
 
 def from_folders(folder: str | Path) -> pystac.ItemCollection:
     """STAC items of all products of the known missions in and below a folder.
 
-    Products that cannot be read, lie there twice, or are still packed are left out with a warning.
+    Products that cannot be read, lie there twice, or are still packed are left out with a warning, and so are folders
+    with rasters of no known product.
 
     Raises
     ------
@@ -36,8 +43,10 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
         raise CatalogError(f"{folder} is not a folder.")
     items: dict[str, tuple[Scene, pystac.Item]] = {}
     errors: list[FaciesError] = []
+    homes: set[Path] = set()
     for mission in missions.MISSIONS.values():
         for product in mission.products(folder):
+            homes.add(product if product.is_dir() else product.parent)
             try:
                 for scene in mission.read(product):
                     if scene.id in items:
@@ -47,17 +56,28 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
             except FaciesError as error:
                 errors.append(error)
     errors += [archives.unread(path) for path in sorted(folder.rglob("*")) if archives.is_packed(path)]
+    errors += [
+        CatalogError(f"{stray} holds rasters and no {METADATA}; a product needs its metadata.")
+        for stray in _strays(folder, homes)
+    ]
     if not items:
-        raise (
-            errors[0]
-            if errors
-            else CatalogError(f"{folder} holds no scene: no *_MTL.txt and no MTD_MSIL1C.xml in it or below it.")
-        )
+        raise (errors[0] if errors else CatalogError(f"{folder} holds no scene: no {METADATA} in it or below it."))
     for fault in errors:
         warnings.warn(f"left out: {fault}", stacklevel=2)
     return pystac.ItemCollection(
         [item for _, item in sorted(items.values(), key=lambda pair: (pair[0].datetime, pair[0].id))]
     )
+
+
+def _strays(folder: Path, homes: set[Path]) -> list[Path]:
+    """Outermost folders below one that hold rasters, but no product and none in or above them."""
+    outer = {above for home in homes for above in (home, *home.parents)}
+    found: set[Path] = set()
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in RASTERS and not path.name.startswith("._") and not homes & {*path.parents}:
+            below = [above for above in path.parents if folder in above.parents and above not in outer]
+            found |= set(below[-1:])
+    return sorted(found)
 
 
 def _item(scene: Scene) -> pystac.Item:

@@ -66,6 +66,27 @@ def test_what_macos_leaves_is_no_product(products):
     assert catalogued(products[0]) == ([products[0].name], "")
 
 
+def test_rasters_without_metadata_are_said(products, tmp_path):
+    """The outermost folder that holds no product; what lies beside products is nobody's."""
+    inside = tmp_path / "in"
+    for file in products[0].glob("*_MTL.*"):
+        file.unlink()
+    deep = inside / "more" / "S2A_MSIL1C_x.SAFE" / "GRANULE" / "IMG_DATA"
+    deep.mkdir(parents=True)
+    (deep / "B02.jp2").touch()
+    shutil.copytree(products[1], inside / "more" / "again")
+    (inside / "dem.tif").touch()
+    (products[1] / "preview").mkdir()
+    (products[1] / "preview" / "preview.tif").touch()
+    ids, said = catalogued(inside)
+    assert ids == [products[1].name]
+    assert said.count("holds rasters and no *_MTL.txt and no MTD_MSIL1C.xml") == 2
+    assert f"{products[0]} holds" in said
+    assert f"{inside / 'more' / 'S2A_MSIL1C_x.SAFE'} holds" in said
+    with pytest.raises(CatalogError, match=r"in.[^ ]* holds rasters and no"):
+        folders.from_folders(inside / "more" / "S2A_MSIL1C_x.SAFE")
+
+
 @pytest.mark.parametrize(
     "name", ["S2A_MSIL1C_20200717T101031_N0209_R022_T32TPR.SAFE.zip", "LC08_L1TP_1.tar", "LE07.tar.gz"]
 )

@@ -12,13 +12,14 @@ A pixel of any level is made of all the finest pixels below it. Zarr's root says
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 import zarr
 from affine import Affine
@@ -62,7 +63,7 @@ class Block:
     @property
     def key(self) -> str:
         """Where its record lies."""
-        return f"{BOOK}/overviews/{self.zone}/{self.day}/{self.row}.{self.column}.json"
+        return _key(self.zone, self.day, self.row, self.column)
 
     @property
     def state(self) -> int:
@@ -96,7 +97,7 @@ def overviews(store: str | Path, *, client: Any = None, progress: bool = True) -
     manifest = archive.manifest()
     with archive.lock(), pool_of(client, os.cpu_count() or 1) as pool:
         levels = {zone: _claim_levels(archive, zone) for zone in manifest.zones}
-        blocks = list(_blocks(archive, {zone: made for zone, made in levels.items() if made}))
+        blocks = list(_blocks(archive, levels))
         told = archive.place.read_all(block.key for block in blocks)
         known = [(read(content) or {}).get("tiles") for content in told]
         pending = [block for block, state in zip(blocks, known, strict=True) if state != block.state]
@@ -115,6 +116,50 @@ def overviews(store: str | Path, *, client: Any = None, progress: bool = True) -
             "make the overviews again)."
         )
     return [archive.zone(level_name(zone, factor)) for zone, made in levels.items() for factor in made]
+
+
+def damage_of_levels(archive: Archive) -> pd.DataFrame:
+    """What is wrong with the overviews of an archive, if it has any; every chunk of theirs is read once.
+
+    Returns
+    -------
+    DataFrame
+        ``unit`` (record of a block, or a whole level), ``file``, ``problem``; without rows if all is well.
+    """
+    rows: list[tuple[str, str, str]] = []
+    levels = {zone: factors_of(archive.manifest().box(zone)) for zone in archive.manifest().zones}
+    recorded = archive.place.keys(f"{BOOK}/overviews")
+    blocks = [block for block in _blocks(archive, levels) if block.key in recorded]
+    for zone, factors in levels.items():
+        for factor in factors:
+            level, wide = level_name(zone, factor), factors[-1] // factor
+            if not archive.store(level).children():
+                continue
+            try:
+                ledger = Ledger(archive.store(level))
+            except StoreError:
+                rows.append((level, f"{level}/ledger/record.json", "damaged"))
+                continue
+            rows += [(level, f"{level}/{file}", problem) for file, problem in ledger.damaged_metadata()]
+            days = [day_of(time) for time in ledger.record.dates]
+            for tile, file, problem in ledger.damaged("timed"):
+                slot, row, column = tile.index
+                rows.append((_key(zone, days[slot], row // wide, column // wide), f"{level}/{file}", problem))
+            pending = {(days[tile.index[0]], *tile.index[1:]) for tile in ledger.pending("timed")}
+            for block in blocks:
+                made = {(block.day, row // factor, column // factor) for row, column in block.tiles}
+                if block.zone == zone and made & pending:
+                    rows.append((block.key, f"{level}/ledger/timed", "missing"))
+    return pd.DataFrame(rows, columns=["unit", "file", "problem"])
+
+
+def forget(archive: Archive, damaged: Iterable[str]) -> None:
+    """Let :func:`overviews` make damaged blocks and levels again."""
+    for unit in damaged:
+        if unit.startswith(BOOK):
+            archive.place.remove(unit)
+        else:
+            archive.place.remove_below(unit)
 
 
 def factors_of(box: GeoBox) -> tuple[int, ...]:
@@ -189,13 +234,17 @@ def _place(box: GeoBox) -> dict[str, Any]:
 def _blocks(archive: Archive, levels: dict[str, tuple[int, ...]]) -> Iterator[Block]:
     """All blocks that hold tiles that are done."""
     for (zone, day), tiles in archive.written().items():
-        if zone not in levels:
+        if not levels[zone]:
             continue
         coarsest, grouped = levels[zone][-1], defaultdict(list)
         for row, column in tiles:
             grouped[row // coarsest, column // coarsest].append((row, column))
         for (row, column), some in grouped.items():
             yield Block(zone, day, row, column, tuple(sorted(some, key=_along_quadrants)))
+
+
+def _key(zone: str, day: str, row: int, column: int) -> str:
+    return f"{BOOK}/overviews/{zone}/{day}/{row}.{column}.json"
 
 
 def _along_quadrants(tile: tuple[int, int]) -> tuple[tuple[int, int], ...]:

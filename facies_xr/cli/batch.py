@@ -118,21 +118,28 @@ def status(
 @app.command()
 def verify(
     store: Archive,
-    repair: Annotated[bool, typer.Option("--repair", help="Let the next run make damaged units again.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Let the next run, or overviews, make what is damaged again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Read every chunk of a run and compare checksums; exit status 2 if anything is damaged.
+    """Read every chunk of a run, and of its overviews, and compare checksums; exit status 2 if anything is damaged.
 
     Example: `facies-xr batch verify archive/`
     """
+    import pandas as pd
+
     from ..batch.archive import Archive as _Archive
+    from ..batch.overviews import damage_of_levels, forget
 
     archive = _Archive.at(store)
-    damage = archive.verify()
+    of_levels = damage_of_levels(archive)
+    damage = pd.concat([archive.verify(), of_levels])
     if as_json or len(damage):
         shell.show(damage, f"Damaged in {store}", as_json=as_json)
     if repair:
         archive.repair()
+        forget(archive, of_levels["unit"].unique())
     if len(damage):
         raise typer.Exit(2)
     if not as_json:

@@ -226,6 +226,11 @@ class Ledger:
                     if chunk_checksum(content) != expected:
                         yield tile, key, "missing" if content is None else "damaged"
 
+    def damaged_metadata(self) -> list[tuple[str, str]]:
+        """Copies of the record and metadata of arrays that are not as they were written, and what is wrong."""
+        record = [(name, "damaged") for name in self.record.damaged(self.place)]
+        return record + layout.damaged(self.place, self.record)
+
     def repair(self, kind: str, slots: Sequence[int] | None = None) -> int:
         """Make damaged tiles pending again and say how many they were."""
         damaged = {tile for tile, *_ in self.damaged(kind, slots)}
@@ -242,9 +247,7 @@ class Ledger:
             ``file``, ``problem`` ("missing", "damaged", "not finished"), and of a tile its ``date``, ``tile_y``,
             ``tile_x``; without rows if all is well. :func:`write` with the same data mends it.
         """
-        wrong: list[tuple[str, str, Tile | None]]
-        wrong = [(name, "damaged", None) for name in self.record.damaged(self.place)]
-        wrong += [(name, problem, None) for name, problem in layout.damaged(self.place, self.record)]
+        wrong: list[tuple[str, str, Tile | None]] = [(*each, None) for each in self.damaged_metadata()]
         for kind in self.kinds:
             wrong += [(file, problem, tile) for tile, file, problem in self.damaged(kind)]
             entries = self._entries(self.tiles(kind))

@@ -164,3 +164,27 @@ def test_a_damaged_tile_is_told_and_not_averaged(archive):
         batch.overviews(path, progress=False)
     with at.lock(), pytest.raises(StoreError, match="is being written"):
         batch.overviews(path, progress=False)
+
+
+def test_damaged_levels_are_verified_and_made_again(finished, levels, tmp_path):
+    def command(*words):
+        return CliRunner().invoke(app, ["batch", *words])
+
+    path = Path(shutil.copytree(finished, tmp_path / "archive"))
+    whole, names = chunk_bytes(path), sorted(f"{zone}_{factor}x" for zone, factor in levels)
+    assert command("verify", str(path)).exit_code == 0
+    chunk = next(file for file in sorted((path / names[-1] / "confidence" / "c").rglob("*")) if file.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-9])
+    entries = path / names[1] / "ledger" / "timed" / "c"
+    next(file for file in sorted(entries.rglob("*")) if file.is_file()).unlink()
+    (path / names[0] / "albedo" / "zarr.json").write_text("{}")
+    told = command("verify", str(path), "--json", "--repair")
+    assert told.exit_code == 2
+    assert {(row["file"], row["problem"]) for row in json.loads(told.stdout)} == {
+        (str(chunk.relative_to(path)), "damaged"),
+        (f"{names[1]}/ledger/timed", "missing"),
+        (f"{names[0]}/albedo/zarr.json", "damaged"),
+    }
+    batch.overviews(path, progress=False)
+    assert chunk_bytes(path) == whole
+    assert command("verify", str(path)).exit_code == 0

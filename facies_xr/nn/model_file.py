@@ -22,7 +22,7 @@ FORMAT = "facies_xr classifier 1"
 LARGEST = 2**28
 """Size of a file, some hundred times that of the networks. [byte]"""
 
-_KEY = "facies_xr"
+KEY = "facies_xr"
 """Of the JSON text among the metadata of the header."""
 
 Metadata = Mapping[str, Any]
@@ -70,7 +70,17 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def write(path: Path, metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write a file."""
-    safetensors.torch.save_file(dict(tensors), path, {_KEY: json.dumps(metadata)})
+    put(path, tensors, json.dumps(metadata))
+
+
+def put(path: Path, tensors: Mapping[str, torch.Tensor], text: str) -> None:
+    """Write arrays and a text at once, so that there is always a whole file.
+
+    Others may read it as any file of its writer; one that safetensors writes itself is its writer's alone.
+    """
+    beside = path.with_name(f".{path.name}.unfinished")
+    beside.write_bytes(safetensors.torch.save(dict(tensors), {KEY: text}))
+    beside.replace(path)
 
 
 def read(path: Path) -> tuple[Metadata, dict[str, torch.Tensor]]:
@@ -89,7 +99,7 @@ def read(path: Path) -> tuple[Metadata, dict[str, torch.Tensor]]:
         raise ModelError(f"{path} has {size:.3g} bytes; a classifier has less than {LARGEST:.3g}.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_KEY)
+            text = (file.metadata() or {}).get(KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise ModelError(f"{path} is not a complete safetensors file: {error}") from error

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from ..errors import StoreError
-
-KEY = "facies_xr"
-"""Of the header."""
+from .model_file import KEY, put
 
 MOMENTS = "optimiser"
 """Part of the optimiser."""
@@ -49,9 +46,7 @@ def write(
     tensors = {f"{part}.{n}": t for part, values in {**parts, MOMENTS: moments}.items() for n, t in values.items()}
     whole = {n: t.detach().cpu().contiguous().clone() for n, t in tensors.items()}
     header = {**about, "format": form, "key": key, "groups": state["param_groups"]}
-    beside = path.with_name(f".{path.name}.unfinished")
-    safetensors.torch.save_file(whole, beside, {KEY: json.dumps(header)})
-    beside.replace(path)
+    put(path, whole, json.dumps(header))
 
 
 def read(path: Path, form: str, key: str | None = None) -> tuple[dict[str, Any], Parts]:

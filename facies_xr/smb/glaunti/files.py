@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from ...errors import ModelError
+from ...nn.model_file import KEY, put
 from ..degreeday.parameters import SMOOTH
 
 FORMAT = "facies_xr glaunti 1"
-KEY = "facies_xr"
 LARGEST = 2**26
 """Size of a file, some hundred times that of the networks. [byte]"""
 
@@ -81,7 +80,7 @@ class Saved:
         """Write."""
         described = {k: v for k, v in asdict(self).items() if k != "tensors"}
         text = json.dumps({"format": FORMAT, **described}, allow_nan=False)
-        safetensors.torch.save_file({k: v.detach().contiguous() for k, v in self.tensors.items()}, path, {KEY: text})
+        put(Path(path), {k: v.detach().contiguous() for k, v in self.tensors.items()}, text)
         return Path(path)
 
     @classmethod

@@ -3,7 +3,8 @@
     python examples/gates.py SHARED [MODEL ...]     # "synthetic-v2", "bands-v2", paths of files
 
 * Labelled points of four North American glaciers (Aberle et al. 2025, Sentinel-2): a point's spectrum fills a patch,
-  with 8 % of multiplicative noise a pixel; one of four points, all of the site that trained nothing.
+  with 8 % of multiplicative noise a pixel; one of four points, all of the site that trained nothing. All of the
+  snow that is partly rock is looked at: none of its spectra trained.
 * Silvrettagletscher on 17 May 2017, all snow: blue and near infrared are measured, green and red lie on the line
   between them, the shortwave infrared is that of snow (.02).
 * Glaciar Vinciguerra in three summers: hand labels of snow and ice, see ``vinciguerra.py``.
@@ -40,6 +41,9 @@ THINNED = 4
 
 UNSEEN = "Wolverine"
 """All of its points are looked at: it trained nothing."""
+
+MIXED = (0.12, 1.0)
+"""Reflectance at 1.6 um between which a point of snow is partly rock; above it is corrupt."""
 
 LABELS = {1: "snow", 2: "shadow", 3: "ice", 4: "debris", 5: "water"}
 """Classes of Aberle's points; 2 is shadowed snow, 4 is rock."""
@@ -166,6 +170,7 @@ def main() -> None:
     sound = aberle(data / "facies_points_aberle")
     table = sound[::THINNED].reset_index(drop=True)
     by_name = dict(iter(table.groupby("site"))) | {UNSEEN: sound[sound.site == UNSEEN].reset_index(drop=True)}
+    mixed = sound[(sound["class"] == "snow") & sound.swir1.between(*MIXED)].reset_index(drop=True)
     firn = firn_points(data / "facies_points_aberle_firn")
     for name in models:
         classifier = registry.load_model(name)
@@ -175,6 +180,9 @@ def main() -> None:
         by_site["all"] = accepted(shares(classifier, table))
         least = {cls: gate.least for cls, gate in GATES.items()}
         print(pd.DataFrame({**by_site, "asked for": least}).T.round(3).to_string())
+        found = shares(classifier, mixed).snow.item()
+        by_site = {site: round(shares(classifier, rows).snow.item(), 3) for site, rows in mixed.groupby("site")}
+        print(f"snow that is partly rock, of {len(mixed)} points: {found:.3f}; {by_site}")
         print("firn, snow, ice of one scene")
         print(shares(classifier, firn).round(3).to_string())
         snow = silvretta(classifier, data / "s2_l1c_blue_nir_swiss")

@@ -129,10 +129,9 @@ def trained(
 
 NOT_FOR = (
     "firn and refrozen-like ice of real glaciers: no labelled ones trained it, and it calls real firn ice or snow; "
-    "lakes; ground off the glaciers; snow under haze (above .1 at 1.6 um), half of which and more it misses, mostly "
-    "as debris; glaciers unlike those that trained it: of sites left out half of the ice was wrong at worst and, where "
-    "no shadow mask tells, all shadowed snow. Look at some of a glacier's scenes before you conclude anything from its "
-    "maps. docs/models.md has its scores on real points and scenes."
+    "lakes; ground off the glaciers; glaciers unlike those that trained it: of sites left out up to half of the ice "
+    "was wrong and, where no shadow mask tells, all shadowed snow. Look at some of a glacier's scenes before you "
+    "conclude anything from its maps. docs/models.md has its scores on real points and scenes."
 )
 
 

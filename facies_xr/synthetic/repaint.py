@@ -28,9 +28,10 @@ CONTRAST = 0.08
 FEWEST = 20
 """Spectra of a class without which a real scene has no say about it."""
 
-MIXED = {"snow": ("debris", 0.12), "ice": ("debris", 0.2), "debris": ("ice", 0.25)}
-"""The surface that a field of a class may hold too, and its largest share: dust on snow, dirt on ice, ice that shows
-through rock. A mixed pixel is ice up to three quarters of rock; fields stop where dark rock is not taken for it."""
+MIXED = {"snow": ("debris", 0.5), "ice": ("debris", 0.2), "debris": ("ice", 0.25)}
+"""The surface that a field of a class may hold too, and its largest share: rock in snow, as long as snow is the larger
+part, dirt on ice, ice that shows through rock. A mixed pixel is ice up to three quarters of rock; fields stop where
+dark rock is not taken for it."""
 
 LIGHT = {"snow": (0.75, 1.1), "ice": (0.6, 1.1), "debris": (0.4, 1.3)}
 """Least and most light on a field, relative to that on level ground: slopes that the sun grazes, or faces."""

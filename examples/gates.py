@@ -43,7 +43,7 @@ UNSEEN = "Wolverine"
 """All of its points are looked at: it trained nothing."""
 
 MIXED = (0.12, 1.0)
-"""Reflectance at 1.6 um between which a point of snow is partly rock; above it is corrupt."""
+"""A point of snow whose reflectance at 1.6 um lies between these is partly rock; above, it is corrupt."""
 
 LABELS = {1: "snow", 2: "shadow", 3: "ice", 4: "debris", 5: "water"}
 """Classes of Aberle's points; 2 is shadowed snow, 4 is rock."""
@@ -181,8 +181,8 @@ def main() -> None:
         least = {cls: gate.least for cls, gate in GATES.items()}
         print(pd.DataFrame({**by_site, "asked for": least}).T.round(3).to_string())
         found = shares(classifier, mixed).snow.item()
-        by_site = {site: round(shares(classifier, rows).snow.item(), 3) for site, rows in mixed.groupby("site")}
-        print(f"snow that is partly rock, of {len(mixed)} points: {found:.3f}; {by_site}")
+        mixed_by_site = {site: round(shares(classifier, rows).snow.item(), 3) for site, rows in mixed.groupby("site")}
+        print(f"snow that is partly rock, of {len(mixed)} points: {found:.3f}; {mixed_by_site}")
         print("firn, snow, ice of one scene")
         print(shares(classifier, firn).round(3).to_string())
         snow = silvretta(classifier, data / "s2_l1c_blue_nir_swiss")

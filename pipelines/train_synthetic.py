@@ -6,8 +6,8 @@
     python pipelines/train_synthetic.py FOLDER sites [NAME]    # what classifiers know of sites that they have not seen
     python pipelines/train_synthetic.py FOLDER card [NAME]     # what NOT_FOR and sites say, onto cards that are there
     python pipelines/train_synthetic.py FOLDER check NAME      # intervals of areas on the test worlds
-    python pipelines/train_synthetic.py FOLDER seasons NAME    # the same of ends of seasons, on worlds with many scenes
     python pipelines/train_synthetic.py FOLDER ceiling NAME    # the same by a classifier that these worlds trained, too
+    python pipelines/train_synthetic.py FOLDER seasons NAME    # intervals of ends of seasons, on other worlds
 
 Surroundings come from randomised worlds of ``facies_xr.synthetic``, spectra from the worlds and from real scenes
 (``pipelines/spectra``): every scene of a world gives pixels in its own colours and in those of two real scenes. Labels
@@ -186,7 +186,7 @@ def scores(classifier: Classifier, tested: Samples) -> dict:
         "points": len(tested),
         "scenes": int(np.unique(tested.scene).size),
         "macro_f1": round(float(np.nanmean(f1)), 3),
-        "f1": dict(zip(NAMES, f1.round(3).tolist(), strict=True)),
+        "f1": {k: None if np.isnan(v) else round(v, 3) for k, v in zip(NAMES, f1.tolist(), strict=True)},
         "accuracy": round(float(right.mean()), 3),
         "ece_15_before": round(metrics.calibration_error(score, right), 4),
         "ece_15": round(metrics.calibration_error(confidence, right), 4),

@@ -98,9 +98,8 @@ def overviews(store: str | Path, *, client: Any = None, progress: bool = True) -
     with archive.lock(), pool_of(client, os.cpu_count() or 1) as pool:
         levels = {zone: _claim_levels(archive, zone) for zone in manifest.zones}
         blocks = list(_blocks(archive, levels))
-        told = archive.place.read_all(block.key for block in blocks)
-        known = [(read(content) or {}).get("tiles") for content in told]
-        pending = [block for block, state in zip(blocks, known, strict=True) if state != block.state]
+        states = _states(archive, blocks)
+        pending = [block for block, state in zip(blocks, states, strict=True) if state != block.state]
         token, failed = archive.token, []
         with tracked("blocks of overviews", len(blocks), shown=progress) as tracker:
             tracker.at(len(blocks) - len(pending))
@@ -128,12 +127,14 @@ def damage_of_levels(archive: Archive) -> pd.DataFrame:
     """
     rows: list[tuple[str, str, str]] = []
     levels = {zone: factors_of(archive.manifest().box(zone)) for zone in archive.manifest().zones}
-    recorded = archive.place.keys(f"{BOOK}/overviews")
-    blocks = [block for block in _blocks(archive, levels) if block.key in recorded]
+    states = _states(archive, every := list(_blocks(archive, levels)))
+    blocks = [block for block, state in zip(every, states, strict=True) if state == block.state]  # not out of date
     for zone, factors in levels.items():
         for factor in factors:
             level, wide = level_name(zone, factor), factors[-1] // factor
+            made = [block for block in blocks if block.zone == zone]
             if not archive.store(level).children():
+                rows += [(level, f"{level}/zarr.json", "missing")] if made else []
                 continue
             try:
                 ledger = Ledger(archive.store(level))
@@ -142,13 +143,14 @@ def damage_of_levels(archive: Archive) -> pd.DataFrame:
                 continue
             rows += [(level, f"{level}/{file}", problem) for file, problem in ledger.damaged_metadata()]
             days = [day_of(time) for time in ledger.record.dates]
-            for tile, file, problem in ledger.damaged("timed"):
+            told = list(ledger.damaged("timed"))
+            for tile, file, problem in told:
                 slot, row, column = tile.index
                 rows.append((_key(zone, days[slot], row // wide, column // wide), f"{level}/{file}", problem))
-            pending = {(days[tile.index[0]], *tile.index[1:]) for tile in ledger.pending("timed")}
-            for block in blocks:
-                made = {(block.day, row // factor, column // factor) for row, column in block.tiles}
-                if block.zone == zone and made & pending:
+            pending = {tile.index for tile in ledger.pending("timed")} - {tile.index for tile, *_ in told}
+            for block in made:
+                slot = days.index(block.day)
+                if pending & {(slot, row // factor, column // factor) for row, column in block.tiles}:
                     rows.append((block.key, f"{level}/ledger/timed", "missing"))
     return pd.DataFrame(rows, columns=["unit", "file", "problem"])
 
@@ -241,6 +243,11 @@ def _blocks(archive: Archive, levels: dict[str, tuple[int, ...]]) -> Iterator[Bl
             grouped[row // coarsest, column // coarsest].append((row, column))
         for (row, column), some in grouped.items():
             yield Block(zone, day, row, column, tuple(sorted(some, key=_along_quadrants)))
+
+
+def _states(archive: Archive, blocks: list[Block]) -> list[int | None]:
+    """Of the tiles of which blocks were made, None of those that were not."""
+    return [(read(content) or {}).get("tiles") for content in archive.place.read_all(b.key for b in blocks)]
 
 
 def _key(zone: str, day: str, row: int, column: int) -> str:

@@ -134,12 +134,13 @@ def verify(
 
     archive = _Archive.at(store)
     of_levels = damage_of_levels(archive)
-    damage = pd.concat([archive.verify(), of_levels])
+    damage = pd.concat([archive.verify(), of_levels], ignore_index=True)
     if as_json or len(damage):
         shell.show(damage, f"Damaged in {store}", as_json=as_json)
     if repair:
-        archive.repair()
-        forget(archive, of_levels["unit"].unique())
+        with archive.lock():
+            archive.repair()
+            forget(archive, of_levels["unit"].unique())
     if len(damage):
         raise typer.Exit(2)
     if not as_json:

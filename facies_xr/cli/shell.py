@@ -122,7 +122,7 @@ def show(facts: "Mapping[str, Any] | pd.DataFrame", title: str, *, as_json: bool
             if isinstance(facts, pd.DataFrame)
             else None
         )
-        print(text or json.dumps(facts, default=_plain))
+        print(text or json.dumps(_plain(facts), allow_nan=False))
         return
     if isinstance(facts, pd.DataFrame):
         table = Table(title=title)
@@ -144,7 +144,16 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+    """A value as JSON has it; what is not a number is null."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
 
 
 @contextmanager

@@ -91,23 +91,24 @@ class Scenes:
         return np.where(self.usable.any(0), self.usable, self.seen)
 
     def state(self, name: str, model: Depletion, day: int) -> tuple[np.ndarray, np.ndarray]:
-        """State of the candidates on a day, and half its interval."""
+        """State of the candidates on a day, and half the width of its 95 % interval."""
         value = self.stats[name].values
         taken = self.candidates & np.isfinite(value)
         state, error = model.state(value, self.days - day, taken)
         return state, np.hypot(NORMAL * error, self._shared(name, model, taken))
 
     def _shared(self, name: str, model: Depletion, taken: np.ndarray) -> np.ndarray | float:
-        """What half the scenes' intervals have beyond the errors by which scenes differ, 0 without intervals.
+        """What half the scenes' intervals have beyond the errors by which scenes differ.
 
-        A classifier that takes firn for snow does so in all scenes of a season: no number of them mends that.
+        A classifier that takes firn for snow does so in all scenes of a season: no number of them mends that. 0 where
+        statistics have no intervals; NaN where they have, but none of the scenes taken has one.
         """
         if f"{name}_lower" not in self.stats:
             return 0.0
         half = (self.stats[f"{name}_upper"] - self.stats[f"{name}_lower"]).values / 2
         known = taken & np.isfinite(half)
-        square = np.where(known, half, 0.0) ** 2
-        return np.sqrt(np.maximum(square.sum(0) / np.maximum(known.sum(0), 1) - (NORMAL * model.error) ** 2, 0))
+        mean = (np.where(known, half, 0.0) ** 2).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+        return np.sqrt(np.maximum(mean - (NORMAL * model.error) ** 2, 0))
 
     def nearest(self, model: Depletion, day: int) -> np.ndarray:
         """Scene of each glacier whose ratio, brought to the day, is nearest to its state."""

@@ -76,7 +76,8 @@ def write(path: Path, metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -
 def put(path: Path, tensors: Mapping[str, torch.Tensor], text: str) -> None:
     """Write arrays and a text at once, so that there is always a whole file.
 
-    Others may read it as any file of its writer; one that safetensors writes itself is its writer's alone.
+    The file has the permissions that new files of its writer have; the newest safetensors lets only the writer read
+    what it writes itself.
     """
     beside = path.with_name(f".{path.name}.unfinished")
     beside.write_bytes(safetensors.torch.save(dict(tensors), {KEY: text}))

@@ -13,7 +13,7 @@ def burn(shapes: Iterable, box: GeoBox, **options) -> np.ndarray:
 
     rasterio silences warnings while it burns, numba while it compiles, each for the whole process and until it puts
     back what it found: two threads at once put back each other's silence, and later warnings are lost. So both have
-    one lock. Burning holds the interpreter anyway.
+    one lock. Little is lost: burning holds Python's own lock anyway, though it may wait for a compilation.
     """
     with global_compiler_lock:
         return rasterize(shapes, out_shape=tuple(box.shape), transform=box.affine, **options)

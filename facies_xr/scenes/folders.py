@@ -17,7 +17,7 @@ from . import archives, missions
 from .readers import driver
 from .scene import Scene
 
-METADATA = "*_MTL.txt and no MTD_MSIL1C.xml"
+METADATA = "*_MTL.txt, MTD_MSIL1C.xml or MTD_MSIL2A.xml"
 """What products are known by, as errors say that it is missing."""
 
 RASTERS = {".tif", ".tiff", ".jp2"}
@@ -57,7 +57,7 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
                 errors.append(error)
     errors += [archives.unread(path) for path in sorted(folder.rglob("*")) if archives.is_packed(path)]
     errors += [
-        CatalogError(f"{stray} holds rasters and no {METADATA}; a product needs its metadata.")
+        CatalogError(f"{stray} holds rasters, but no {METADATA}: if they are a scene, its metadata are missing.")
         for stray in _strays(folder, homes)
     ]
     if not items:

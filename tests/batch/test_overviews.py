@@ -41,6 +41,10 @@ def levels(finished, manifest):
     return found
 
 
+def command(*words):
+    return CliRunner().invoke(app, ["batch", *words])
+
+
 def squares(values, factor):
     """Fine pixels below each coarse one: (y, x, pixel), NaN beyond the grid."""
     height, width = (-(-n // factor) * factor for n in values.shape)
@@ -141,9 +145,10 @@ def test_what_is_there_is_kept_and_what_is_new_is_added(manifest, levels, finish
         at.place.remove(at.key(unit))
         zone, tile = at.at_tile(unit)
         (path / zone / "ledger" / "timed" / "c" / "/".join(map(str, tile.index)) / "0").unlink()
-    assert CliRunner().invoke(app, ["batch", "overviews", str(path)]).exit_code == 0
+    assert command("overviews", str(path)).exit_code == 0
     before = chunk_bytes(path)
     assert batch.run(manifest, path).empty
+    assert command("verify", str(path)).exit_code == 0  # overviews that are out of date are not damaged
     names = batch.overviews(path, progress=False)
     whole = chunk_bytes(path)
     of_levels = {key: content for key, content in whole.items() if key.split("/")[0] in {Path(n).name for n in names}}
@@ -167,24 +172,29 @@ def test_a_damaged_tile_is_told_and_not_averaged(archive):
 
 
 def test_damaged_levels_are_verified_and_made_again(finished, levels, tmp_path):
-    def command(*words):
-        return CliRunner().invoke(app, ["batch", *words])
-
     path = Path(shutil.copytree(finished, tmp_path / "archive"))
     whole, names = chunk_bytes(path), sorted(f"{zone}_{factor}x" for zone, factor in levels)
     assert command("verify", str(path)).exit_code == 0
     chunk = next(file for file in sorted((path / names[-1] / "confidence" / "c").rglob("*")) if file.is_file())
     chunk.write_bytes(chunk.read_bytes()[:-9])
-    entries = path / names[1] / "ledger" / "timed" / "c"
-    next(file for file in sorted(entries.rglob("*")) if file.is_file()).unlink()
+    for name, harm in ((names[1], Path.unlink), (names[2], lambda file: file.write_bytes(b"short"))):
+        harm(next(file for file in sorted((path / name / "ledger" / "timed" / "c").rglob("*")) if file.is_file()))
     (path / names[0] / "albedo" / "zarr.json").write_text("{}")
     told = command("verify", str(path), "--json", "--repair")
     assert told.exit_code == 2
-    assert {(row["file"], row["problem"]) for row in json.loads(told.stdout)} == {
+    rows = json.loads(told.stdout)
+    assert len(rows) == 4
+    assert {(row["file"], row["problem"]) for row in rows} == {
         (str(chunk.relative_to(path)), "damaged"),
         (f"{names[1]}/ledger/timed", "missing"),
+        (f"{names[2]}/ledger/timed", "damaged"),
         (f"{names[0]}/albedo/zarr.json", "damaged"),
     }
+    batch.overviews(path, progress=False)
+    assert chunk_bytes(path) == whole
+    shutil.rmtree(path / names[0])
+    told = command("verify", str(path), "--json", "--repair")
+    assert {(row["file"], row["problem"]) for row in json.loads(told.stdout)} == {(f"{names[0]}/zarr.json", "missing")}
     batch.overviews(path, progress=False)
     assert chunk_bytes(path) == whole
     assert command("verify", str(path)).exit_code == 0

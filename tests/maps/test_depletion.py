@@ -77,6 +77,11 @@ def test_what_all_scenes_of_a_season_have_wrong_no_number_of_them_mends():
         low, high = (found[-1][f"accumulation_area_ratio_{end}"] for end in ("lower", "upper"))
         inside.append(((low <= true) & (true <= high)).values)
     np.testing.assert_array_equal(found[0].accumulation_area_ratio, found[1].accumulation_area_ratio)
+    some = told.isel(time=slice(0, 10))  # seasons of one to four scenes, all of the third without intervals
+    third = (some.balance_year == 2002).values[:, None]
+    some = some.assign({name: some[name].where(~third) for name in some if name.endswith(("_lower", "_upper"))})
+    gaps = end_of_season(some).accumulation_area_ratio_lower.isnull().all("glacier").values
+    assert gaps.tolist() == [False, False, True, False]
     assert inside[0][:, NUMBER > 6].mean() < 0.6
     for n in range(1, 13):
         assert 0.92 < inside[1][:, n == NUMBER].mean() < 0.99, n

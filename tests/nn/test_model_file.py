@@ -46,7 +46,7 @@ def test_shipped_files_are_read_and_keep_their_digests():
         "synthetic-v1": "9bd0ebe53326564e",
         "synthetic-v1-bands": "5a33ccc9b56ab3ad",
         "synthetic-v1-dense": "999c7d79ce27925c",
-        "synthetic-v2": "cbb38e1ef6a5f432",
+        "synthetic-v2": "3f7d38d379793fcb",
     }
 
 

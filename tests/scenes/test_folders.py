@@ -80,10 +80,10 @@ def test_rasters_without_metadata_are_said(products, tmp_path):
     (products[1] / "preview" / "preview.tif").touch()
     ids, said = catalogued(inside)
     assert ids == [products[1].name]
-    assert said.count("holds rasters and no *_MTL.txt and no MTD_MSIL1C.xml") == 2
+    assert said.count("holds rasters, but no *_MTL.txt, MTD_MSIL1C.xml or MTD_MSIL2A.xml") == 2
     assert f"{products[0]} holds" in said
     assert f"{inside / 'more' / 'S2A_MSIL1C_x.SAFE'} holds" in said
-    with pytest.raises(CatalogError, match=r"in.[^ ]* holds rasters and no"):
+    with pytest.raises(CatalogError, match=r"in.[^ ]* holds rasters, but no"):
         folders.from_folders(inside / "more" / "S2A_MSIL1C_x.SAFE")
 
 

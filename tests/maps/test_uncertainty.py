@@ -116,28 +116,26 @@ def test_the_weights_of_checked_scenes_shift_and_widen():
 
 @pytest.mark.slow
 def test_intervals_cover_the_truth_of_worlds_that_the_model_never_saw(tmp_path):
-    """Nominal 95 %; the map's own ratio is biased, the expected one much less. All of it synthetic."""
-    inside, of_map, expected = [], [], []
-    for seed in (31_001, 31_002, 31_003, 31_004):
+    """Nominal 95 %, of which synthetic scenes reach nine in ten; probabilities as they are hold far less."""
+    inside = {"scenes": [], "none": []}
+    for seed in range(31_001, 31_006):
         world = World(seed=seed, years=(2009, 2013, 2016, 2019, 2022), glaciers=6, glacier_length=700.0)
         region = world.build(tmp_path / str(seed))
         cube = fx.load(fx.search(region.catalog, region.outlines, years=world.years), region.outlines)
         cube = fx.add_terrain(cube, region.dem, region.outlines)
-        maps = cube.facies.classify("synthetic-v1-dense", class_score=True).facies.calibrate().compute()
+        maps = cube.facies.classify("synthetic-v2", class_score=True).facies.calibrate().compute()
         surface = region.truth()["surface"].reindex(y=maps.y, x=maps.x, fill_value=NODATA)
         true_maps = maps.assign(
             facies_map=maps.facies_map.copy(data=surface.sel(time=maps.time, method="nearest").values)
         )
         truth = statistics(true_maps, draws=0, min_coverage=0.5).accumulation_area_ratio.values
-        found = statistics(maps).compute()
-        known = np.isfinite(found.accumulation_area_ratio_lower.values) & np.isfinite(truth)
-        low, high = (found[f"accumulation_area_ratio_{end}"].values for end in ("lower", "upper"))
-        inside += list(((truth >= low) & (truth <= high))[known])
-        of_map += list((found.accumulation_area_ratio.values - truth)[known])
-        expected += list((found.accumulation_area_ratio_expected.values - truth)[known])
-    assert len(inside) > 60
-    assert np.mean(inside) >= 0.85
-    assert abs(np.mean(expected)) < 0.5 * abs(np.mean(of_map))
+        for correction, told in inside.items():
+            found = statistics(maps, correction=correction).compute()
+            low, high = (found[f"accumulation_area_ratio_{end}"].values for end in ("lower", "upper"))
+            told += list(((truth >= low) & (truth <= high))[np.isfinite(low) & np.isfinite(truth)])
+    assert len(inside["scenes"]) > 50
+    assert np.mean(inside["scenes"]) >= 0.85
+    assert np.mean(inside["none"]) < np.mean(inside["scenes"]) - 0.15
 
 
 def test_weights_give_the_areas_that_they_are_for():

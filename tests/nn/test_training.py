@@ -143,15 +143,15 @@ def test_a_stopped_training_goes_on_to_the_same_result(epochs, undisturbed, tmp_
     assert (run.loss, run.iou, run.best_epoch) == (undisturbed.loss, undisturbed.iou, undisturbed.best_epoch)
 
 
-def _train_slowly(path):
-    torch.set_num_threads(1)
+def _train_slowly(path, threads):
+    torch.set_num_threads(threads)  # on another number the last bits are others
     train.fit(made_up(20, 0), made_up(12, 1), 1, "tiny", SETTINGS, checkpoint=path, shown=False)
 
 
 @pytest.mark.slow
 def test_a_killed_process_loses_only_the_epoch_under_way(undisturbed, tmp_path):
     path = tmp_path / "run.safetensors"
-    process = multiprocessing.get_context("spawn").Process(target=_train_slowly, args=(path,))
+    process = multiprocessing.get_context("spawn").Process(target=_train_slowly, args=(path, torch.get_num_threads()))
     process.start()
     end = time.monotonic() + 60
     while not path.exists() and time.monotonic() < end:

@@ -88,16 +88,7 @@ def check_areas(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFram
                         }
                     ).dropna()
                 )
-    table = pd.concat(rows).groupby(["statistic", "correction"])
-    return pd.DataFrame(
-        {
-            "n": table.size(),
-            **{f"bias {name}": table[name].mean() for name in ("of the map", "expected")},
-            **{f"rmse {name}": table[name].agg(lambda v: (v**2).mean() ** 0.5) for name in ("of the map", "expected")},
-            "covered": table["covered"].mean(),
-            "width": table["width"].mean(),
-        }
-    ).round(3)
+    return summary(rows, ["statistic", "correction"], ["of the map", "expected"])
 
 
 def true_statistics(maps: xr.Dataset, truth: np.ndarray) -> xr.Dataset:
@@ -127,18 +118,23 @@ def check_seasons(folder: Path, plan: Plan, classifier: Classifier) -> pd.DataFr
                         {
                             "areas": areas,
                             "scenes": scenes,
-                            "error": (found[name] - known).values.ravel(),
+                            "of the season": (found[name] - known).values.ravel(),
                             "covered": ((known.values >= low) & (known.values <= high)).ravel(),
                             "width": (high - low).ravel(),
                         }
                     ).dropna()
                 )
-    table = pd.concat(rows).groupby(["areas", "scenes"])
+    return summary(rows, ["areas", "scenes"], ["of the season"])
+
+
+def summary(rows: list[pd.DataFrame], by: list[str], errors: list[str]) -> pd.DataFrame:
+    """Bias and RMSE of columns of errors, and how often and how widely intervals hold the truth."""
+    table = pd.concat(rows).groupby(by)
     return pd.DataFrame(
         {
             "n": table.size(),
-            "bias": table["error"].mean(),
-            "rmse": table["error"].agg(lambda v: (v**2).mean() ** 0.5),
+            **{f"bias {name}": table[name].mean() for name in errors},
+            **{f"rmse {name}": table[name].agg(lambda v: (v**2).mean() ** 0.5) for name in errors},
             "covered": table["covered"].mean(),
             "width": table["width"].mean(),
         }

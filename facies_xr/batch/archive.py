@@ -316,9 +316,9 @@ class Archive:
                     rows.append((self.name(unit), f"{zone}/{key}", "damaged" if now else "missing"))
         return pd.DataFrame(rows, columns=["unit", "file", "problem"])
 
-    def repair(self) -> int:
-        """Make damaged units pending again, and say how many they were."""
-        damaged = set(self.verify()["unit"])
+    def repair(self, names: Iterable[str] | None = None) -> int:
+        """Make units pending again, by default those that :meth:`verify` finds damaged, and say how many they were."""
+        damaged = set(self.verify()["unit"] if names is None else names)
         for unit in self.units:
             if self.name(unit) in damaged:
                 self.place.remove(self.key(unit))

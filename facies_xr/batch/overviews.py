@@ -98,8 +98,8 @@ def overviews(store: str | Path, *, client: Any = None, progress: bool = True) -
     with archive.lock(), pool_of(client, os.cpu_count() or 1) as pool:
         levels = {zone: _claim_levels(archive, zone) for zone in manifest.zones}
         blocks = list(_blocks(archive, levels))
-        states = _states(archive, blocks)
-        pending = [block for block, state in zip(blocks, states, strict=True) if state != block.state]
+        there = set(_made(archive, blocks))
+        pending = [block for block in blocks if block not in there]
         token, failed = archive.token, []
         with tracked("blocks of overviews", len(blocks), shown=progress) as tracker:
             tracker.at(len(blocks) - len(pending))
@@ -127,8 +127,7 @@ def damage_of_levels(archive: Archive) -> pd.DataFrame:
     """
     rows: list[tuple[str, str, str]] = []
     levels = {zone: factors_of(archive.manifest().box(zone)) for zone in archive.manifest().zones}
-    states = _states(archive, every := list(_blocks(archive, levels)))
-    blocks = [block for block, state in zip(every, states, strict=True) if state == block.state]  # not out of date
+    blocks = _made(archive, list(_blocks(archive, levels)))
     for zone, factors in levels.items():
         for factor in factors:
             level, wide = level_name(zone, factor), factors[-1] // factor
@@ -245,9 +244,10 @@ def _blocks(archive: Archive, levels: dict[str, tuple[int, ...]]) -> Iterator[Bl
             yield Block(zone, day, row, column, tuple(sorted(some, key=_along_quadrants)))
 
 
-def _states(archive: Archive, blocks: list[Block]) -> list[int | None]:
-    """Of the tiles of which blocks were made, None of those that were not."""
-    return [(read(content) or {}).get("tiles") for content in archive.place.read_all(b.key for b in blocks)]
+def _made(archive: Archive, blocks: list[Block]) -> list[Block]:
+    """Those that were made of the tiles that are done now."""
+    told = archive.place.read_all(block.key for block in blocks)
+    return [b for b, content in zip(blocks, told, strict=True) if (read(content) or {}).get("tiles") == b.state]
 
 
 def _key(zone: str, day: str, row: int, column: int) -> str:

@@ -133,13 +133,13 @@ def verify(
     from ..batch.overviews import damage_of_levels, forget
 
     archive = _Archive.at(store)
-    of_levels = damage_of_levels(archive)
-    damage = pd.concat([archive.verify(), of_levels], ignore_index=True)
+    of_units, of_levels = archive.verify(), damage_of_levels(archive)
+    damage = pd.concat([of_units, of_levels], ignore_index=True)
     if as_json or len(damage):
         shell.show(damage, f"Damaged in {store}", as_json=as_json)
     if repair:
         with archive.lock():
-            archive.repair()
+            archive.repair(of_units["unit"])
             forget(archive, of_levels["unit"].unique())
     if len(damage):
         raise typer.Exit(2)

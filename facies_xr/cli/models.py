@@ -50,10 +50,11 @@ def show(
 
     loaded = registry.load_model(model)
     card = dict(loaded.card)
+    not_for = {"not_for": card.pop("not_for")} if "not_for" in card else {}
     shell.show(
         {
             "name": loaded.name,
-            **{name: card.pop(name) for name in ("not_for",) if name in card},
+            **not_for,
             "features": list(loaded.features),
             "architecture": loaded.architecture,
             "reflectance": loaded.level,

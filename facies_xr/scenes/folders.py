@@ -55,10 +55,11 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
                         items[scene.id] = scene, _item(scene)
             except FaciesError as error:
                 errors.append(error)
-    errors += [archives.unread(path) for path in sorted(folder.rglob("*")) if archives.is_packed(path)]
+    files = sorted(folder.rglob("*"))
+    errors += [archives.unread(path) for path in files if archives.is_packed(path)]
     errors += [
         CatalogError(f"{stray} holds rasters, but no {METADATA}: if they are a scene, its metadata are missing.")
-        for stray in _strays(folder, homes)
+        for stray in _strays(folder, files, homes)
     ]
     if not items:
         raise (errors[0] if errors else CatalogError(f"{folder} holds no scene: no {METADATA} in it or below it."))
@@ -69,11 +70,11 @@ def from_folders(folder: str | Path) -> pystac.ItemCollection:
     )
 
 
-def _strays(folder: Path, homes: set[Path]) -> list[Path]:
+def _strays(folder: Path, files: list[Path], homes: set[Path]) -> list[Path]:
     """Outermost folders below one that hold rasters, but no product and none in or above them."""
     outer = {above for home in homes for above in (home, *home.parents)}
     found: set[Path] = set()
-    for path in folder.rglob("*"):
+    for path in files:
         if path.suffix.lower() in RASTERS and not path.name.startswith("._") and not homes & {*path.parents}:
             below = [above for above in path.parents if folder in above.parents and above not in outer]
             found |= set(below[-1:])
